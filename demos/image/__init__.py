@@ -1,0 +1,1 @@
+"""The image room: a latent diffusion model, from noise to a picture."""

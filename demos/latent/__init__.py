@@ -1,0 +1,1 @@
+"""The latent-space room: a VAE beside a GAN."""

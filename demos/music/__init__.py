@@ -1,0 +1,1 @@
+"""The music room: an autoregressive model that writes notes."""

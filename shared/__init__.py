@@ -1,0 +1,1 @@
+"""What every room of the gallery uses. Imports point down only; see CONTRIBUTING.md."""

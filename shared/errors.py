@@ -1,0 +1,32 @@
+"""Errors whose message a visitor reads.
+
+    GalleryError
+    ├── InvalidRequest      a field is outside its range; nothing was run
+    │   └── UnknownModel    no such key in the catalogue
+    ├── ModelUnavailable    weights missing, damaged or not reachable
+    └── CacheFull           the model does not fit beside those in use
+
+Each message says what is wrong and what to do about it. Anything else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+
+class GalleryError(Exception):
+    """Base of all errors that are shown to visitors as they are."""
+
+
+class InvalidRequest(GalleryError):
+    """A value that the visitor gave cannot be used."""
+
+
+class UnknownModel(InvalidRequest):
+    """The catalogue has no model of that name."""
+
+
+class ModelUnavailable(GalleryError):
+    """The model exists in the catalogue but cannot be loaded."""
+
+
+class CacheFull(GalleryError):
+    """No room for the model while others are in use."""

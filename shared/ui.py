@@ -1,0 +1,337 @@
+"""How every room looks and behaves. The only module in ``shared`` that knows Gradio."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import html
+import inspect
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves the machine
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads of torch spin on busy cores
+
+import gradio as gr
+import psutil
+from gradio.components.api_component import Api
+
+from shared.catalog import Catalog, ModelSpec, Task
+from shared.errors import GalleryError
+from shared.model_cache import ModelCache
+from shared.requests import Request
+from shared.settings import Settings
+
+# All events that keep a device busy queue under this name, so that visitors take turns.
+DEVICE_QUEUE = "device"
+CSS_PATH = Path(__file__).with_name("gallery.css")
+_SANS = ["ui-sans-serif", "system-ui", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif"]
+_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+
+CAPTION: dict[str, Any] = {"elem_classes": "caption", "padding": False}
+T = TypeVar("T")
+CreateDemo = Callable[[ModelCache, Settings], gr.Blocks]
+
+
+def create_theme() -> gr.themes.Base:
+    """Make the gallery's theme: plain walls, local fonts, the accent left to each room."""
+    return gr.themes.Base(neutral_hue="stone", radius_size="md", font=_SANS, font_mono=_MONO).set(
+        body_background_fill="#f7f5f0",
+        body_background_fill_dark="#161514",
+        body_text_color="#1f1d1a",
+        body_text_color_dark="#ece9e2",
+        body_text_color_subdued="#5d5850",
+        body_text_color_subdued_dark="#aaa49a",
+        background_fill_primary="#ffffff",
+        background_fill_primary_dark="#1f1e1c",
+        background_fill_secondary="#f1eee7",
+        background_fill_secondary_dark="#262422",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#1f1e1c",
+        block_border_color="#e2ddd2",
+        block_border_color_dark="#383531",
+        border_color_primary="#e2ddd2",
+        border_color_primary_dark="#383531",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_label_border_width="0px",
+        block_label_border_width_dark="0px",
+        input_background_fill="#fbfaf7",
+        input_background_fill_dark="#181716",
+    )
+
+
+@dataclass(frozen=True)
+class Room:
+    """The places of a room that its demo fills: ``with room.controls: ...``."""
+
+    controls: gr.Column
+    exhibit: gr.Column
+    inside: gr.Column
+
+
+@contextlib.contextmanager
+def create_room(slug: str, title: str, wall_label: str, lesson: Path) -> Iterator[Room]:
+    """Lay out a room: title, wall label and lesson; controls beside the exhibit.
+
+    On a narrow screen the exhibit comes first. ``slug`` chooses the accent in gallery.css.
+    """
+    with gr.Column(elem_classes=["room", f"room-{slug}"]):
+        gr.HTML(
+            f'<div class="wall-label"><h2>{html.escape(title)}</h2>'
+            f"<p>{html.escape(wall_label)}</p></div>"
+        )
+        with gr.Row(elem_classes="floor"):
+            controls = gr.Column(scale=4, min_width=300, elem_classes="controls")
+            exhibit = gr.Column(scale=7, min_width=300, elem_classes="exhibit")
+        inside = gr.Column(elem_classes="inside")
+        yield Room(controls, exhibit, inside)
+        with gr.Accordion("Read more: how this works", open=False, elem_classes="lesson"):
+            gr.Markdown(lesson.read_text(encoding="utf-8"))
+
+
+def choose_model(catalog: Catalog, task: Task) -> gr.Dropdown:
+    """A picker of the room's models; the first, bundled one is chosen."""
+    specs = catalog.for_task(task)
+    choices = [
+        (
+            spec.title + ("" if spec.bundled else f" (download, {spec.parameters / 1e6:,.0f} M)"),
+            spec.key,
+        )
+        for spec in specs
+    ]
+    return gr.Dropdown(choices, value=specs[0].key, label="Model", elem_classes="model")
+
+
+def create_slider(request: type[Request], name: str, *, step: float, **options: Any) -> gr.Slider:
+    """A slider with the range and default that ``request`` declares for field ``name``."""
+    minimum, maximum, default = request.limits(name)
+    label = options.pop("label", name.replace("_", " ").capitalize())
+    return gr.Slider(minimum, maximum, default, step=step, label=label, **options)
+
+
+def create_run_buttons(label: str) -> tuple[gr.Button, gr.Button]:
+    """The room's main button, and the Stop that takes its place while it works."""
+    run = gr.Button(label, variant="primary", size="lg")
+    stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_classes="stop")
+    return run, stop
+
+
+@dataclass(frozen=True)
+class SeedControl:
+    """The seed field of a room, and the button that puts the last seed back into it."""
+
+    seed: gr.Number
+    used: gr.State
+    reuse: gr.Button
+
+    @classmethod
+    def create(cls) -> SeedControl:
+        """Add the field and the button to the current column."""
+        with gr.Row(elem_classes="seed-row", equal_height=True):
+            seed = gr.Number(
+                -1, label="Seed", info="-1 draws a new one", precision=0, min_width=110
+            )
+            reuse = gr.Button("Keep last seed", size="sm", min_width=110)
+        used = gr.State(-1)
+        reuse.click(lambda last: last, used, seed, queue=False, api_visibility="private")
+        return cls(seed, used, reuse)
+
+
+def wire_generation(
+    run: gr.Button,
+    stop: gr.Button,
+    generate: Callable[..., Iterator[Any]],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    *,
+    also: Sequence[Callable[..., Any]] = (),
+) -> list[Any]:
+    """Run ``generate`` on a click of ``run`` (and on events ``also``); end it on ``stop``.
+
+    ``stop`` replaces ``run`` while something is under way. Everything a visitor has made so far
+    stays on the page when it ends, however it ends.
+
+    Returns:
+        The two events it can end with, done and stopped, for a room that has something to add to
+        either: ``for ending in wire_generation(...): ending.then(...)``.
+    """
+    busy = [gr.update(visible=False), gr.update(visible=True)]
+    ready = [gr.update(visible=True), gr.update(visible=False)]
+    buttons = [run, stop]
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    started = gr.on([run.click, *also], lambda: busy, None, buttons, **quick)
+    running = started.then(
+        say_errors(generate),
+        list(inputs),
+        list(outputs),
+        concurrency_id=DEVICE_QUEUE,
+        concurrency_limit=1,
+        show_progress="minimal",
+        api_visibility="private",
+    )
+    done = running.then(lambda: ready, None, buttons, **quick)
+    running.failure(lambda: ready, None, buttons, **quick)  # the page skips `then` after an error
+    stopped = stop.click(lambda: ready, None, buttons, cancels=[running], **quick)
+    return [done, stopped]
+
+
+def show_waking(spec: ModelSpec) -> str:
+    """The caption while a model loads; like the cursor, it shows while there is a Stop."""
+    return f'<span class="waking">Waking {html.escape(spec.title)} up …</span>'
+
+
+def throttle(steps: Iterable[T], seconds: float = 0.08) -> Iterator[T]:
+    """Pass on the first step, then at most one per ``seconds``, and always the last.
+
+    A page cannot show a hundred updates a second, and sending them would slow the model down.
+    """
+    last_sent, held = -math.inf, None
+    for step in steps:
+        held = step
+        if time.monotonic() - last_sent >= seconds:
+            yield step
+            last_sent, held = time.monotonic(), None
+    if held is not None:
+        yield held
+
+
+def add_endpoint(
+    api_name: str,
+    function: Callable[..., Any],
+    defaults: dict[str, Any],
+    outputs: Sequence[Any],
+    *,
+    heavy: bool = True,
+) -> None:
+    """Publish ``function``, which no button of the page calls, as an endpoint.
+
+    Args:
+        api_name: Name of the endpoint.
+        function: Its docstring becomes the documentation of the endpoint.
+        defaults: Parameters in order, each with its default value, or a component for a file.
+        outputs: Hidden components that carry the results.
+        heavy: Whether it takes its turn in the device's queue.
+    """
+    inputs = [
+        value if isinstance(value, gr.components.Component) else _hidden_input(name, value)
+        for name, value in defaults.items()
+    ]
+    gr.Button(visible=False).click(
+        say_errors(function),
+        inputs,
+        list(outputs),
+        api_name=api_name,
+        concurrency_id=DEVICE_QUEUE if heavy else None,
+        concurrency_limit=1 if heavy else 8,
+    )
+
+
+def _hidden_input(name: str, value: Any) -> Any:
+    # An Api component takes any value as it is: the request, not the component, judges it.
+    kind = {str: "string", int: "integer", float: "number"}[type(value)]
+    return Api(value, {"type": kind}, label=name.replace("_", " "))
+
+
+def add_catalog_endpoints(cache: ModelCache, settings: Settings) -> None:
+    """Publish ``list_models`` and ``cache_snapshot``."""
+
+    def list_models() -> list[dict[str, Any]]:
+        """List every model: key, title, licence, size, source, and whether it is loaded."""
+        loaded = {model["key"] for model in cache.snapshot()["models"] if model["loaded"]}
+        return [
+            {
+                "key": spec.key,
+                "title": spec.title,
+                "summary": spec.summary,
+                "licence": spec.licence,
+                "parameters": spec.parameters,
+                "bytes": spec.bytes,
+                "source": spec.source or "bundled",
+                "loaded": spec.key in loaded,
+            }
+            for spec in Catalog(settings)
+        ]
+
+    def cache_snapshot() -> dict[str, Any]:
+        """Return what the model cache holds, its budget, and its counts so far."""
+        return cache.snapshot()
+
+    for function in (list_models, cache_snapshot):
+        add_endpoint(
+            function.__name__, function, {}, [gr.JSON(label="result", visible=False)], heavy=False
+        )
+
+
+def say_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Show a GalleryError as its message, without a traceback. Works for generators, too."""
+
+    @contextlib.contextmanager
+    def translated() -> Iterator[None]:
+        try:
+            yield
+        except GalleryError as error:
+            # The page renders messages as HTML, and they may quote what a visitor typed.
+            message = html.escape(str(error), quote=False)
+            raise gr.Error(message, title="Sorry", print_exception=False) from error
+
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def generate(*args: Any) -> Iterator[Any]:
+            with translated():
+                yield from function(*args)
+
+        return generate
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        with translated():
+            return function(*args)
+
+    return call
+
+
+@contextlib.contextmanager
+def stop_on_exit() -> Iterator[threading.Event]:
+    """A stop flag that is set on every way out, a closed generator included."""
+    stop = threading.Event()
+    try:
+        yield stop
+    finally:
+        stop.set()
+
+
+def create_cache(settings: Settings) -> ModelCache:
+    """Make the process's cache over the catalogue."""
+    return ModelCache(
+        settings.cache_bytes,
+        Catalog(settings),
+        memory=lambda: int(psutil.Process().memory_info().rss),
+    )
+
+
+def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
+    """Queue and launch ``app`` with the gallery's look and limits; ``options`` go to Gradio."""
+    app.queue(max_size=settings.max_queue, default_concurrency_limit=8)
+    return app.launch(
+        theme=create_theme(),
+        css_paths=[CSS_PATH],
+        footer_links=["api", "settings"],
+        enable_monitoring=False,
+        max_file_size="10mb",
+        show_error=True,
+        **options,
+    )
+
+
+def run_alone(create_demo: CreateDemo) -> None:
+    """Launch one room by itself."""
+    settings = Settings.from_environment()
+    launch(create_demo(create_cache(settings), settings), settings)

@@ -1,0 +1,100 @@
+"""What a visitor does: open each room, make something, stop, and nothing leaves the machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.conftest import CHROMIUM_FLAGS
+
+LONG = 60_000  # milliseconds; the first use of a room imports its libraries
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def page(request: pytest.FixtureRequest, browser: Browser, app_url: str) -> Iterator[Page]:
+    """The gallery, freshly opened; afterwards: no console error, no foreign request."""
+    size = {"desktop": (1440, 1000), "phone": (390, 844)}[request.param]
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    errors: list[str] = []
+    hosts: set[str | None] = set()
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda r: hosts.add(urlparse(r.url).hostname))
+    page.goto(app_url)
+    yield page
+    page.close()
+    assert not errors
+    assert hosts <= {"127.0.0.1", "localhost", None, ""}
+
+
+def enter(page: Page, room: str) -> Locator:
+    page.get_by_role("tab", name=room).click()
+    return page.get_by_role("tabpanel").filter(visible=True).first
+
+
+def test_text_is_written_and_can_be_stopped(page: Page) -> None:
+    room = enter(page, "Text")
+    room.get_by_label("Begin a story or a poem").fill("A mouse <b>and</b> a lion")
+    room.get_by_role("button", name="Write").click()
+    expect(room.locator(".paper .prompt")).to_have_text("A mouse <b>and</b> a lion", timeout=LONG)
+    expect(room.locator(".paper .made")).to_have_text(re.compile(r"\w+ \w+"), timeout=LONG)
+    stop = room.get_by_role("button", name="Stop")
+    if stop.is_visible():
+        stop.click()
+    expect(room.get_by_role("button", name="Write")).to_be_visible(timeout=LONG)
+    expect(room.locator(".paper .made")).not_to_be_empty()
+
+
+def test_a_picture_is_drawn_step_by_step(page: Page) -> None:
+    room = enter(page, "Images")
+    before = room.locator(".exhibit img").first.get_attribute("src")
+    room.get_by_role("button", name="Draw").click()
+    expect(room.locator(".caption").first).to_have_text(re.compile("seed"), timeout=LONG)
+    expect(room.get_by_role("button", name="Draw")).to_be_visible(timeout=LONG)
+    picture = room.locator(".exhibit img").first
+    assert picture.get_attribute("src") != before
+    assert picture.evaluate("image => image.complete && image.naturalWidth") >= 64
+
+
+def test_a_tune_is_composed_with_roll_and_downloads(page: Page) -> None:
+    room = enter(page, "Music")
+    room.get_by_role("button", name="Compose").click()
+    expect(room.get_by_role("button", name="Compose")).to_be_hidden()
+    expect(room.get_by_role("button", name="Compose")).to_be_visible(timeout=LONG)
+    expect(room.locator(".exhibit svg rect").first).to_be_attached()
+    for ending in ("WAV", "MIDI"):
+        with page.expect_download() as download:
+            room.get_by_text(re.compile(ending)).first.click()
+        assert Path(download.value.path()).stat().st_size > 100
+
+
+def test_the_same_z_goes_through_both_models(page: Page) -> None:
+    room = enter(page, "Latent")
+    pictures = room.locator(".exhibit img")
+    before = [pictures.nth(i).get_attribute("src") for i in range(2)]
+    room.get_by_role("button", name="New pair").click()
+    for i in range(2):
+        expect(pictures.nth(i)).not_to_have_attribute("src", before[i] or "", timeout=LONG)
+
+
+def test_an_empty_prompt_is_explained_and_nothing_is_lost(page: Page) -> None:
+    room = enter(page, "Text")
+    made = room.locator(".paper").inner_text()
+    room.get_by_label("Begin a story or a poem").fill("")
+    room.get_by_role("button", name="Write").click()
+    expect(page.get_by_text("The prompt is empty")).to_be_visible(timeout=LONG)
+    expect(room.get_by_role("button", name="Write")).to_be_visible()
+    assert room.locator(".paper").inner_text() == made

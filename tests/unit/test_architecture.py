@@ -1,0 +1,92 @@
+"""The tree keeps its shape: imports point down, and the page is up before the heavy libraries."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.settings import ROOT
+
+# What each layer may import of ours, lowest first.
+GROUND = {"shared.settings", "shared.errors", "shared.devices"}
+RULES = {
+    "shared/settings.py": {"shared.errors"},
+    "shared/errors.py": set(),
+    "shared/devices.py": set(),
+    "shared/requests.py": GROUND,
+    "shared/model_cache.py": {"shared.errors"},
+    "shared/recipes.py": GROUND | {"shared.catalog", "shared.requests"},
+    "shared/catalog.py": GROUND | {"shared.nets", "shared.tunes"},
+}
+SOURCES = sorted(
+    path
+    for folder in ("demos", "shared", "training", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules that ``path`` imports, late imports inside functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    tops = ("app", "demos", "shared", "training", "benchmarks", "tests")
+    return {name for name in imports_of(path) if name.split(".")[0] in tops}
+
+
+@pytest.mark.parametrize("path", sorted(RULES))
+def test_shared_modules_import_only_what_lies_below(path: str) -> None:
+    assert ours(ROOT / path) <= RULES[path]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_imports_upwards(path: Path) -> None:
+    layer, *rest = path.relative_to(ROOT).parts
+    for name in ours(path):
+        top = name.split(".")[0]
+        if layer in ("demos", "shared", "training"):
+            assert top not in ("app", "benchmarks", "tests")
+        if layer in ("shared", "training"):
+            assert top != "demos"
+        if layer == "shared":
+            assert top != "training"
+        if layer == "demos" and top == "demos" and len(rest) > 1:
+            assert name.split(".")[1] == rest[0], "rooms never import each other"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_gradio_stays_in_the_page(path: Path) -> None:
+    parts = path.relative_to(ROOT).parts
+    allowed = path.name == "ui.py" or parts[0] == "benchmarks"
+    assert allowed or "gradio" not in {name.split(".")[0] for name in imports_of(path)}
+
+
+def test_the_page_is_built_without_heavy_libraries() -> None:
+    code = (
+        "import sys, app; from shared.settings import Settings; from shared.ui import create_cache;"
+        "s = Settings(); app.build_app(s, create_cache(s));"
+        "heavy = {'torch', 'transformers', 'diffusers', 'audiocraft', 'scipy'} & set(sys.modules);"
+        "sys.exit(f'imported too early: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_cache_is_small_and_needs_only_the_standard_library() -> None:
+    path = ROOT / "shared" / "model_cache.py"
+    outside = {name.split(".")[0] for name in imports_of(path)} - set(sys.stdlib_module_names)
+    assert outside == {"shared"}
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 400

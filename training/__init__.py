@@ -1,0 +1,1 @@
+"""One readable script per bundled model: ``python -m training.NAME --help``."""

@@ -1,0 +1,194 @@
+"""What every training script shares: its arguments, its time budget, its checkpoint and its record.
+
+A script is a loop over ``budget.steps(...)``; it saves with ``save_checkpoint`` when
+``budget.checkpoint_due()`` says so, exports the best weights so far into ``--out``, and closes with
+``write_record``, which puts the whole story beside the weights as ``training.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from shared.settings import ROOT
+
+DATA_CACHE = ROOT / ".cache" / "training"
+
+
+def parse_arguments(
+    description: str, *, out: str, minutes: float, add: Any = None
+) -> argparse.Namespace:
+    """Parse the arguments that all training scripts have in common.
+
+    Args:
+        description: First lines of the script's docstring.
+        out: Default model folder, relative to the repository.
+        minutes: Default training time.
+        add: Called with the parser, for a script's own arguments.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=minutes, help="training time to add")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 means all")
+    parser.add_argument("--resume", action="store_true", help="go on from --out/checkpoint.pt")
+    parser.add_argument("--out", type=Path, default=ROOT / out, help="model folder to write")
+    parser.add_argument("--seed", type=int, default=0)
+    if add:
+        add(parser)
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    seed_everything(arguments.seed)
+    return arguments
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+class Budget:
+    """Counts steps and minutes across resumed runs and says when to save and when to stop.
+
+    ``progress`` runs from 0 to 1 over this run's minutes, so that learning rates can follow the
+    clock: a run on any machine ends with its schedule finished.
+    """
+
+    def __init__(self, minutes: float, *, step: int = 0, minutes_before: float = 0.0) -> None:
+        self.step = step
+        self._minutes = minutes
+        self._minutes_before = minutes_before
+        self._start = self._last_checkpoint = time.monotonic()
+        self._evaluations = 0
+
+    @property
+    def minutes_spent(self) -> float:
+        """Training minutes so far, earlier runs included."""
+        return self._minutes_before + (time.monotonic() - self._start) / 60
+
+    @property
+    def progress(self) -> float:
+        """Share of this run's minutes that has passed, 0 to 1."""
+        if self._minutes <= 0:
+            return 1.0
+        return min(1.0, (time.monotonic() - self._start) / 60 / self._minutes)
+
+    def steps(self, label: str, max_steps: int | None = None) -> Iterator[tqdm]:
+        """Yield a progress bar once per step until the minutes, or ``max_steps``, are over."""
+        with tqdm(desc=label, initial=self.step, unit="step", mininterval=5) as bar:
+            first = self.step
+            while self.progress < 1 and (max_steps is None or self.step - first < max_steps):
+                yield bar
+                self.step += 1
+                bar.update()
+
+    def checkpoint_due(self, every_seconds: float = 60) -> bool:
+        """True once per ``every_seconds``."""
+        if time.monotonic() - self._last_checkpoint < every_seconds:
+            return False
+        self._last_checkpoint = time.monotonic()
+        return True
+
+    def evaluation_due(self, times: int) -> bool:
+        """True about ``times`` times, evenly over this run's minutes."""
+        due = int(self.progress * times)
+        if due <= self._evaluations:
+            return False
+        self._evaluations = due
+        return True
+
+
+@contextmanager
+def stop_cleanly() -> Iterator[None]:
+    """Let Ctrl-C or SIGTERM end the block early, so that what follows can save and export."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopping: saving what there is")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def one_cycle(progress: float, *, warmup: float = 0.03, floor: float = 0.05) -> float:
+    """Learning-rate factor: linear warm-up, then a cosine from 1 to ``floor``."""
+    if progress < warmup:
+        return max(progress / warmup, 1e-3)
+    phase = (progress - warmup) / (1 - warmup)
+    return floor + (1 - floor) * 0.5 * (1 + float(np.cos(np.pi * min(phase, 1.0))))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    """Set the learning rate of every parameter group."""
+    for group in optimizer.param_groups:
+        group["lr"] = value
+
+
+@torch.no_grad()
+def update_ema(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
+    """Move ``average`` towards ``model``: an exponential moving average of the weights."""
+    for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
+        slow.lerp_(fast, 1 - decay)
+    for slow_buffer, fast_buffer in zip(average.buffers(), model.buffers(), strict=True):
+        slow_buffer.copy_(fast_buffer)
+
+
+def save_checkpoint(folder: Path, **state: Any) -> None:
+    """Write ``checkpoint.pt`` atomically: weights, optimizers, step and minutes."""
+    partial = folder / "checkpoint.pt.partial"
+    torch.save(state, partial)
+    os.replace(partial, folder / "checkpoint.pt")
+
+
+def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
+    """Read what ``save_checkpoint`` wrote. Raises FileNotFoundError where there is none."""
+    return torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """Number of parameters of ``model``, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def describe_hardware(device: torch.device) -> str:
+    """What the run used, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {device.type}, {torch.get_num_threads()} threads"
+
+
+def write_record(folder: Path, **fields: Any) -> None:
+    """Write ``training.json``: data, seed, steps, minutes, hardware, metrics and the command.
+
+    The command is taken from this process, without the machine's paths.
+    """
+    module = sys.modules["__main__"].__spec__
+    words = [word.replace(f"{ROOT}/", "") for word in sys.argv[1:]]
+    record = {
+        "command": " ".join(["python", "-m", module.name if module else sys.argv[0], *words]),
+        "versions": {name: version(name) for name in ("torch", "transformers", "diffusers")},
+        **fields,
+    }
+    partial = folder / "training.json.partial"
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    os.replace(partial, folder / "training.json")

@@ -1,0 +1,227 @@
+"""Train the critters GAN (models/latent-critters-gan).
+
+    python -m training.train_gan --threads 1              # 45 minutes
+    python -m training.train_gan --minutes 3 --out /tmp/gan   # a first look
+
+Generator and discriminator take turns with the losses of R3GAN (Huang et al. 2024; see
+shared/nets/gan.py). An earlier version with the hinge loss and spectral normalisation, at this
+size and budget, drew the same picture for every z. What is kept is an exponential moving average
+of the generator's weights, which wobbles less than the weights of any one step (Yaz et al. 2019),
+at the point where its pictures' statistics came closest to those of held-out critters. The
+discriminator stays in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shared.devices import pick_device
+from shared.nets import Discriminator, Generator, GeneratorConfig
+from shared.nets.gan import discriminator_loss, generator_loss, gradient_penalty
+from training.common import (
+    Budget,
+    count_parameters,
+    describe_hardware,
+    load_checkpoint,
+    one_cycle,
+    parse_arguments,
+    save_checkpoint,
+    set_learning_rate,
+    stop_cleanly,
+    update_ema,
+    write_record,
+)
+from training.critter_data import load_critters
+from training.critter_metrics import (
+    Statistics,
+    frechet_distance,
+    generate_images,
+    sample_batches,
+    to_model_range,
+)
+
+BETAS = (0.0, 0.99)  # no momentum: it would keep pushing against a discriminator that has moved on
+PENALTY_END = 0.1  # share of the penalty left at the end, when fine differences count
+EMA_DECAY = 0.995
+EVALUATIONS = 15  # per run
+
+
+def train_gan(
+    generator: Generator,
+    discriminator: Discriminator,
+    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+    batches: Iterator[Tensor],
+    budget: Budget,
+    *,
+    learning_rate: float,
+    penalty: float,
+    bfloat16: bool = False,
+    max_steps: int | None = None,
+) -> Iterator[dict[str, float]]:
+    """Train until the budget is spent, yielding the losses of each step.
+
+    Args:
+        generator: Draws the pictures.
+        discriminator: Judges them.
+        optimizers: The generator's and the discriminator's, in this order.
+        batches: Real pictures, (B, 3, 64, 64) in [-1, 1].
+        budget: Says when to stop.
+        learning_rate: Of both, at its peak.
+        penalty: Weight of the gradient penalties at the start; it falls to a tenth.
+        bfloat16: Run the convolutions in that type; weights and optimizers stay float32.
+        max_steps: Stop after so many steps at the latest.
+    """
+    generator_optimizer, discriminator_optimizer = optimizers
+    device = next(generator.parameters()).device
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+    for bar in budget.steps("gan", max_steps):
+        for optimizer in optimizers:
+            set_learning_rate(optimizer, learning_rate * one_cycle(budget.progress, floor=0.1))
+        weight = penalty * PENALTY_END**budget.progress
+        real = next(batches).requires_grad_()
+        with autocast:
+            fake = generator(torch.randn(len(real), generator.config.z_dim, device=device))
+        shown = fake.detach().float().requires_grad_()
+
+        with autocast:
+            real_scores, fake_scores = discriminator(real), discriminator(shown)
+        judge_loss = discriminator_loss(real_scores.float(), fake_scores.float())
+        slopes = gradient_penalty(real_scores, real) + gradient_penalty(fake_scores, shown)
+        discriminator_optimizer.zero_grad()
+        (judge_loss + 0.5 * weight * slopes).backward()
+        discriminator_optimizer.step()
+
+        # The same pictures serve the generator's turn, judged by the discriminator's new weights.
+        discriminator.requires_grad_(False)
+        with autocast:
+            real_scores, fake_scores = discriminator(real.detach()), discriminator(fake)
+        draw_loss = generator_loss(real_scores.float(), fake_scores.float())
+        generator_optimizer.zero_grad()
+        draw_loss.backward()
+        generator_optimizer.step()
+        discriminator.requires_grad_(True)
+
+        losses = {"discriminator": judge_loss.item(), "generator": draw_loss.item()}
+        bar.set_postfix(losses, refresh=False)
+        yield losses
+
+
+def main() -> None:
+    """Train, keeping the averaged generator with the lowest Frechet distance."""
+    arguments = parse_arguments(
+        __doc__.split("\n")[0], out="models/latent-critters-gan", minutes=45, add=_add_arguments
+    )
+    device, out = pick_device(arguments.device), arguments.out
+    images = load_critters(arguments.count, seed=0).images
+    held_out = to_model_range(load_critters(arguments.held_out, seed=1).images)
+    real = Statistics.of(held_out)
+
+    generator = Generator(GeneratorConfig()).to(device)
+    discriminator = Discriminator().to(device)
+    average = copy.deepcopy(generator).eval().requires_grad_(False)
+    optimizers = (
+        torch.optim.Adam(generator.parameters(), betas=BETAS),
+        torch.optim.Adam(discriminator.parameters(), betas=BETAS),
+    )
+    parts: dict[str, Any] = {
+        "generator": generator,
+        "discriminator": discriminator,
+        "average": average,
+        "generator_optimizer": optimizers[0],
+        "discriminator_optimizer": optimizers[1],
+    }
+    budget, history = Budget(arguments.minutes), list[dict[str, float]]()
+    if arguments.resume:
+        state = load_checkpoint(out, device)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        history = state["history"]
+        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
+        torch.manual_seed(arguments.seed + budget.step)
+
+    def save() -> None:
+        save_checkpoint(
+            out,
+            **{name: part.state_dict() for name, part in parts.items()},
+            step=budget.step,
+            minutes=budget.minutes_spent,
+            history=history,
+        )
+
+    def export_if_best() -> None:
+        samples = Statistics.of(generate_images(average, len(held_out)))
+        history.append({"step": budget.step, "sample_frechet": frechet_distance(samples, real)})
+        best = min(history, key=lambda entry: entry["sample_frechet"])
+        if best is history[-1]:
+            average.save_pretrained(out)
+        write_record(
+            out,
+            model="Generator of shared/nets/generator.py, trained with the discriminator of gan.py",
+            data=f"{len(images)} DiceBear critters (CC0 1.0), seed 0; "
+            f"held out: {len(held_out)}, seed 1",
+            seed=arguments.seed,
+            batch_size=arguments.batch_size,
+            learning_rate=arguments.learning_rate,
+            penalty=arguments.penalty,
+            steps=budget.step,
+            minutes=round(budget.minutes_spent, 1),
+            hardware=describe_hardware(device),
+            parameters={
+                "generator": count_parameters(generator),
+                "discriminator (not exported)": count_parameters(discriminator),
+            },
+            metrics=best,
+            sample_frechet_of_real_pictures=frechet_distance(
+                Statistics.of(to_model_range(images[: len(held_out)])), real
+            ),
+            history=history,
+        )
+
+    batches = sample_batches(
+        images, arguments.batch_size, device, seed=arguments.seed + budget.step
+    )
+    losses = train_gan(
+        generator,
+        discriminator,
+        optimizers,
+        batches,
+        budget,
+        learning_rate=arguments.learning_rate,
+        penalty=arguments.penalty,
+        bfloat16=arguments.bfloat16,
+        max_steps=arguments.max_steps,
+    )
+    with stop_cleanly():
+        for _ in losses:
+            # A short average early on, so that it forgets the untrained weights.
+            update_ema(average, generator, min(EMA_DECAY, 1 - 10 / (budget.step + 20)))
+            if budget.checkpoint_due():
+                save()
+            if budget.evaluation_due(EVALUATIONS):
+                export_if_best()
+    export_if_best()
+    save()
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=4e-4, help="of both networks")
+    parser.add_argument("--penalty", type=float, default=1.0, help="weight of the slope penalties")
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="faster on GPUs and on processors with AVX512_BF16 or AMX, very slow on others",
+    )
+    parser.add_argument("--count", type=int, default=20_000, help="training pictures")
+    parser.add_argument("--held-out", type=int, default=1_000, help="pictures to measure on")
+    parser.add_argument("--max-steps", type=int, help="stop after so many steps")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,316 @@
+"""Train the storyteller, a small Llama on children's classics and poems.
+
+    python -m training.train_text --minutes 40 --threads 1
+
+reads ``book*.txt`` and ``poem*.txt`` from ``.cache/training/text/source``, or from ``--data PATH``
+(``training/text_data.py`` says what belongs there; add ``--bfloat16`` on a CPU with AVX-512 BF16).
+It makes a byte-level BPE tokenizer and a ``LlamaForCausalLM`` (Touvron et al. 2023), and writes
+both to ``models/text-storyteller`` in transformers format, so that ``AutoTokenizer`` and
+``AutoModelForCausalLM`` load them as any other checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is imported
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from shared.devices import pick_device
+from training.common import (
+    Budget,
+    count_parameters,
+    describe_hardware,
+    load_checkpoint,
+    one_cycle,
+    parse_arguments,
+    save_checkpoint,
+    set_learning_rate,
+    stop_cleanly,
+    write_record,
+)
+from training.text_data import SEPARATOR, SOURCE, TokenData, load_tokens
+
+CONTEXT = 512  # tokens
+EVALUATIONS = 8
+PROMPTS = (
+    "Once upon a time there was a little monster who",
+    '"Where are you going?" said the fox. "',
+    "The Cat and the Moon\n\n",
+)
+
+
+def build_model(vocabulary: int, end: int, *, width: int, layers: int) -> LlamaForCausalLM:
+    """Build the untrained model: heads of 64, SwiGLU of 8/3 the width, tied embeddings."""
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=64 * round(width * 8 / 3 / 64),
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        max_position_embeddings=CONTEXT,
+        initializer_range=0.02,
+        tie_word_embeddings=True,
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=end,
+        use_cache=True,
+    )
+    model = LlamaForCausalLM(config)
+    model.generation_config = GenerationConfig(
+        do_sample=True,
+        temperature=0.8,
+        top_k=40,
+        max_new_tokens=200,
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+    for layer in model.model.layers:  # residual branches start small, as in GPT-2
+        for projection in (layer.self_attn.o_proj, layer.mlp.down_proj):
+            torch.nn.init.normal_(projection.weight, std=0.02 / math.sqrt(2 * layers))
+    return model
+
+
+def wrap_tokenizer(data: TokenData) -> PreTrainedTokenizerFast:
+    """Dress the tokenizer for ``AutoTokenizer``; decoding gives the exact text back."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=data.tokenizer,
+        bos_token=SEPARATOR,
+        eos_token=SEPARATOR,
+        pad_token=SEPARATOR,
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+        padding_side="left",
+    )
+
+
+def build_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019), decaying matrices only."""
+    matrices = [p for p in model.parameters() if p.dim() >= 2]
+    vectors = [p for p in model.parameters() if p.dim() < 2]
+    groups = [
+        {"params": matrices, "weight_decay": 0.1},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+
+
+def batches(tokens: np.ndarray, size: int, length: int, seed: int) -> Iterator[torch.Tensor]:
+    """Yield shuffled windows for ever, (B, length + 1), int64.
+
+    Each pass cuts the stream at another offset, so every token is seen once a pass and the
+    borders move. A short stream gives smaller batches.
+    """
+    rng = np.random.default_rng(seed)
+    length = min(length, len(tokens) - 1)
+    while True:
+        last = len(tokens) - length - 1
+        starts = np.arange(rng.integers(min(length, last + 1)), last + 1, length)
+        rng.shuffle(starts)
+        for first in range(0, max(1, len(starts) - size + 1), size):
+            windows = [tokens[start : start + length + 1] for start in starts[first : first + size]]
+            yield torch.from_numpy(np.stack(windows).astype(np.int64))
+
+
+def next_token_loss(model: LlamaForCausalLM, windows: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy in nats per token of ``windows``, (B, T + 1)."""
+    logits = model(input_ids=windows[:, :-1], use_cache=False).logits  # (B, T, V)
+    return F.cross_entropy(logits.float().flatten(0, 1), windows[:, 1:].flatten())
+
+
+@torch.no_grad()
+def evaluate(model: LlamaForCausalLM, tokens: np.ndarray) -> float:
+    """Held-out loss in nats per token, over consecutive windows of the whole stream."""
+    model.eval()
+    length = min(CONTEXT, len(tokens) - 1)
+    windows = np.lib.stride_tricks.sliding_window_view(tokens, length + 1)[::length]
+    losses = [
+        next_token_loss(model, torch.from_numpy(window.astype(np.int64))[None].to(model.device))
+        for window in windows
+    ]
+    model.train()
+    return torch.stack(losses).mean().item()
+
+
+def train_text(
+    model: LlamaForCausalLM,
+    optimizer: torch.optim.Optimizer,
+    windows: Iterator[torch.Tensor],
+    budget: Budget,
+    *,
+    learning_rate: float,
+    bfloat16: bool = False,
+    max_steps: int | None = None,
+) -> Iterator[float]:
+    """Yield the loss of each step, in nats per token.
+
+    With ``bfloat16`` the products run in that type; weights and optimizer stay float32.
+    """
+    model.train()
+    for _ in budget.steps("storyteller", max_steps):
+        set_learning_rate(optimizer, learning_rate * one_cycle(budget.progress))
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bfloat16):
+            loss = next_token_loss(model, next(windows).to(model.device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        yield loss.item()
+
+
+def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the weights as float16, beside a config that has them loaded as float32."""
+    half = {name: tensor.half() for name, tensor in model.state_dict().items()}
+    del half["lm_head.weight"]  # tied to the embedding
+    model.save_pretrained(folder, state_dict=half)
+    tokenizer.save_pretrained(folder)
+
+
+@torch.no_grad()
+def write_samples(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int
+) -> list[str]:
+    """Continue each of ``PROMPTS`` by up to 70 tokens, leaving the training's randomness alone."""
+    model.eval()
+    samples = []
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for prompt in PROMPTS:
+            inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
+            output = cast(
+                torch.Tensor,
+                model.generate(**inputs.to(model.device), max_new_tokens=70),  # type: ignore[misc]
+            )
+            samples += tokenizer.batch_decode(output, skip_special_tokens=True)
+    model.train()
+    return samples
+
+
+def main() -> None:
+    """Train until the minutes are over, keeping the weights with the lowest held-out loss."""
+    arguments = parse_arguments(
+        __doc__.split("\n")[0], out="models/text-storyteller", minutes=40, add=_add_arguments
+    )
+    device, out = pick_device(arguments.device), arguments.out
+    torch.set_flush_denormal(True)
+    data = load_tokens(arguments.data)
+    tokenizer = wrap_tokenizer(data)
+    model = build_model(
+        len(tokenizer), tokenizer.eos_token_id, width=arguments.width, layers=arguments.layers
+    )
+    model.to(device)  # type: ignore[arg-type]
+    optimizer = build_optimizer(model)
+    budget, history = Budget(arguments.minutes), list[dict[str, float]]()
+    train_losses = deque[float](maxlen=200)
+    if arguments.resume:
+        state = load_checkpoint(out, device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        history = state["history"]
+        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
+
+    def save() -> None:
+        save_checkpoint(
+            out,
+            model=model.state_dict(),
+            optimizer=optimizer.state_dict(),
+            step=budget.step,
+            minutes=budget.minutes_spent,
+            history=history,
+        )
+
+    def export_if_best() -> None:
+        held_out = evaluate(model, data.held_out)
+        train = sum(train_losses) / max(1, len(train_losses))
+        history.append({"step": budget.step, "held_out_nats_per_token": held_out, "train": train})
+        print(f"\nstep {budget.step}: train {train:.3f}, held-out {held_out:.3f} nats/token")
+        best = min(history, key=lambda entry: entry["held_out_nats_per_token"])
+        if best is not history[-1]:
+            return
+        export(model, tokenizer, out)
+        nats_per_character = held_out * (len(data.held_out) - 1) / data.held_out_characters
+        write_record(
+            out,
+            model="LlamaForCausalLM",
+            data=data.facts,
+            seed=arguments.seed,
+            batch=[arguments.batch_size, arguments.context],
+            learning_rate=arguments.learning_rate,
+            steps=budget.step,
+            tokens_seen=budget.step * arguments.batch_size * arguments.context,
+            training_tokens=len(data.train),
+            minutes=round(budget.minutes_spent, 1),
+            hardware=describe_hardware(device),
+            parameters=count_parameters(model),
+            metrics={
+                "held_out_nats_per_token": held_out,
+                "held_out_perplexity": math.exp(held_out),
+                "held_out_bits_per_character": nats_per_character / math.log(2),
+                "held_out_tokens": len(data.held_out) - 1,
+                "held_out_characters": data.held_out_characters,
+            },
+            samples=write_samples(model, tokenizer, arguments.seed),
+            history=history,
+        )
+
+    windows = batches(
+        data.train, arguments.batch_size, arguments.context, arguments.seed + budget.step
+    )
+    with stop_cleanly():
+        for loss in train_text(
+            model,
+            optimizer,
+            windows,
+            budget,
+            learning_rate=arguments.learning_rate,
+            bfloat16=arguments.bfloat16,
+            max_steps=arguments.max_steps,
+        ):
+            train_losses.append(loss)
+            if budget.checkpoint_due():
+                save()
+            if budget.evaluation_due(EVALUATIONS):
+                export_if_best()
+    export_if_best()
+    save()
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=SOURCE,
+        help="folder with book*.txt (Project Gutenberg texts) and poem*.txt, UTF-8, works "
+        "separated by <|endoftext|>",
+    )
+    parser.add_argument("--batch-size", type=int, default=4, help="windows per step")
+    parser.add_argument("--context", type=int, default=CONTEXT, help="tokens per window")
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="mixed precision: twice as fast where the CPU has AVX-512 BF16, far slower elsewhere",
+    )
+    parser.add_argument("--width", type=int, default=256, help="hidden size")
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--max-steps", type=int, default=None, help="stop early, for a smoke test")
+
+
+if __name__ == "__main__":
+    main()
