@@ -6,15 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from shared.settings import ROOT
 
-START_SECONDS = 120
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -26,20 +25,27 @@ CHROMIUM_FLAGS = [
 ]
 
 
-def start_app(log: Path, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Run ``python app.py`` on a free port and return the process and its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "app.py"],
-        cwd=ROOT,
-        env={**os.environ, "GALLERY_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE", **environment},
-        stdout=subprocess.PIPE,
-        stderr=log.open("wb"),
-    )
-    assert process.stdout
-    for line in process.stdout:  # ends when the process does
-        if b"http://" in line:
-            return process, line.split()[-1].decode().rstrip("/")
-    raise RuntimeError(f"The app did not start:\n{log.read_text()}")
+@contextmanager
+def run_app(log: Path, **environment: str) -> Iterator[str]:
+    """Run ``python app.py`` on a free port and yield its address; ``log`` gets its errors."""
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-u", "app.py"],
+            cwd=ROOT,
+            env={**os.environ, "GALLERY_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE", **environment},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        ) as process,
+    ):
+        assert process.stdout
+        lines = (line for line in process.stdout if b"http://" in line)
+        address = next(lines, b"").decode()  # empty if the process ended
+        assert address, f"The app did not start:\n{log.read_text()}"
+        try:
+            yield address.split()[-1].rstrip("/")
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="session")
@@ -51,12 +57,8 @@ def app_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def app_url(app_log: Path) -> Iterator[str]:
     """Address of the running app."""
-    process, url = start_app(app_log)
-    with urllib.request.urlopen(url, timeout=START_SECONDS) as answer:
-        assert answer.status == 200
-    yield url
-    process.terminate()
-    process.wait(20)
+    with run_app(app_log) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,10 @@
     python -m training.train_gan --threads 1              # 45 minutes
     python -m training.train_gan --minutes 3 --out /tmp/gan   # a first look
 
-Generator and discriminator take turns with the losses of R3GAN (Huang et al. 2024; see
-shared/nets/gan.py). An earlier version with the hinge loss and spectral normalisation, at this
-size and budget, drew the same picture for every z. What is kept is an exponential moving average
-of the generator's weights, which wobbles less than the weights of any one step (Yaz et al. 2019),
-at the point where its pictures' statistics came closest to those of held-out critters. The
-discriminator stays in the checkpoint.
+Generator and discriminator take turns with the hinge loss and spectral normalisation (Miyato et al.
+2018). What is kept is an exponential moving average of the generator's weights, which wobbles less
+than the weights of any one step (Yaz et al. 2019), at the point where its pictures' statistics came
+closest to those of held-out critters. The discriminator stays in the checkpoint.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from torch import Tensor
 
 from shared.devices import pick_device
 from shared.nets import Discriminator, Generator, GeneratorConfig
-from shared.nets.gan import discriminator_loss, generator_loss, gradient_penalty
+from shared.nets.gan import discriminator_loss, generator_loss
 from training.common import (
     Budget,
     count_parameters,
@@ -46,8 +44,7 @@ from training.critter_metrics import (
     to_model_range,
 )
 
-BETAS = (0.0, 0.99)  # no momentum: it would keep pushing against a discriminator that has moved on
-PENALTY_END = 0.1  # share of the penalty left at the end, when fine differences count
+BETAS = (0.5, 0.99)
 EMA_DECAY = 0.995
 EVALUATIONS = 15  # per run
 
@@ -60,7 +57,6 @@ def train_gan(
     budget: Budget,
     *,
     learning_rate: float,
-    penalty: float,
     bfloat16: bool = False,
     max_steps: int | None = None,
 ) -> Iterator[dict[str, float]]:
@@ -73,7 +69,6 @@ def train_gan(
         batches: Real pictures, (B, 3, 64, 64) in [-1, 1].
         budget: Says when to stop.
         learning_rate: Of both, at its peak.
-        penalty: Weight of the gradient penalties at the start; it falls to a tenth.
         bfloat16: Run the convolutions in that type; weights and optimizers stay float32.
         max_steps: Stop after so many steps at the latest.
     """
@@ -83,25 +78,20 @@ def train_gan(
     for bar in budget.steps("gan", max_steps):
         for optimizer in optimizers:
             set_learning_rate(optimizer, learning_rate * one_cycle(budget.progress, floor=0.1))
-        weight = penalty * PENALTY_END**budget.progress
-        real = next(batches).requires_grad_()
+        real = next(batches)
         with autocast:
             fake = generator(torch.randn(len(real), generator.config.z_dim, device=device))
-        shown = fake.detach().float().requires_grad_()
-
-        with autocast:
-            real_scores, fake_scores = discriminator(real), discriminator(shown)
-        judge_loss = discriminator_loss(real_scores.float(), fake_scores.float())
-        slopes = gradient_penalty(real_scores, real) + gradient_penalty(fake_scores, shown)
+            scores = discriminator(real).float(), discriminator(fake.detach()).float()
+        judge_loss = discriminator_loss(*scores)
         discriminator_optimizer.zero_grad()
-        (judge_loss + 0.5 * weight * slopes).backward()
+        judge_loss.backward()
         discriminator_optimizer.step()
 
         # The same pictures serve the generator's turn, judged by the discriminator's new weights.
         discriminator.requires_grad_(False)
         with autocast:
-            real_scores, fake_scores = discriminator(real.detach()), discriminator(fake)
-        draw_loss = generator_loss(real_scores.float(), fake_scores.float())
+            score = discriminator(fake).float()
+        draw_loss = generator_loss(score)
         generator_optimizer.zero_grad()
         draw_loss.backward()
         generator_optimizer.step()
@@ -168,7 +158,6 @@ def main() -> None:
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             learning_rate=arguments.learning_rate,
-            penalty=arguments.penalty,
             steps=budget.step,
             minutes=round(budget.minutes_spent, 1),
             hardware=describe_hardware(device),
@@ -193,7 +182,6 @@ def main() -> None:
         batches,
         budget,
         learning_rate=arguments.learning_rate,
-        penalty=arguments.penalty,
         bfloat16=arguments.bfloat16,
         max_steps=arguments.max_steps,
     )
@@ -212,7 +200,6 @@ def main() -> None:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=4e-4, help="of both networks")
-    parser.add_argument("--penalty", type=float, default=1.0, help="weight of the slope penalties")
     parser.add_argument(
         "--bfloat16",
         action="store_true",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TOP_P = 0.95
 POSITIONS_PER_BEAT = 12
+HIGHEST_PITCH = 96  # as heard: on some notes from F#7 up, symusic's synthesizer never returns
 
 
 class MusicRequest(Request):
@@ -138,7 +139,11 @@ def _write_set(
     """Yield bars with the number of their tune, tune after tune, all in the meter of the first."""
     tokenizer = tune_model.tokenizer
     rules = [
-        BarGrammar(tokenizer, longest_bar=_context(tune_model) // 3),
+        BarGrammar(
+            tokenizer,
+            longest_bar=_context(tune_model) // 3,
+            highest_pitch=HIGHEST_PITCH - controls.transposition,
+        ),
         *sampling_rules(temperature, top_p=TOP_P),
     ]
     for tune in count(1):
@@ -203,18 +208,21 @@ class BarGrammar:
     one still gives a score that can be played.
     """
 
-    def __init__(self, tokenizer: REMI, *, longest_bar: int) -> None:
+    def __init__(self, tokenizer: REMI, *, longest_bar: int, highest_pitch: int) -> None:
         """Make the rule for the vocabulary of ``tokenizer``.
 
         Args:
             tokenizer: The model's.
             longest_bar: Tokens after which a bar must end; no real bar comes near.
+            highest_pitch: MIDI pitch of the highest note that may be written.
         """
         self._names: dict[int, str] = {id_: name for name, id_ in tokenizer.vocab.items()}
         self._ids: dict[str, int] = tokenizer.vocab
         self._kinds: dict[str, list[int]] = {}
         for name, id_ in self._ids.items():
-            self._kinds.setdefault(name.split("_")[0], []).append(id_)
+            kind, value = name.split("_", 1)
+            if kind != "Pitch" or int(value) <= highest_pitch:
+                self._kinds.setdefault(kind, []).append(id_)
         self._longest_bar = longest_bar
 
     def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

@@ -48,7 +48,7 @@ EXAMPLES = [
     "a merry hornpipe in A mixolydian on the concertina",
     "a sad waltz in B minor on the harp",
 ]
-EXAMPLE_SEED = 1
+EXAMPLE_SEED = 5
 WALL_LABEL = (
     "This model writes music as others write text: it draws one token after another, each saying "
     "when a note begins, how high it is or how long it lasts. It composes the score, not the "
@@ -77,12 +77,13 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
     def show_on_page(description: str, model: str, *numbers: Any) -> Iterator[dict[Any, Any]]:
         request = MusicRequest.parse(description=description, **MusicRequest.name_numbers(*numbers))
         spec = catalog.get(model, "music")
-        nothing_yet = dict.fromkeys([sound, bars, composition], None)
+        nothing_yet: dict[Any, Any] = dict.fromkeys([sound, bars, composition])
         yield nothing_yet | {
             roll: show_roll((), request.duration),
             caption: show_waking(spec),
             seed.used: request.seed,
-            **dict.fromkeys([sound_file, notes_file], gr.update(interactive=False)),
+            sound_file: gr.update(interactive=False),
+            notes_file: gr.update(interactive=False),
         }
         yield {recipe: Recipe.of(spec, request, settings).to_dict()}
         for step in throttle(stream(model, request)):
@@ -125,10 +126,9 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
         request = MusicRequest.parse(
             description=description, duration=duration, temperature=temperature, seed=seed
         )
-        for step in stream(model, request):
-            last = step
-        wav, midi = save(last, f"tune-{request.seed}")
-        return wav, midi, Recipe.of(catalog.get(model, "music"), request, settings).to_dict()
+        recipe = Recipe.of(catalog.get(model, "music"), request, settings).to_dict()
+        *_, last = stream(model, request)
+        return *save(last, f"tune-{request.seed}"), recipe
 
     with gr.Blocks(title="Music · Generative Gallery") as demo:
         with create_room("music", "One note after another", WALL_LABEL, HERE / "lesson.md") as room:

@@ -31,13 +31,13 @@ CHANNELS = (8, 8, 8, 8)
 @pytest.fixture(scope="module")
 def vae() -> VAE:
     torch.manual_seed(0)
-    return VAE(VAEConfig(channels=CHANNELS, encoder_channels=CHANNELS)).eval()
+    return VAE(VAEConfig(channels=(8, *CHANNELS), encoder_channels=CHANNELS)).eval()
 
 
 @pytest.fixture(scope="module")
 def gan() -> Generator:
     torch.manual_seed(1)
-    return Generator(GeneratorConfig(channels=CHANNELS)).eval()
+    return Generator(GeneratorConfig(channels=(8, *CHANNELS))).eval()
 
 
 def test_a_seed_gives_the_same_pair_and_another_seed_another(vae: VAE, gan: Generator) -> None:

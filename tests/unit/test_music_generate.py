@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import islice, pairwise
 from threading import Event
 from typing import Any
@@ -9,7 +10,14 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from demos.music.generate import BarGrammar, MusicRequest, MusicStep, generate_music
+from demos.music.generate import (
+    HIGHEST_PITCH,
+    BarGrammar,
+    MusicRequest,
+    MusicStep,
+    generate_music,
+)
+from demos.music.show import read_token, show_caption, show_roll
 from shared.catalog import TuneModel
 from shared.errors import InvalidRequest
 from shared.tunes import build_tokenizer, render, score_to_midi_bytes
@@ -50,12 +58,13 @@ def test_music_grows_bar_by_bar_and_ends_with_the_bar_that_fills_the_time(
     steps = compose(tune_model, duration=12, description="a slow air in 3/4")
     assert [len(step.bars) for step in steps] == list(range(1, len(steps) + 1))
     assert steps[-1].seconds - steps[-1].bar_seconds < 12 <= steps[-1].seconds
-    assert all(note.start < steps[-1].seconds for note in steps[-1].notes)
+    last = steps[-1].notes[-1].start - steps[-1].pickup
+    assert last < steps[-1].seconds
 
 
 def test_a_full_context_slides_and_the_meter_stays(tune_model: TuneModel) -> None:
-    bars = compose(tune_model, duration=40, description="jig in 6/8", temperature=1.5)[-1].bars
-    assert sum(len(bar.tokens) for bar in bars) > 3 * 96
+    bars = compose(tune_model, duration=25, description="jig in 6/8", temperature=1.5)[-1].bars
+    assert sum(len(bar.tokens) for bar in bars) > 2 * 96
     assert {bar.tokens[1].name for bar in bars} == {"TimeSig_6/8"}
     assert all(bar.tokens[0].name == "Bar_None" for bar in bars)
 
@@ -82,10 +91,21 @@ def test_the_grammar_gives_every_note_a_place_and_a_length(tune_model: TuneModel
     kinds = [name.split("_")[0] for name in names]
     assert all(b in follows.get(a, {b}) for a, b in pairwise(kinds))
     tokenizer = tune_model.tokenizer
-    grammar = BarGrammar(tokenizer, longest_bar=5)
+    grammar = BarGrammar(tokenizer, longest_bar=5, highest_pitch=90)
     full = [tokenizer[n] for n in ("Bar_None", "TimeSig_4/4", "Position_0", "Pitch_60")]
     full.append(tokenizer["Duration_1.0.12"])
     assert grammar.next_ids(full) == [tokenizer["Bar_None"], tokenizer["EOS_None"]]
+
+
+def test_no_note_is_too_high_for_the_synthesizer(tune_model: TuneModel) -> None:
+    notes = compose(tune_model, description="G# minor, 60 bpm", temperature=1.5, seed=7)[-1].notes
+    assert 60 < max(note.pitch for note in notes) <= HIGHEST_PITCH
+
+
+def test_music_starts_with_its_first_note(tune_model: TuneModel) -> None:
+    step = compose(tune_model)[-1]
+    assert step.pickup == step.notes[0].start
+    assert step.seconds == pytest.approx(len(step.bars) * step.bar_seconds - step.pickup)
 
 
 def test_stop_ends_it_within_a_step(tune_model: TuneModel) -> None:
@@ -110,3 +130,18 @@ def test_stop_ends_it_within_a_step(tune_model: TuneModel) -> None:
 def test_bad_values_are_refused_by_name(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         MusicRequest.parse(**values)
+
+
+def test_tokens_read_as_parts_of_a_whole_note() -> None:
+    eighth = Fraction(1, 8)
+    assert read_token("Position_18", eighth) == "Position 3/16"
+    assert read_token("Duration_2.0.12", eighth) == "Duration 1/4"
+    assert read_token("Pitch_67", eighth) == "Pitch G4"
+
+
+def test_the_caption_says_what_was_not_understood(tune_model: TuneModel) -> None:
+    step = compose(tune_model, description="a jig about a <dragon>")[-1]
+    caption = show_caption(step, "Tunes", 1)
+    assert caption.startswith("<b>Jig")
+    assert "not understood: about, dragon" in caption
+    assert show_roll(step.notes, 5, step.bar_seconds).count("<rect") == len(step.notes)

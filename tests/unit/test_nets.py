@@ -12,9 +12,9 @@ from shared.nets import (
     kl_divergence,
     reparameterize,
 )
-from shared.nets.gan import discriminator_loss, generator_loss, gradient_penalty
+from shared.nets.gan import discriminator_loss, generator_loss
 
-TINY = GeneratorConfig(z_dim=8, channels=(16, 16, 8, 8))
+TINY = GeneratorConfig(z_dim=8, channels=(16, 16, 8, 8, 8))
 
 
 def tiny_vae(seed: int = 0) -> VAE:
@@ -42,7 +42,7 @@ def test_generator_draws_pictures_in_range() -> None:
 
 
 def test_a_picture_depends_on_its_own_z_only() -> None:
-    generator, z = Generator(TINY).train(), draw_z(3)
+    generator, z = Generator(TINY).eval(), draw_z(3)
     torch.testing.assert_close(generator(z)[1:2], generator(z[1:2]), atol=1e-5, rtol=0)
 
 
@@ -110,7 +110,7 @@ def test_loading_incomplete_weights_fails(tmp_path: Path) -> None:
     generator = Generator(TINY)
     (tmp_path / "README.md").write_text("a card")
     generator.save_pretrained(tmp_path)
-    (tmp_path / "config.json").write_text('{"z_dim": 8, "channels": [16, 16, 16, 8, 8]}')
+    (tmp_path / "config.json").write_text('{"z_dim": 8, "channels": [16, 16, 16, 8, 8, 8]}')
     with pytest.raises(RuntimeError, match="Missing key"):
         Generator.from_pretrained(tmp_path)
 
@@ -119,27 +119,11 @@ def test_discriminator_scores_each_picture_and_teaches_the_generator() -> None:
     generator, discriminator = Generator(TINY), Discriminator((8, 8, 16, 16))
     scores = discriminator(generator(draw_z(3)))
     assert scores.shape == (3,)
-    generator_loss(torch.zeros(3), scores).backward()
+    generator_loss(scores).backward()
     assert all(value.grad is not None for value in generator.parameters())
 
 
 def test_discriminator_and_generator_want_opposite_scores() -> None:
     high, low = torch.tensor([3.0, 4.0]), torch.tensor([-3.0, -4.0])
     assert discriminator_loss(real=high, fake=low) < 0.01 < discriminator_loss(real=low, fake=high)
-    assert generator_loss(real=low, fake=high) < 0.01 < generator_loss(real=high, fake=low)
-
-
-def test_gradient_penalty_is_the_squared_slope() -> None:
-    images = torch.rand(2, 3, 64, 64, requires_grad=True)
-    scores = 0.5 * images.sum(dim=(1, 2, 3))
-    expected = 0.5**2 * images[0].numel()
-    assert gradient_penalty(scores, images).item() == pytest.approx(expected)
-
-
-def test_discriminator_has_finite_slopes_where_all_pictures_are_equal() -> None:
-    images = torch.zeros(2, 3, 64, 64, requires_grad=True)
-    discriminator = Discriminator((8, 8, 16, 16))
-    gradient_penalty(discriminator(images), images).backward()
-    assert all(
-        value.grad is None or value.grad.isfinite().all() for value in discriminator.parameters()
-    )
+    assert generator_loss(high) < 0 < generator_loss(low)
