@@ -45,6 +45,8 @@ QUARTERS_PER_MINUTE = {
 }  # fmt: skip
 SLOWEST, FASTEST = 40, 300
 PEAK = 0.9
+# MIDI pitch. symusic 0.5.8 never returns from rendering some notes above 101: keep well below.
+HIGHEST = 96
 SILENCE = 0.5
 _STRONG, _WEAK = 100, 84  # MIDI velocities
 
@@ -292,8 +294,9 @@ def ids_to_score(
     """Turn tokens into a score of one track in the key, tempo and instrument of ``controls``.
 
     Any list of integers gives a score: ids outside the vocabulary, control tokens and notes without
-    a length are left out. Without ``controls`` the pitches stay as they are. The first beat of a
-    bar is made a little louder than the rest, since the tokens say nothing of loudness.
+    a length are left out, and notes that are too high sound in a lower octave. Without ``controls``
+    the pitches stay as they are otherwise. The first beat of a bar is made a little louder than the
+    rest, since the tokens say nothing of loudness.
     """
     from symusic import Score, Tempo
 
@@ -308,6 +311,7 @@ def ids_to_score(
         track.name = controls.instrument
         track.shift_pitch(controls.transposition, inplace=True)
         for note in track.notes:
+            note.pitch -= 12 * max(0, math.ceil((note.pitch - HIGHEST) / 12))
             note.velocity = _STRONG if _starts_bar(note.time, decoded) else _WEAK
         score.tracks.append(track)
     return score

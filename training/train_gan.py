@@ -5,8 +5,10 @@
 
 Generator and discriminator take turns with the hinge loss and spectral normalisation (Miyato et al.
 2018). What is kept is an exponential moving average of the generator's weights, which wobbles less
-than the weights of any one step (Yaz et al. 2019), at the point where its pictures' statistics came
-closest to those of held-out critters. The discriminator stays in the checkpoint.
+than the weights of any one step (Yaz et al. 2019), as it stands at the end, when the learning rate
+has come down. The Frechet distance of colours and edges is recorded on the way but chooses nothing:
+it once preferred smears of many colours to whole faces of few. The discriminator stays in the
+checkpoint.
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ def train_gan(
 
 
 def main() -> None:
-    """Train, keeping the averaged generator with the lowest Frechet distance."""
+    """Train, and keep the averaged generator."""
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/latent-critters-gan", minutes=45, add=_add_arguments
     )
@@ -144,12 +146,10 @@ def main() -> None:
             history=history,
         )
 
-    def export_if_best() -> None:
+    def export() -> None:
         samples = Statistics.of(generate_images(average, len(held_out)))
         history.append({"step": budget.step, "sample_frechet": frechet_distance(samples, real)})
-        best = min(history, key=lambda entry: entry["sample_frechet"])
-        if best is history[-1]:
-            average.save_pretrained(out)
+        average.save_pretrained(out)
         write_record(
             out,
             model="Generator of shared/nets/generator.py, trained with the discriminator of gan.py",
@@ -165,7 +165,7 @@ def main() -> None:
                 "generator": count_parameters(generator),
                 "discriminator (not exported)": count_parameters(discriminator),
             },
-            metrics=best,
+            metrics=history[-1],
             sample_frechet_of_real_pictures=frechet_distance(
                 Statistics.of(to_model_range(images[: len(held_out)])), real
             ),
@@ -192,8 +192,8 @@ def main() -> None:
             if budget.checkpoint_due():
                 save()
             if budget.evaluation_due(EVALUATIONS):
-                export_if_best()
-    export_if_best()
+                export()
+    export()
     save()
 
 

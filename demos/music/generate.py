@@ -15,6 +15,7 @@ from shared.catalog import TuneModel
 from shared.requests import Request
 from shared.sampling import SampledToken, sample_tokens, sampling_rules
 from shared.tunes import (
+    HIGHEST,
     PlayedNote,
     TuneControls,
     control_ids,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 TOP_P = 0.95
 POSITIONS_PER_BEAT = 12
-HIGHEST_PITCH = 96  # as heard: on some notes from F#7 up, symusic's synthesizer never returns
 
 
 class MusicRequest(Request):
@@ -142,7 +142,7 @@ def _write_set(
         BarGrammar(
             tokenizer,
             longest_bar=_context(tune_model) // 3,
-            highest_pitch=HIGHEST_PITCH - controls.transposition,
+            highest_pitch=HIGHEST - controls.transposition,
         ),
         *sampling_rules(temperature, top_p=TOP_P),
     ]

@@ -165,7 +165,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
                     waveform_options=gr.WaveformOptions(waveform_progress_color=PLAYED_COLOR),
                 )
                 with gr.Row():
-                    sound_file = gr.DownloadButton("Download sound", example.sound, size="sm")
+                    sound_file = gr.DownloadButton("Download sound (WAV)", example.sound, size="sm")
                     notes_file = gr.DownloadButton(
                         "Download notes (MIDI)", example.notes, size="sm"
                     )

@@ -11,7 +11,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from demos.music.generate import (
-    HIGHEST_PITCH,
+    HIGHEST,
     BarGrammar,
     MusicRequest,
     MusicStep,
@@ -99,7 +99,7 @@ def test_the_grammar_gives_every_note_a_place_and_a_length(tune_model: TuneModel
 
 def test_no_note_is_too_high_for_the_synthesizer(tune_model: TuneModel) -> None:
     notes = compose(tune_model, description="G# minor, 60 bpm", temperature=1.5, seed=7)[-1].notes
-    assert 60 < max(note.pitch for note in notes) <= HIGHEST_PITCH
+    assert 60 < max(note.pitch for note in notes) <= HIGHEST
 
 
 def test_music_starts_with_its_first_note(tune_model: TuneModel) -> None:

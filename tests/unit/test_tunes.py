@@ -102,6 +102,8 @@ def test_any_list_of_ids_gives_a_score_that_renders(tokenizer: REMI) -> None:
         ids = [rng.randrange(-5, len(tokenizer) + 5) for _ in range(rng.randrange(40))]
         score = ids_to_score(tokenizer, ids)
         assert score_to_midi_bytes(score).startswith(b"MThd")
+        pitches = [note.pitch for track in score.tracks for note in track.notes]
+        assert max(pitches, default=0) <= tunes.HIGHEST
     assert np.isfinite(render(score)).all()
 
 
