@@ -198,8 +198,8 @@ def main() -> None:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--learning-rate", type=float, default=4e-4, help="of both networks")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=3e-4, help="of both networks")
     parser.add_argument(
         "--bfloat16",
         action="store_true",

@@ -134,7 +134,10 @@ def generate_image(pipeline: Any, request: ImageRequest, stop: Event) -> Iterato
 
 def read_prompt(tokenizer: Any, prompt: str) -> tuple[Word, ...]:
     """Split ``prompt`` into the words that a CLIP ``tokenizer`` sees, as it was written."""
-    encoding = tokenizer.backend_tokenizer.encode(prompt, add_special_tokens=False)
+    backend = copy.deepcopy(tokenizer.backend_tokenizer)
+    backend.no_padding()  # a saved tokenizer may remember how it was last called
+    backend.no_truncation()
+    encoding = backend.encode(prompt, add_special_tokens=False)
     room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
     tokens = zip(encoding.word_ids, encoding.offsets, range(len(encoding)), strict=True)
     words = []

@@ -105,7 +105,11 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
         with create_room("text", "One token after another", WALL_LABEL, HERE / "lesson.md") as room:
             with room.controls:
                 prompt = gr.Textbox(
-                    EXAMPLES[0], label="Begin a story or a poem", lines=4, max_length=20_000
+                    EXAMPLES[0],
+                    label="Begin a story or a poem",
+                    lines=4,
+                    max_lines=12,
+                    max_length=20_000,
                 )
                 run, stop = create_run_buttons("Write")
                 gr.Examples([[text] for text in EXAMPLES], [prompt], label="Beginnings to try")
