@@ -92,7 +92,7 @@ def is_up(url: str) -> bool:
 
 
 def use_all_rooms(url: str) -> None:
-    """Generate once in every room, and rebuild one picture."""
+    """Generate once in every room."""
     client = Client(url, verbose=False)
     for endpoint, values in REQUESTS.items():
         client.predict(**values, api_name=endpoint)
