@@ -38,7 +38,7 @@ class ImageRequest(Request):
     prompt: Prompt = Field("a happy blue monster with yellow horns", min_length=1)
     negative_prompt: Prompt = ""
     num_inference_steps: int = Field(12, ge=1, le=50)
-    guidance_scale: float = Field(4.0, ge=0.0, le=15.0)
+    guidance_scale: float = Field(3.0, ge=0.0, le=15.0)
 
 
 @dataclass(frozen=True)
