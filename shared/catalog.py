@@ -8,10 +8,13 @@ To add a model, add an entry to ``SPECS`` (see docs/adding-a-model.md).
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from shared.devices import pick_device, pick_dtype
 from shared.errors import GalleryError, ModelUnavailable, UnknownModel
@@ -281,7 +284,7 @@ class Catalog:
             device=device,
             dtype=pick_dtype(device),
             revision=spec.revision,
-            offline=spec.bundled or self._settings.offline,
+            offline=spec.bundled or self._settings.offline or not _hub_answers(),
         )
         try:
             return spec.load(str(folder) if spec.bundled else str(spec.source), placement)
@@ -309,6 +312,20 @@ def _modules(model: Any) -> Iterator[torch.nn.Module]:
     else:
         parts = list(getattr(model, "components", {"": model}).values())
     return (part for part in parts if isinstance(part, torch.nn.Module))
+
+
+def _hub_answers() -> bool:
+    """Whether the model hub can be reached. Its own client would retry for half a minute."""
+    from huggingface_hub import constants
+
+    if getproxies():  # what a proxy can reach is not ours to test
+        return True
+    hub = urlsplit(constants.ENDPOINT)
+    try:
+        with socket.create_connection((hub.hostname, hub.port or 443), timeout=3):
+            return True
+    except OSError:
+        return False
 
 
 def _why_not(spec: ModelSpec) -> str:

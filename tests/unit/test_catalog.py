@@ -72,6 +72,15 @@ def test_a_hub_model_that_cannot_be_reached_names_the_way_out() -> None:
         CATALOG.load("text/smollm2-135m")
 
 
+def test_a_hub_that_does_not_answer_is_found_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.upper(), raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://127.0.0.1:9")
+    with pytest.raises(ModelUnavailable, match="Bundled models work without a network"):
+        Catalog(Settings(device="cpu")).load("text/smollm2-135m")
+
+
 def test_shared_tensors_are_counted_once() -> None:
     layer = torch.nn.Linear(10, 10, bias=False)
     assert CATALOG.measure_bytes(torch.nn.Sequential(layer, layer)) == 400
