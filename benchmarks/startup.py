@@ -52,7 +52,7 @@ def find_free_port() -> int:
 
 
 @contextmanager
-def start(name: str) -> Iterator[tuple[float, str, psutil.Process]]:
+def start(name: str, **environment: str) -> Iterator[tuple[float, str, psutil.Process]]:
     """Start a program; yield the seconds to its first page, its address and its process."""
     port = find_free_port()
     url = f"http://127.0.0.1:{port}/"
@@ -62,6 +62,7 @@ def start(name: str) -> Iterator[tuple[float, str, psutil.Process]]:
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GALLERY_OFFLINE": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
+        **environment,
     }
     began = time.monotonic()
     process = subprocess.Popen(

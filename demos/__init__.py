@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 
-from shared.ui import CreateDemo
+from shared.serve import CreateDemo
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from demos.image.ui import make_example as make_image_example
 from demos.latent.ui import make_example as make_latent_example
 from demos.music.ui import make_example as make_music_example
 from demos.text.ui import make_example as make_text_example
+from shared.serve import create_cache
 from shared.settings import Settings
-from shared.ui import create_cache
 
 MAKERS = {
     "text": make_text_example,

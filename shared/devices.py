@@ -1,11 +1,19 @@
-"""Where models run. torch is imported late, so that the page is up before it."""
+"""Where models run, and how much memory there is. torch is imported late: the page is up first."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 if TYPE_CHECKING:
     import torch
+
+# What models may take of a graphics card; the rest is for activations and the driver.
+CARD_SHARE = 0.85
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -26,3 +34,72 @@ def pick_dtype(device: torch.device) -> torch.dtype:
     import torch
 
     return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def device_memory_bytes(name: str) -> int:
+    """Memory that models may take on ``name``, such as ``cuda:0``, ``mps`` or ``cpu``."""
+    import torch
+
+    kind = torch.device(name).type
+    if kind == "cuda":
+        return int(torch.cuda.get_device_properties(name).total_memory * CARD_SHARE)
+    if kind == "mps":
+        return int(torch.mps.recommended_max_memory())
+    return host_memory_bytes()
+
+
+def host_memory_bytes(root: Path = Path("/")) -> int:
+    """Memory that this process may really use.
+
+    A container sees all of the machine's memory and is killed when it takes more than its own
+    share, so the limits of the process and of its control groups count as well.
+
+    Args:
+        root: Folder that holds ``proc`` and ``sys``.
+    """
+    return min([psutil.virtual_memory().total, *_process_limits(), *_control_group_limits(root)])
+
+
+def _process_limits() -> Iterator[int]:
+    """Yield the limit of the address space (``ulimit -v``), if there is one."""
+    if sys.platform != "win32":
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            yield limit
+
+
+def _control_group_limits(root: Path) -> Iterator[int]:
+    """Yield the limits of this process's control groups and of those above them.
+
+    Version 1 writes a huge number where there is no limit, version 2 the word ``max``.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux, or not ours to read
+        return
+    mounts = root / "sys/fs/cgroup"
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            tops, files = [mounts, mounts / "unified"], ["memory.max", "memory.high"]
+        elif "memory" in controllers.split(","):
+            tops, files = [mounts / "memory"], ["memory.limit_in_bytes"]
+        else:
+            continue
+        # Within a container the path may be the host's: what is not there is passed over.
+        own = Path(path.strip("/"))
+        for top in tops:
+            for group in (own, *own.parents):
+                for file in files:
+                    yield from _read_number(top / group / file)
+
+
+def _read_number(path: Path) -> Iterator[int]:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return
+    if text.isdigit():
+        yield int(text)

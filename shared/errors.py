@@ -5,6 +5,9 @@
     │   └── UnknownModel    no such key in the catalogue
     ├── ModelUnavailable    weights missing, damaged or not reachable
     └── CacheFull           the model does not fit beside those in use
+        ├── CacheBusy       the model takes one visitor at a time, and others were first
+        ├── OutOfMemory     the machine had less memory than the books said
+        └── CacheClosed     the gallery is shutting down
 
 Each message says what is wrong and what to do about it. Anything else that escapes is a bug.
 """
@@ -30,3 +33,15 @@ class ModelUnavailable(GalleryError):
 
 class CacheFull(GalleryError):
     """No room for the model while others are in use."""
+
+
+class CacheBusy(CacheFull):
+    """Others use the model, it does not take more at once, and the wait was too long."""
+
+
+class OutOfMemory(CacheFull):
+    """Memory ran out for real, and dropping what was idle did not help."""
+
+
+class CacheClosed(CacheFull):
+    """The gallery is ending; nothing is lent any more."""

@@ -34,7 +34,8 @@ class Recipe:
 
     Attributes:
         model: Key in the catalogue.
-        revision: Commit of a hub model; ``bundled`` for ours.
+        revision: Which weights: ``bundled`` for ours, the commit of a hub model, the name and
+            version of a package, ``local`` for a folder of the operator.
         seed: The seed that was used, never -1.
         settings: The rest of the request.
     """
@@ -53,7 +54,7 @@ class Recipe:
         """Write down what ``request`` asked of the model of ``spec``; its seed must be drawn."""
         return cls(
             model=spec.key,
-            revision=spec.revision or "bundled",
+            revision=spec.pick(settings).version,
             seed=request.seed,
             settings=request.model_dump(exclude={"seed"}),
             dtype=str(pick_dtype(pick_device(settings.device))).removeprefix("torch."),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from shared.devices import host_memory_bytes
 from shared.errors import GalleryError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,17 +23,32 @@ class Settings:
 
     Attributes:
         models_dir: Folder with the bundled models.
-        cache_bytes: Memory that loaded models may take together.
+        cache_dir: Folder for copies of models that were converted; downloads are kept in the
+            Hugging Face cache.
+        local_models: Catalogue keys and checkpoint folders of the operator.
+        cache_bytes: Memory of the host that loaded models may take together.
+        device_bytes: Memory that they may take on each graphics card; None for most of it.
+        idle_seconds: Drop models that nobody used for so long; None for never.
+        patience_seconds: How long a request waits for memory.
+        preload: Keys of models that are loaded at start and kept.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         offline: Never try to reach the model hub.
         max_queue: Visitors who may wait in line at once.
+        metrics: Publish the cache's figures at ``/metrics``.
     """
 
     models_dir: Path = ROOT / "models"
-    cache_bytes: int = psutil.virtual_memory().total // 2
+    cache_dir: Path = ROOT / ".cache" / "models"
+    local_models: tuple[tuple[str, Path], ...] = ()
+    cache_bytes: int = host_memory_bytes() // 2
+    device_bytes: int | None = None
+    idle_seconds: float | None = None
+    patience_seconds: float = 60.0
+    preload: tuple[str, ...] = ()
     device: str = "auto"
     offline: bool = False
     max_queue: int = 64
+    metrics: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -74,10 +89,42 @@ def _parse_device(text: str) -> str:
     return text
 
 
+def _parse_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"expected a number of seconds, not {text!r}")
+    return seconds
+
+
+def _parse_keys(text: str) -> tuple[str, ...]:
+    return tuple(key.strip() for key in text.split(",") if key.strip())
+
+
+def _parse_folders(text: str) -> tuple[tuple[str, Path], ...]:
+    """Read ``room/name=folder;room/name=folder``; every folder must be there."""
+    pairs = [pair.partition("=") for pair in text.split(";") if pair.strip()]
+    for key, _, folder in pairs:
+        if not (key.count("/") == 1 and all(key.strip().split("/")) and folder.strip()):
+            raise ValueError(f"expected room/name=folder pairs with ; between, not {text!r}")
+        if not Path(folder.strip()).expanduser().is_dir():
+            raise ValueError(f"there is no folder {folder.strip()!r} for {key.strip()}")
+    return tuple((key.strip(), Path(folder.strip()).expanduser()) for key, _, folder in pairs)
+
+
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "models_dir": Path,
+    "cache_dir": Path,
+    "local_models": _parse_folders,
     "cache_bytes": _parse_bytes,
+    "device_bytes": _parse_bytes,
+    "idle_seconds": _parse_seconds,
+    "patience_seconds": _parse_seconds,
+    "preload": _parse_keys,
     "device": _parse_device,
     "offline": _parse_bool,
     "max_queue": int,
+    "metrics": _parse_bool,
 }

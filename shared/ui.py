@@ -1,4 +1,4 @@
-"""How every room looks and behaves. The only module in ``shared`` that knows Gradio."""
+"""How every room looks and behaves: layout, controls, and what happens when a button is pressed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,24 +19,24 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves the
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads of torch spin on busy cores
 
 import gradio as gr
-import psutil
 from gradio.components.api_component import Api
 
 from shared.catalog import Catalog, ModelSpec, Task
 from shared.errors import GalleryError
+from shared.loader import Progress
 from shared.model_cache import ModelCache
 from shared.requests import Request
-from shared.settings import Settings
 
 # All events that keep a device busy queue under this name, so that visitors take turns.
 DEVICE_QUEUE = "device"
+# Waiting for a model keeps nothing busy: as many visitors may do so as a school has classes.
+WAKING_QUEUE, MOST_WAKING = "waking", 100
 CSS_PATH = Path(__file__).with_name("gallery.css")
 _SANS = ["ui-sans-serif", "system-ui", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 CAPTION: dict[str, Any] = {"elem_classes": "caption", "padding": False}
 T = TypeVar("T")
-CreateDemo = Callable[[ModelCache, Settings], gr.Blocks]
 
 
 def create_theme() -> gr.themes.Base:
@@ -99,13 +99,11 @@ def create_room(slug: str, title: str, wall_label: str, lesson: Path) -> Iterato
 def choose_model(catalog: Catalog, task: Task) -> gr.Dropdown:
     """A picker of the room's models; the first, bundled one is chosen."""
     specs = catalog.for_task(task)
-    choices = [
-        (
-            spec.title + ("" if spec.bundled else f" (download, {spec.parameters / 1e6:,.0f} M)"),
-            spec.key,
-        )
-        for spec in specs
-    ]
+    choices = []
+    for spec in specs:
+        missing = catalog.download_bytes(spec.key)
+        note = f" (download, {missing / 1e6:,.0f} MB)" if missing else ""
+        choices.append((spec.title + note, spec.key))
     return gr.Dropdown(choices, value=specs[0].key, label="Model", elem_classes="model")
 
 
@@ -116,11 +114,20 @@ def create_slider(request: type[Request], name: str, *, step: float, **options: 
     return gr.Slider(minimum, maximum, default, step=step, label=label, **options)
 
 
-def create_run_buttons(label: str) -> tuple[gr.Button, gr.Button]:
-    """The room's main button, and the Stop that takes its place while it works."""
-    run = gr.Button(label, variant="primary", size="lg")
-    stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_classes="stop")
-    return run, stop
+@dataclass(frozen=True)
+class RunButtons:
+    """The room's main button, the Stop that takes its place, and what one is waiting for."""
+
+    run: gr.Button
+    stop: gr.Button
+    waiting: gr.HTML
+
+    @classmethod
+    def create(cls, label: str) -> RunButtons:
+        """Add them to the current column."""
+        run = gr.Button(label, variant="primary", size="lg")
+        stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_classes="stop")
+        return cls(run, stop, gr.HTML("", **CAPTION))
 
 
 @dataclass(frozen=True)
@@ -144,47 +151,115 @@ class SeedControl:
         return cls(seed, used, reuse)
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What a generator of a room yields while its model is not awake yet; "" once it is."""
+
+    text: str
+
+
+def wake(cache: ModelCache, *specs: ModelSpec) -> Iterator[Waiting]:
+    """Wait until the models of ``specs`` are loaded, saying what for.
+
+    A room's generator says ``yield from wake(...)`` before it shows anything else: a load that
+    fails or is stopped then leaves all on the page as it was. Closing it ends the waiting.
+    """
+    for spec in specs:
+        with contextlib.closing(cache.prepare(spec.key)) as loading:
+            for progress in loading:
+                yield Waiting(show_waking(spec, progress))
+    yield Waiting("")
+
+
+def show_waking(spec: ModelSpec, progress: Progress) -> str:
+    """Say in a line how far a load is, such as "Downloading SmolLM2 · 43 % of 270 MB"."""
+    if progress.total:
+        share, megabytes = progress.done / progress.total, progress.total / 1e6
+        return f"{progress.stage} {spec.title} · {100 * share:.0f} % of {megabytes:,.0f} MB"
+    return f"Waking {spec.title} up · {progress.stage.lower()}"
+
+
 def wire_generation(
-    run: gr.Button,
-    stop: gr.Button,
-    generate: Callable[..., Iterator[Any]],
+    buttons: RunButtons,
+    generate: Callable[..., Generator[Any, None, None]],
     inputs: Sequence[Any],
     outputs: Sequence[Any],
     *,
+    caption: gr.HTML,
     also: Sequence[Callable[..., Any]] = (),
 ) -> list[Any]:
-    """Run ``generate`` on a click of ``run`` (and on events ``also``); end it on ``stop``.
+    """Run ``generate`` on a click of the run button (and on events ``also``); end it on Stop.
 
-    ``stop`` replaces ``run`` while something is under way. Everything a visitor has made so far
-    stays on the page when it ends, however it ends.
+    It yields ``Waiting`` first, then values for ``outputs``. The waiting is an event of its own,
+    so that a visitor who waits for a download does not keep the device from everybody else.
+    Whatever a visitor has made so far stays on the page when it ends, however it ends; after a
+    Stop the ``caption`` says so.
 
     Returns:
         The two events it can end with, done and stopped, for a room that has something to add to
-        either: ``for ending in wire_generation(...): ending.then(...)``.
+        either.
     """
-    busy = [gr.update(visible=False), gr.update(visible=True)]
-    ready = [gr.update(visible=True), gr.update(visible=False)]
-    buttons = [run, stop]
+    run, stop, waiting = buttons.run, buttons.stop, buttons.waiting
+    busy = [gr.update(visible=False), gr.update(visible=True), _show_waiting("One moment")]
+    ready = [gr.update(visible=True), gr.update(visible=False), ""]
+    places = [run, stop, waiting]
+
+    def wait(*args: Any) -> Iterator[str]:
+        with contextlib.closing(generate(*args)) as steps:
+            for step in steps:
+                if not (isinstance(step, Waiting) and step.text):
+                    return  # awake: the rest is for the device's queue
+                yield _show_waiting(step.text)
+
+    def work(*args: Any) -> Iterator[Any]:
+        with contextlib.closing(generate(*args)) as steps:
+            for step in steps:
+                if isinstance(step, Waiting):
+                    yield {waiting: _show_waiting(step.text or "One moment")}
+                elif isinstance(step, dict):
+                    yield {**step, waiting: ""}
+                else:
+                    yield *step, ""
+
+    def say_stopped(waiting: str, caption: str) -> Any:
+        # Who still waits has not begun anything: the caption belongs to what was there before.
+        return gr.skip() if waiting else f"{caption} · stopped"
+
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    started = gr.on([run.click, *also], lambda: busy, None, buttons, **quick)
-    running = started.then(
-        say_errors(generate),
+    started = gr.on([run.click, *also], lambda: busy, None, places, **quick)
+    waking = started.then(
+        say_errors(wait),
         list(inputs),
-        list(outputs),
+        waiting,
+        concurrency_id=WAKING_QUEUE,
+        concurrency_limit=MOST_WAKING,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    running = waking.success(
+        say_errors(work),
+        list(inputs),
+        [*outputs, waiting],
         concurrency_id=DEVICE_QUEUE,
         concurrency_limit=1,
         show_progress="minimal",
+        show_progress_on=list(outputs),
         api_visibility="private",
     )
-    done = running.then(lambda: ready, None, buttons, **quick)
-    running.failure(lambda: ready, None, buttons, **quick)  # the page skips `then` after an error
-    stopped = stop.click(lambda: ready, None, buttons, cancels=[running], **quick)
+    done = running.success(lambda: ready, None, places, **quick)
+    for event in (waking, running):
+        # After an error; and after a Stop, once the work has really ended. Until then the page
+        # would ignore another click of the run button.
+        event.failure(lambda: ready, None, places, **quick)
+    stopped = stop.click(
+        say_stopped, [waiting, caption], caption, cancels=[waking, running], **quick
+    )
     return [done, stopped]
 
 
-def show_waking(spec: ModelSpec) -> str:
-    """The caption while a model loads; like the cursor, it shows while there is a Stop."""
-    return f'<span class="waking">Waking {html.escape(spec.title)} up …</span>'
+def _show_waiting(text: str) -> str:
+    """The line under the buttons; like the cursor, it shows while there is a Stop."""
+    return f'<span class="waking" role="status">{html.escape(text)} …</span>'
 
 
 def throttle(steps: Iterable[T], seconds: float = 0.08) -> Iterator[T]:
@@ -239,36 +314,6 @@ def _hidden_input(name: str, value: Any) -> Any:
     return Api(value, {"type": kind}, label=name.replace("_", " "))
 
 
-def add_catalog_endpoints(cache: ModelCache, settings: Settings) -> None:
-    """Publish ``list_models`` and ``cache_snapshot``."""
-
-    def list_models() -> list[dict[str, Any]]:
-        """List every model: key, title, licence, size, source, and whether it is loaded."""
-        loaded = {model["key"] for model in cache.snapshot()["models"] if model["loaded"]}
-        return [
-            {
-                "key": spec.key,
-                "title": spec.title,
-                "summary": spec.summary,
-                "licence": spec.licence,
-                "parameters": spec.parameters,
-                "bytes": spec.bytes,
-                "source": spec.source or "bundled",
-                "loaded": spec.key in loaded,
-            }
-            for spec in Catalog(settings)
-        ]
-
-    def cache_snapshot() -> dict[str, Any]:
-        """Return what the model cache holds, its budget, and its counts so far."""
-        return cache.snapshot()
-
-    for function in (list_models, cache_snapshot):
-        add_endpoint(
-            function.__name__, function, {}, [gr.JSON(label="result", visible=False)], heavy=False
-        )
-
-
 def say_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Show a GalleryError as its message, without a traceback. Works for generators, too."""
 
@@ -306,32 +351,3 @@ def stop_on_exit() -> Iterator[threading.Event]:
         yield stop
     finally:
         stop.set()
-
-
-def create_cache(settings: Settings) -> ModelCache:
-    """Make the process's cache over the catalogue."""
-    return ModelCache(
-        settings.cache_bytes,
-        Catalog(settings),
-        memory=lambda: int(psutil.Process().memory_info().rss),
-    )
-
-
-def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
-    """Queue and launch ``app`` with the gallery's look and limits; ``options`` go to Gradio."""
-    app.queue(max_size=settings.max_queue, default_concurrency_limit=8)
-    return app.launch(
-        theme=create_theme(),
-        css_paths=[CSS_PATH],
-        footer_links=["api", "settings"],
-        enable_monitoring=False,
-        max_file_size="10mb",
-        show_error=True,
-        **options,
-    )
-
-
-def run_alone(create_demo: CreateDemo) -> None:
-    """Launch one room by itself."""
-    settings = Settings.from_environment()
-    launch(create_demo(create_cache(settings), settings), settings)

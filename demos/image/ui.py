@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,22 @@ from demos.image.generate import ImageRequest, ImageStep, Word, generate_image
 from shared.catalog import Catalog, ModelSpec
 from shared.model_cache import ModelCache
 from shared.recipes import Recipe
+from shared.serve import run_alone
 from shared.settings import Settings
 from shared.ui import (
     CAPTION,
+    RunButtons,
     SeedControl,
     add_endpoint,
     choose_model,
     create_room,
-    create_run_buttons,
     create_slider,
-    run_alone,
-    show_waking,
     stop_on_exit,
     throttle,
+    wake,
     wire_generation,
 )
+from shared.zero_gpu import on_gpu
 
 HERE = Path(__file__).parent
 EXAMPLES = [
@@ -56,18 +57,21 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
     """Build the image room."""
     catalog = Catalog(settings)
 
+    @on_gpu(catalog, settings, lambda request: 5 + request.num_inference_steps / 2)
     def stream(model: str, request: ImageRequest) -> Iterator[ImageStep]:
-        with cache.lease(model) as pipeline, stop_on_exit() as stop:
+        with cache.lease(model, "the image room") as pipeline, stop_on_exit() as stop:
             yield from throttle(generate_image(pipeline, request, stop))
 
-    def show_on_page(prompt: str, negative_prompt: str, model: str, *numbers: Any) -> Iterator[Any]:
+    def show_on_page(
+        prompt: str, negative_prompt: str, model: str, *numbers: Any
+    ) -> Generator[Any, None, None]:
         request = ImageRequest.parse(
             prompt=prompt,
             negative_prompt=negative_prompt,
             **ImageRequest.name_numbers(*numbers),
         )
         spec = catalog.get(model, "image")
-        yield gr.skip(), show_waking(spec), "", "", request.seed, gr.skip()
+        yield from wake(cache, spec)
         recipe = Recipe.of(spec, request, settings).to_dict()
         for step in stream(model, request):
             yield (
@@ -108,7 +112,10 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
             guidance_scale=guidance_scale,
             seed=seed,
         )
-        recipe = Recipe.of(catalog.get(model, "image"), request, settings).to_dict()
+        spec = catalog.get(model, "image")
+        recipe = Recipe.of(spec, request, settings).to_dict()
+        for _ in wake(cache, spec):
+            yield None, recipe
         for step in stream(model, request):
             yield step.picture, recipe
 
@@ -126,7 +133,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
                 prompt = gr.Textbox(
                     EXAMPLES[0], label="Describe a little monster", lines=3, max_length=1000
                 )
-                run, stop = create_run_buttons("Draw")
+                buttons = RunButtons.create("Draw")
                 gr.Examples([[text] for text in EXAMPLES], [prompt], label="Monsters to try")
                 model = choose_model(catalog, "image")
                 steps = create_slider(
@@ -180,11 +187,11 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
                 )
 
         wire_generation(
-            run,
-            stop,
+            buttons,
             show_on_page,
             [prompt, negative_prompt, model, steps, guidance, seed.seed],
             [picture, caption, frames, words, seed.used, recipe],
+            caption=caption,
             also=[prompt.submit],
         )
         model.change(suit_model, model, [steps, guidance], queue=False, api_visibility="private")

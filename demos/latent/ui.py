@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +40,25 @@ from shared.catalog import Catalog, ModelSpec
 from shared.errors import InvalidRequest
 from shared.model_cache import ModelCache
 from shared.recipes import Recipe
+from shared.serve import run_alone
 from shared.settings import Settings
 from shared.ui import (
     CAPTION,
+    RunButtons,
     SeedControl,
     add_endpoint,
     create_room,
-    create_run_buttons,
     create_slider,
-    run_alone,
     say_errors,
     stop_on_exit,
     throttle,
+    wake,
     wire_generation,
 )
 
 HERE = Path(__file__).parent
 EXAMPLE_SEED = 7
+HOLDER = "the latent space room"
 PICTURE_SEEDS = (11, 12, 13)  # of the GAN's pictures that can be reconstructed
 PICTURES = [str(path) for path in sorted((HERE / "examples").glob("*.png"))]
 WALL_LABEL = (
@@ -78,7 +80,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
 
     def draw_pair(request: PairRequest) -> tuple[Pair, dict[str, int], dict[str, Any]]:
         vae_spec, gan_spec = find_models(catalog, request.dataset)
-        with cache.lease(vae_spec.key) as vae, cache.lease(gan_spec.key) as gan:
+        with cache.lease(vae_spec.key, HOLDER) as vae, cache.lease(gan_spec.key, HOLDER) as gan:
             sizes = {"vae": count_parameters(vae.decoder), "gan": count_parameters(gan)}
             pair = sample(vae, gan, request)
         return pair, sizes, write_recipe(catalog, request, settings)
@@ -102,7 +104,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
 
     def walk(
         dataset: str, truncation: float, path: str, frames: int, start: int, end: int
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         request = WalkRequest.parse(
             dataset=dataset,
             truncation=truncation,
@@ -114,11 +116,11 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
         vae_spec, gan_spec = find_models(catalog, dataset)
         recipe = write_recipe(catalog, request, settings)
         way = f"Walk from seed {request.seed} to {request.end_seed}, {request.path}"
-        yield gr.skip(), f"{way} …", gr.skip(), recipe
+        yield from wake(cache, vae_spec, gan_spec)
         pairs: list[Pair] = []
         with (
-            cache.lease(vae_spec.key) as vae,
-            cache.lease(gan_spec.key) as gan,
+            cache.lease(vae_spec.key, HOLDER) as vae,
+            cache.lease(gan_spec.key, HOLDER) as gan,
             stop_on_exit() as stop,
         ):
             sizes = {"vae": count_parameters(vae.decoder), "gan": count_parameters(gan)}
@@ -145,7 +147,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
         if not path:
             raise InvalidRequest("There is no picture. Choose one first.")
         picture = read_picture(path)
-        with cache.lease(vae_spec.key) as vae:
+        with cache.lease(vae_spec.key, HOLDER) as vae:
             return reconstruct(vae, picture)
 
     def answer_sample(dataset: str, seed: int, truncation: float) -> tuple[Any, ...]:
@@ -207,7 +209,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
                         seed = SeedControl.create()
                         seed.used.value = example["seed"]
                     with gr.Tab("Walk"):
-                        go, stop = create_run_buttons("Walk")
+                        buttons = RunButtons.create("Walk")
                         path = gr.Radio(
                             [("Around (spherical)", "spherical"), ("Straight (linear)", "linear")],
                             value="spherical",
@@ -259,11 +261,11 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
             lambda: [0] * len(offsets), None, offsets, queue=False, api_visibility="private"
         ).then(say_errors(redraw), moved, drawn, **LIVE)
         wire_generation(
-            go,
-            stop,
+            buttons,
             walk,
             [dataset, truncation, path, frames, start, end],
             [exhibit, caption, numbers, recipe],
+            caption=caption,
         )
         gr.on(
             [picture.change, again.click],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,23 +20,24 @@ from demos.music.show import show_bars, show_caption, show_roll
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
 from shared.recipes import Recipe
+from shared.serve import run_alone
 from shared.settings import Settings
 from shared.tunes import PlayedNote, render, score_to_midi_bytes
 from shared.ui import (
     CAPTION,
+    RunButtons,
     SeedControl,
     add_endpoint,
     choose_model,
     create_room,
-    create_run_buttons,
     create_slider,
-    run_alone,
     say_errors,
-    show_waking,
     stop_on_exit,
     throttle,
+    wake,
     wire_generation,
 )
+from shared.zero_gpu import on_gpu
 
 HERE = Path(__file__).parent
 SAMPLE_RATE = 44_100
@@ -70,38 +72,40 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
     catalog = Catalog(settings)
     example = load_example()
 
+    @on_gpu(catalog, settings, lambda request: 5 + request.duration)
     def stream(model: str, request: MusicRequest) -> Iterator[MusicStep]:
-        with cache.lease(model) as tune_model, stop_on_exit() as stop:
-            yield from generate_music(tune_model, request, stop)
+        with cache.lease(model, "the music room") as tune_model, stop_on_exit() as stop:
+            yield from throttle(generate_music(tune_model, request, stop))
 
-    def show_on_page(description: str, model: str, *numbers: Any) -> Iterator[dict[Any, Any]]:
+    def show_on_page(description: str, model: str, *numbers: Any) -> Generator[Any, None, None]:
         request = MusicRequest.parse(description=description, **MusicRequest.name_numbers(*numbers))
         spec = catalog.get(model, "music")
-        nothing_yet: dict[Any, Any] = dict.fromkeys([sound, bars, composition])
-        yield nothing_yet | {
-            roll: show_roll((), request.duration),
-            caption: show_waking(spec),
+        yield from wake(cache, spec)
+        of_this_tune: dict[Any, Any] = {
+            recipe: Recipe.of(spec, request, settings).to_dict(),
             seed.used: request.seed,
+            sound: None,
             sound_file: gr.update(interactive=False),
             notes_file: gr.update(interactive=False),
         }
-        yield {recipe: Recipe.of(spec, request, settings).to_dict()}
-        for step in throttle(stream(model, request)):
+        for step in stream(model, request):
             said = show_caption(step, spec.title, request.seed)
-            yield {
+            yield of_this_tune | {
                 roll: show_roll(step.notes, request.duration, step.bar_seconds),
                 caption: said,
                 bars: show_bars(step.bars),
                 composition: Composition(step, said, f"tune-{request.seed}"),
             }
+            of_this_tune = {}
         yield {caption: f"{said}<br>Rendering …"}
 
-    def play_on_page(composed: Composition | None) -> dict[Any, Any]:
-        if composed is None:
+    def play_on_page(composed: Composition | None, ending: str = "") -> dict[Any, Any]:
+        if composed is None:  # stopped before anything was composed
             return {caption: gr.skip()}
         wav, midi = save(composed.step, composed.name)
         return {
-            caption: composed.caption,
+            caption: composed.caption + ending,
+            composition: None,
             sound: wav,
             sound_file: gr.update(value=wav, interactive=True),
             notes_file: gr.update(value=midi, interactive=True),
@@ -126,7 +130,10 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
         request = MusicRequest.parse(
             description=description, duration=duration, temperature=temperature, seed=seed
         )
-        recipe = Recipe.of(catalog.get(model, "music"), request, settings).to_dict()
+        spec = catalog.get(model, "music")
+        recipe = Recipe.of(spec, request, settings).to_dict()
+        for _ in wake(cache, spec):
+            pass
         *_, last = stream(model, request)
         return *save(last, f"tune-{request.seed}"), recipe
 
@@ -140,7 +147,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
                     lines=2,
                     max_length=500,
                 )
-                run, stop = create_run_buttons("Compose")
+                buttons = RunButtons.create("Compose")
                 gr.Examples([[text] for text in EXAMPLES], [description], label="Tunes to try")
                 duration = create_slider(
                     MusicRequest, "duration", step=1, label="Duration in seconds"
@@ -180,19 +187,20 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
                 recipe = gr.JSON(example.recipe, label="Recipe: the same recipe, the same tune")
         composition = gr.State()
 
-        endings = wire_generation(
-            run,
-            stop,
+        done, stopped = wire_generation(
+            buttons,
             show_on_page,
             [description, model, duration, temperature, seed.seed],
             [roll, caption, sound, sound_file, notes_file, bars, seed.used, recipe, composition],
+            caption=caption,
             also=[description.submit],
         )
-        for ending in endings:  # what a stopped tune has so far can be played, too
-            ending.then(
-                say_errors(play_on_page),
+        # What a stopped tune has so far can be played, too.
+        for event, ending in ((done, ""), (stopped, " · stopped")):
+            event.then(
+                say_errors(partial(play_on_page, ending=ending)),
                 composition,
-                [caption, sound, sound_file, notes_file],
+                [caption, sound, sound_file, notes_file, composition],
                 show_progress="hidden",
                 api_visibility="private",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,22 @@ from demos.text.generate import TextRequest, TextStep, Token, generate_text
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
 from shared.recipes import Recipe
+from shared.serve import run_alone
 from shared.settings import Settings
 from shared.ui import (
     CAPTION,
+    RunButtons,
     SeedControl,
     add_endpoint,
     choose_model,
     create_room,
-    create_run_buttons,
     create_slider,
-    run_alone,
-    show_waking,
     stop_on_exit,
     throttle,
+    wake,
     wire_generation,
 )
+from shared.zero_gpu import on_gpu
 
 HERE = Path(__file__).parent
 EXAMPLES = [
@@ -39,6 +40,7 @@ EXAMPLES = [
     "In the garden behind the old house lived",
 ]
 EXAMPLE_SEED = 7
+HOLDER = "the text room"
 WALL_LABEL = (
     "A language model writes one token at a time: it reads all that stands there, gives every "
     "token in its vocabulary a probability, draws one, and begins again. It has no plan and "
@@ -50,19 +52,27 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
     """Build the text room."""
     catalog = Catalog(settings)
 
+    @on_gpu(catalog, settings, lambda request: 5 + request.max_new_tokens / 20)
     def stream(model: str, request: TextRequest) -> Iterator[TextStep]:
-        with cache.lease(model) as language_model, stop_on_exit() as stop:
-            yield from generate_text(language_model, request, stop)
+        with cache.lease(model, HOLDER) as language_model, stop_on_exit() as stop:
+            yield from throttle(generate_text(language_model, request, stop))
 
-    def show_on_page(prompt: str, model: str, *numbers: Any) -> Iterator[Any]:
+    def show_on_page(prompt: str, model: str, *numbers: Any) -> Generator[Any, None, None]:
         request = TextRequest.parse(prompt=prompt, **TextRequest.name_numbers(*numbers))
         spec = catalog.get(model, "text")
-        yield show_text(prompt, ""), show_waking(spec), "", request.seed, gr.skip()
+        yield from wake(cache, spec)
         recipe = Recipe.of(spec, request, settings).to_dict()
-        for step in throttle(stream(model, request)):
+
+        def show(step: TextStep) -> tuple[Any, ...]:
             caption = f"<b>{spec.title}</b> · {len(step.tokens)} tokens · seed {request.seed}"
             text, tokens = show_text(prompt, step.text), show_tokens(step.tokens)
-            yield text, caption, tokens, request.seed, recipe
+            return text, caption, tokens, request.seed, recipe
+
+        step = None
+        for step in stream(model, request):
+            yield show(step)
+        if step is None:  # the model thinks that the text is complete
+            yield show(TextStep("", ()))
 
     def answer(
         prompt: str,
@@ -95,9 +105,11 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
             top_p=top_p,
             seed=seed,
         )
-        recipe = Recipe.of(catalog.get(model, "text"), request, settings).to_dict()
-        yield "", recipe
-        for step in throttle(stream(model, request)):
+        spec = catalog.get(model, "text")
+        recipe = Recipe.of(spec, request, settings).to_dict()
+        for _ in wake(cache, spec):
+            yield "", recipe
+        for step in stream(model, request):
             yield step.text, recipe
 
     example = load_example()
@@ -111,7 +123,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
                     max_lines=12,
                     max_length=20_000,
                 )
-                run, stop = create_run_buttons("Write")
+                buttons = RunButtons.create("Write")
                 gr.Examples([[text] for text in EXAMPLES], [prompt], label="Beginnings to try")
                 model = choose_model(catalog, "text")
                 temperature = create_slider(
@@ -151,11 +163,11 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
                 )
 
         wire_generation(
-            run,
-            stop,
+            buttons,
             show_on_page,
             [prompt, model, length, temperature, top_k, top_p, seed.seed],
             [page, caption, tokens, seed.used, recipe],
+            caption=caption,
             also=[prompt.submit],
         )
         add_endpoint(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.devices import host_memory_bytes
 from shared.errors import GalleryError
 from shared.settings import ROOT, Settings
 
@@ -23,6 +24,32 @@ def test_variables_are_read() -> None:
     assert settings.models_dir == Path("x")
 
 
+def test_the_variables_of_the_cache_are_read(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {
+            "GALLERY_DEVICE_BYTES": "6GB",
+            "GALLERY_IDLE_SECONDS": "600",
+            "GALLERY_PATIENCE_SECONDS": "0.5",
+            "GALLERY_PRELOAD": "text/storyteller, music/tunes",
+            "GALLERY_METRICS": "1",
+            "GALLERY_LOCAL_MODELS": f"text/one={tmp_path}; text/two = {tmp_path}",
+        }
+    )
+    assert (settings.device_bytes, settings.metrics) == (6_000_000_000, True)
+    assert (settings.idle_seconds, settings.patience_seconds) == (600, 0.5)
+    assert settings.preload == ("text/storyteller", "music/tunes")
+    assert settings.local_models == (("text/one", tmp_path), ("text/two", tmp_path))
+
+
+def test_models_may_take_half_of_what_this_process_may_use() -> None:
+    assert Settings().cache_bytes == host_memory_bytes() // 2
+
+
+def test_a_missing_folder_is_named_at_start(tmp_path: Path) -> None:
+    with pytest.raises(GalleryError, match=r"GALLERY_LOCAL_MODELS: there is no folder .*gone"):
+        Settings.from_environment({"GALLERY_LOCAL_MODELS": f"text/one={tmp_path}/gone"})
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -31,6 +58,14 @@ def test_variables_are_read() -> None:
         ("GALLERY_DEVICE", "tpu"),
         ("GALLERY_OFFLINE", "perhaps"),
         ("GALLERY_MAX_QUEUE", "many"),
+        ("GALLERY_DEVICE_BYTES", "all"),
+        ("GALLERY_IDLE_SECONDS", "never"),
+        ("GALLERY_PATIENCE_SECONDS", "-1"),
+        ("GALLERY_PATIENCE_SECONDS", "inf"),
+        ("GALLERY_METRICS", "please"),
+        ("GALLERY_LOCAL_MODELS", "text/one"),
+        ("GALLERY_LOCAL_MODELS", "one=."),
+        ("GALLERY_LOCAL_MODELS", "text/=."),
     ],
 )
 def test_a_bad_variable_is_named(variable: str, value: str) -> None:

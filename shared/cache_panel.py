@@ -1,0 +1,326 @@
+"""The store-room: a drawer that shows what the model cache holds, reachable from every room.
+
+A snapshot becomes HTML in pure functions; ``create_cache_panel`` puts it on the page. The drawer is
+no ``gr.Sidebar``: the handle of that lies over the page, has no name of its own, and leaves what is
+inside within reach of the keyboard while it is closed. This one's handle stands in the page's head.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from shared.catalog import Catalog, ModelSpec
+from shared.errors import GalleryError
+from shared.model_cache import ModelCache
+from shared.ui import say_errors
+
+Snapshot = Mapping[str, Any]
+Model = Mapping[str, Any]
+
+ROOMS = {"text": "Text", "image": "Images", "music": "Music", "latent": "Latent space"}
+REFRESH_SECONDS = 1.0
+COUNTS = {
+    "hits": "found ready",
+    "loads": "loaded",
+    "evictions": "made room",
+    "failures": "failed",
+}
+DRAWER = """
+<button type="button" class="store-handle" aria-controls="store" aria-expanded="false">
+  Models in memory</button>
+<aside id="store" aria-label="Models in memory">
+  <header>
+    <h2>Models in memory</h2>
+    <button type="button" class="store-button store-close" aria-label="Close models in memory">
+      Close</button>
+  </header>
+  ${value}
+</aside>
+"""
+# Updates patch what is inside of the element to look like the template again, so whether the
+# drawer is open is noted at the element itself. It is no HTML popover, since that would lie over
+# the messages that Gradio shows.
+BEHAVIOUR = """
+const handle = element.querySelector(".store-handle");
+const isOpen = () => element.hasAttribute("data-open");
+const tell = () => handle.setAttribute("aria-expanded", isOpen());
+const turn = (open) => {
+  if (open === isOpen()) return;
+  if (!open && element.contains(document.activeElement)) handle.focus();
+  element.toggleAttribute("data-open", open);
+  tell();
+  trigger(open ? "expand" : "collapse");
+};
+watch("value", tell);
+element.addEventListener("keydown", (event) => { if (event.key === "Escape") turn(false); });
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button === handle) turn(!isOpen());
+  else if (button?.matches(".store-close")) turn(false);
+  else if (button) trigger("click", { wish: button.dataset.do, key: button.dataset.key });
+});
+"""
+
+
+def create_cache_panel(cache: ModelCache, catalog: Catalog) -> None:
+    """Add the drawer and its handle to the current place of the page.
+
+    While the drawer is open it is looked at once a second, and sent only when something changed;
+    while it is closed nothing is computed and nothing is sent.
+
+    Args:
+        cache: What the drawer shows and operates.
+        catalog: The models that it lists.
+    """
+    page = gr.context.Context.root_block
+    wishes: set[tuple[str | None, str]] = set()  # (session, key) of loads that a visitor asked for
+    downloads: dict[str, int] = {}  # bytes by key; looked up on the disk when a drawer is opened
+
+    def look_for_downloads() -> None:
+        downloads.update({spec.key: catalog.download_bytes(spec.key) for spec in catalog})
+
+    def look(shown: str, request: gr.Request) -> tuple[Any, Any]:
+        wanted = {key for session, key in wishes if session == request.session_hash}
+        in_line = page._queue.get_status().queue_size if page else 0
+        snapshot = cache.snapshot()
+        downloads.update({model["key"]: 0 for model in snapshot["models"] if model["loaded"]})
+        now = show_panel(snapshot, catalog, downloads, wanted, in_line or 0)
+        return (gr.skip(), gr.skip()) if now == shown else (now, now)
+
+    def open_up(shown: str, request: gr.Request) -> tuple[Any, Any, gr.Timer]:
+        look_for_downloads()
+        return *look(shown, request), gr.Timer(active=True)
+
+    def act(shown: str, event: gr.EventData, request: gr.Request) -> Iterator[tuple[Any, Any]]:
+        spec = catalog.get(event.key)
+        wish = (request.session_hash, spec.key)
+        if event.wish == "load":
+            wishes.add(wish)
+            yield look(shown, request)
+            try:
+                with contextlib.closing(cache.prepare(spec.key)) as loading:
+                    for _ in loading:
+                        if wish not in wishes:
+                            break
+                        yield gr.skip(), gr.skip()  # here Gradio ends it if the visitor leaves
+            finally:
+                wishes.discard(wish)
+        elif event.wish == "cancel":
+            wishes.discard(wish)
+        elif not cache.unload(spec.key):
+            raise GalleryError(explain_kept(spec, cache.snapshot()))
+        yield look(shown, request)
+
+    look_for_downloads()
+    drawer = gr.HTML(
+        show_panel(cache.snapshot(), catalog, downloads),
+        html_template=DRAWER,
+        js_on_load=BEHAVIOUR,
+        apply_default_css=False,
+        elem_classes="store",
+    )
+    shown = gr.State("")
+    timer = gr.Timer(REFRESH_SECONDS, active=False)
+    quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    drawer.expand(open_up, shown, [drawer, shown, timer], queue=False, **quick)
+    drawer.collapse(lambda: gr.Timer(active=False), None, timer, queue=False, **quick)
+    timer.tick(look, shown, [drawer, shown], queue=False, **quick)
+    drawer.click(
+        say_errors(act),
+        shown,
+        [drawer, shown],
+        concurrency_id="store",
+        concurrency_limit=None,  # a load waits; it must not keep another visitor's click waiting
+        trigger_mode="multiple",
+        **quick,
+    )
+
+
+def show_panel(
+    snapshot: Snapshot,
+    specs: Iterable[ModelSpec],
+    downloads: Mapping[str, int],
+    wanted: Collection[str] = (),
+    in_line: int = 0,
+) -> str:
+    """Show the whole store-room.
+
+    Args:
+        snapshot: What ``ModelCache.snapshot`` says.
+        specs: The models to list, present or not.
+        downloads: Bytes to download before each can be loaded, by key.
+        wanted: Keys whose load this visitor asked for and may cancel.
+        in_line: Visitors whose turn at the machine has not come yet.
+
+    Returns:
+        HTML. Nothing in it changes by the mere passing of time, so that equal means unchanged.
+    """
+    specs = list(specs)
+    models = {model["key"]: model for model in snapshot["models"]}
+    parts = [show_device(device, models, specs) for device in snapshot["devices"]]
+    if snapshot["resident_bytes"]:
+        taken = format_bytes(round(snapshot["resident_bytes"], -7))  # it trembles by megabytes
+        parts.append(f"<p>The whole program takes {taken}.</p>")
+    for task, title in ROOMS.items():
+        rows = [
+            show_row(spec, models.get(spec.key), downloads.get(spec.key, 0), spec.key in wanted)
+            for spec in specs
+            if spec.task == task
+        ]
+        if rows:
+            parts.append(
+                f'<section class="room-{task}"><h3>{title}</h3><ul>{"".join(rows)}</ul></section>'
+            )
+    return "".join([*parts, show_counts(snapshot, in_line)])
+
+
+def show_device(
+    device: Mapping[str, Any], models: Mapping[str, Model], specs: Iterable[ModelSpec]
+) -> str:
+    """Show one device's memory as a bar with a segment per model, in its room's accent."""
+    used, budget = device["used_bytes"], device["budget_bytes"]
+    whole = max(used, budget, 1)
+    segments, names = [], []
+    for spec in specs:
+        model = models.get(spec.key)
+        if model and model["device"] == device["device"] and model["bytes"]:
+            name = f"{spec.title}, {format_bytes(model['bytes'])}"
+            kind = "" if model["loaded"] else " reserved"
+            segments.append(
+                f'<span class="room-{spec.task}{kind}" title="{escape(name)}" '
+                f'style="width: {100 * model["bytes"] / whole:.2f}%"></span>'
+            )
+            names.append(name)
+    free = f"{format_bytes(max(budget - used, 0))} free"
+    return (
+        f"<figure><figcaption><b>{escape(name_device(device['device']))}</b> "
+        f"<span>{format_bytes(used)} of {format_bytes(budget)}</span></figcaption>"
+        f'<div class="store-bar" role="img" aria-label="{escape("; ".join([*names, free]))}">'
+        f"{''.join(segments)}</div></figure>"
+    )
+
+
+def show_row(spec: ModelSpec, model: Model | None, download: int = 0, mine: bool = False) -> str:
+    """Show one model of the catalogue: title, size, state, and what can be done with it."""
+    measured = model and model["state"] != "loading"
+    size = format_bytes(model["bytes"]) if model and measured else ""
+    buttons = "".join(
+        f'<button type="button" class="store-button" data-do="{wish}" '
+        f'data-key="{escape(spec.key)}" aria-label="{word} {escape(spec.title)}">{word}</button>'
+        for wish, word in offer(model, mine).items()
+    )
+    return (
+        f'<li class="{"awake" if model and model["loaded"] else "asleep"}">'
+        f"<div><b>{escape(spec.title)}</b> "
+        f"<span>{size or f'about {format_bytes(spec.bytes)}'}</span>"
+        f"<p>{escape(describe_state(model, download))}</p>{show_progress(spec, model)}</div>"
+        f'<div class="store-buttons">{buttons}</div></li>'
+    )
+
+
+def offer(model: Model | None, mine: bool) -> dict[str, str]:
+    """What a visitor can do with a model: the wishes, each with the word on its button."""
+    if model is None:
+        return {"load": "Load"}
+    if model["state"] == "loading":
+        return {"cancel": "Cancel"} if mine else {}
+    if model["pinned"]:
+        return {}
+    return {"unload": "Unload"} | ({"load": "Load"} if model["state"] == "parked" else {})
+
+
+def describe_state(model: Model | None, download: int = 0) -> str:
+    """Say in words what a model is doing, and how much must be downloaded before it can."""
+    if model is None:
+        return f"asleep, {format_bytes(download)} to download first" if download else "asleep"
+    waiting = f"{model['waiters']} waiting" if model["waiters"] else ""
+    if model["state"] == "loading":
+        return ", ".join(filter(None, [describe_progress(model["progress"]), waiting]))
+    state = {"parked": "parked in host memory", "in use": describe_use(model)}
+    words = [state.get(model["state"], "awake"), waiting]
+    if model["pinned"]:
+        words.append("kept in memory")
+    if model["load_seconds"]:
+        words.append(f"loaded in {model['load_seconds']:.1f}\N{NO-BREAK SPACE}s")
+    return ", ".join(filter(None, words))
+
+
+def describe_use(model: Model) -> str:
+    """Say how many use a model, and where."""
+    return f"in use by {model['leases']}: {', '.join(model['holders']) or 'a visitor'}"
+
+
+def describe_progress(progress: Mapping[str, Any] | None) -> str:
+    """Say how far a load has come."""
+    if not progress:
+        return "loading"
+    stage = str(progress["stage"])[:1].lower() + str(progress["stage"])[1:]
+    if not progress["total"]:
+        return stage
+    return f"{stage} {percent(progress)}\N{NO-BREAK SPACE}% of {format_bytes(progress['total'])}"
+
+
+def show_progress(spec: ModelSpec, model: Model | None) -> str:
+    """A thin bar under a model that loads. It is always there, so that updates move nothing."""
+    if model is None or model["state"] != "loading":
+        return '<div class="store-progress" hidden></div>'
+    progress = model["progress"]
+    known = bool(progress and progress["total"])
+    value = (
+        f'aria-valuenow="{percent(progress)}" style="--done: {percent(progress)}%"' if known else ""
+    )
+    return (
+        f'<div class="store-progress{"" if known else " unknown"}" role="progressbar" '
+        f'aria-label="Loading {escape(spec.title)}" {value}></div>'
+    )
+
+
+def show_counts(snapshot: Snapshot, in_line: int = 0) -> str:
+    """Show what has happened since the start, and who waits."""
+    figures = "".join(
+        f"<div><dt>{word}</dt><dd>{snapshot[name]}</dd></div>" for name, word in COUNTS.items()
+    )
+    waiting = []
+    if snapshot["waiters"]:
+        waiting.append(f"{_visitors(snapshot['waiters'])} waiting for a model")
+    if in_line:
+        waiting.append(f"{_visitors(in_line)} in line for the machine")
+    return f"<dl>{figures}</dl><p>{', '.join(waiting) or 'Nobody is waiting'}.</p>"
+
+
+def explain_kept(spec: ModelSpec, snapshot: Snapshot) -> str:
+    """Say why a model cannot be unloaded now, and what to do about it."""
+    model = next((model for model in snapshot["models"] if model["key"] == spec.key), None)
+    if model and model["pinned"]:
+        return f"{spec.title} is always kept in memory here and cannot be unloaded."
+    use = describe_use(model) if model and model["leases"] else "in use"
+    return f"{spec.title} is {use}. Unload it again when that is finished."
+
+
+def name_device(device: str) -> str:
+    """A device's name in plain words."""
+    kind, _, number = device.partition(":")
+    if kind == "cuda":
+        return f"Graphics card {int(number) + 1}" if number else "Graphics card"
+    return {"cpu": "This computer", "mps": "Graphics memory"}.get(kind, device)
+
+
+def percent(progress: Mapping[str, Any]) -> int:
+    """How much of a known total is done, 0 to 100."""
+    return min(100, int(100 * progress["done"] / progress["total"]))
+
+
+def format_bytes(count: int) -> str:
+    """Write a size as ``412 MB`` or ``12.0 GB`` (powers of 1000)."""
+    if count >= 999_500_000:
+        return f"{count / 1e9:.1f}\N{NO-BREAK SPACE}GB"
+    return f"{count / 1e6:.0f}\N{NO-BREAK SPACE}MB"
+
+
+def _visitors(count: int) -> str:
+    return f"{count} visitor{'' if count == 1 else 's'}"

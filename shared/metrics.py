@@ -1,0 +1,102 @@
+"""What the model cache does, as figures that Prometheus can collect from ``/metrics``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shared.model_cache import ModelCache
+
+# What a snapshot counts from the start of the process, in words.
+COUNTERS = {
+    "hits": "Requests that found their model ready.",
+    "misses": "Requests whose model was not loaded.",
+    "loads": "Loads that succeeded.",
+    "failures": "Loads that failed.",
+    "cancelled": "Loads that ended because nobody waited for them any more.",
+    "evictions": "Models dropped from a device to make room, or because nobody used them.",
+    "parkings": "Models moved from a device to host memory.",
+}
+STATES = ("loading", "ready", "in use", "parked")
+
+
+class CacheCollector(Collector):
+    """Turns a snapshot of the cache into metrics whenever somebody asks for them."""
+
+    def __init__(self, cache: ModelCache) -> None:
+        """Collect from ``cache``; register it with a ``CollectorRegistry``."""
+        self._cache = cache
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric once, all from one snapshot."""
+        snapshot = self._cache.snapshot()
+        for name, words in COUNTERS.items():
+            yield CounterMetricFamily(f"gallery_cache_{name}", words, value=snapshot[name])
+
+        yield _gauge("waiters", "Visitors who wait for a model.", {(): snapshot["waiters"]})
+        if snapshot["resident_bytes"] is not None:
+            yield _gauge(
+                "process_resident_bytes",
+                "Memory of the whole process.",
+                {(): snapshot["resident_bytes"]},
+            )
+        devices = {(device["device"],): device for device in snapshot["devices"]}
+        for name, words in (
+            ("budget_bytes", "Memory that models may take on a device."),
+            ("used_bytes", "Memory that models take or have set aside on a device."),
+        ):
+            yield _gauge(name, words, {key: it[name] for key, it in devices.items()}, "device")
+
+        models = {(model["key"], model["device"]): model for model in snapshot["models"]}
+        for name, words in (
+            ("bytes", "Memory that a model takes or has set aside."),
+            ("leases", "Visitors who use a model."),
+            ("waiters", "Visitors who wait for a model."),
+            ("load_seconds", "How long the last load of a model took."),
+            ("idle_seconds", "How long nobody has used a model."),
+        ):
+            values = {key: model[name] for key, model in models.items()}
+            yield _gauge(f"model_{name}", words, values, "model", "device")
+        yield _gauge(
+            "model_state",
+            "1 for the state that a model is in, 0 for the others.",
+            {
+                (*key, state): float(model["state"] == state)
+                for key, model in models.items()
+                for state in STATES
+            },
+            "model",
+            "device",
+            "state",
+        )
+
+
+def create_metrics_route(cache: ModelCache) -> Route:
+    """Make the route that answers ``GET /metrics`` with the figures of ``cache``.
+
+    The format is the one that the asker prefers: Prometheus text or OpenMetrics.
+    """
+    registry = CollectorRegistry()
+    registry.register(CacheCollector(cache))
+
+    def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), media_type=content_type)
+
+    return Route("/metrics", metrics)
+
+
+def _gauge(name: str, words: str, values: Mapping[Any, float], *labels: str) -> GaugeMetricFamily:
+    """Make a gauge of ``values`` by tuples of as many label values as there are ``labels``."""
+    gauge = GaugeMetricFamily(f"gallery_cache_{name}", words, labels=labels)
+    for key, value in values.items():
+        gauge.add_metric(key, value)
+    return gauge

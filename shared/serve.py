@@ -1,0 +1,141 @@
+"""From a page to a running gallery: the cache, launching, ending, and what the gallery tells."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+import psutil
+
+from shared import zero_gpu
+from shared.catalog import Catalog
+from shared.devices import device_memory_bytes
+from shared.errors import GalleryError
+from shared.metrics import create_metrics_route
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.ui import CSS_PATH, add_endpoint, create_theme
+
+SHUTDOWN_SECONDS = 3.0
+CreateDemo = Callable[[ModelCache, Settings], gr.Blocks]
+
+
+def add_catalog_endpoints(cache: ModelCache, settings: Settings) -> None:
+    """Publish ``list_models`` and ``cache_snapshot``."""
+    catalog = Catalog(settings)
+
+    def list_models() -> list[dict[str, Any]]:
+        """List every model: key, title, licence, size, source, download, whether it is loaded."""
+        loaded = {model["key"] for model in cache.snapshot()["models"] if model["loaded"]}
+        return [
+            {
+                "key": spec.key,
+                "title": spec.title,
+                "summary": spec.summary,
+                "licence": spec.licence,
+                "parameters": spec.parameters,
+                "bytes": spec.bytes,
+                "source": spec.source or "bundled",
+                "download_bytes": catalog.download_bytes(spec.key),
+                "loaded": spec.key in loaded,
+            }
+            for spec in catalog
+        ]
+
+    def cache_snapshot() -> dict[str, Any]:
+        """Return what the model cache holds, its budget, and its counts so far."""
+        return cache.snapshot()
+
+    for function in (list_models, cache_snapshot):
+        add_endpoint(
+            function.__name__, function, {}, [gr.JSON(label="result", visible=False)], heavy=False
+        )
+
+
+def create_cache(settings: Settings) -> ModelCache:
+    """Make the process's cache over the catalogue."""
+    return ModelCache(
+        settings.cache_bytes,
+        Catalog(settings),
+        device_budget=lambda device: settings.device_bytes or device_memory_bytes(device),
+        memory=lambda: int(psutil.Process().memory_info().rss),
+        patience=settings.patience_seconds,
+        idle_timeout=settings.idle_seconds,
+    )
+
+
+def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
+    """Queue and launch ``app`` with the gallery's look and limits; ``options`` go to Gradio."""
+    app.queue(max_size=settings.max_queue, default_concurrency_limit=8)
+    return app.launch(
+        theme=create_theme(),
+        css_paths=[CSS_PATH],
+        footer_links=["api", "settings"],
+        enable_monitoring=False,
+        max_file_size="10mb",
+        show_error=True,
+        **options,
+    )
+
+
+def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
+    """Launch what ``build`` makes with the settings of the environment, until Ctrl-C or SIGTERM.
+
+    Then loads are given up, and work under way has ``SHUTDOWN_SECONDS`` to end. The process ends
+    with 0, or with a plain message if it cannot start.
+    """
+    try:
+        settings = zero_gpu.adapt(Settings.from_environment())
+        cache = create_cache(settings)
+        app = build(settings, cache)
+        catalog = Catalog(settings)
+        for key in settings.preload:
+            catalog.get(key)  # a misspelt one is told at once
+        preload = functools.partial(zero_gpu.preload, cache, catalog, settings)
+        if zero_gpu.ACTIVE:
+            preload()
+    except GalleryError as error:
+        sys.exit(f"The gallery cannot start. {error}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which is what Ctrl-C does
+    try:
+        routes = [create_metrics_route(cache)] if settings.metrics else []
+        launch(app, settings, prevent_thread_lock=True, app_kwargs={"routes": routes})
+        if not zero_gpu.ACTIVE:  # the page is up first
+            threading.Thread(target=_say_failure, args=[preload], daemon=True).start()
+        while app.is_running:
+            time.sleep(0.5)  # and not one long wait, which Ctrl-C does not end on Windows
+    except KeyboardInterrupt:
+        _end(app, cache)
+
+
+def _end(app: gr.Blocks, cache: ModelCache) -> None:
+    for impatient in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(impatient, signal.SIG_DFL)
+    threading.Thread(target=app.close, args=[False], daemon=True).start()
+    cache.close(SHUTDOWN_SECONDS)
+    for worker in multiprocessing.active_children():  # those of ZeroGPU
+        worker.terminate()
+    # Threads may still be in the midst of a load, which nothing can interrupt. To wait for them
+    # may take minutes, and to take Python apart under them can crash.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _say_failure(preload: Callable[[], None]) -> None:
+    try:
+        preload()
+    except GalleryError as error:
+        print(f"GALLERY_PRELOAD: {error}", file=sys.stderr)
+
+
+def run_alone(create_demo: CreateDemo) -> None:
+    """Launch one room by itself."""
+    serve(lambda settings, cache: create_demo(cache, settings))

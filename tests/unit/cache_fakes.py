@@ -1,0 +1,120 @@
+"""A loader of pretended models and a clock that a test moves, for the tests of the cache."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from shared.errors import ModelUnavailable
+from shared.loader import Loader, Report
+from shared.model_cache import ModelCache
+
+
+class FakeModel:
+    """A model that knows its key and where it lies."""
+
+    def __init__(self, key: str, device: str) -> None:
+        self.key = key
+        self.device = device
+
+
+class FakeLoader(Loader):
+    """Loads ``FakeModel``; attributes say how, and what happened."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self.sizes = dict(sizes)
+        self.measured: dict[str, Mapping[Hashable, int]] = {}  # else a piece of its own
+        self.exclusive: set[str] = set()
+        self.places: Sequence[str] = ("cpu",)
+        self.errors: list[Exception | None] = []  # of the next loads; None for none
+        self.gate = threading.Event()  # holds loads back while it is closed
+        self.gate.set()
+        self.arrived = threading.Event()  # a load has come to the gate
+        self.loads: Counter[str] = Counter()
+        self.moves: list[tuple[str, str]] = []
+        self.building = 0
+        self.most_building = 0
+
+    def expected_bytes(self, key: str) -> int:
+        return self.sizes[key]
+
+    def devices(self, key: str) -> Sequence[str]:
+        return self.places
+
+    def max_leases(self, key: str) -> int | None:
+        return 1 if key in self.exclusive else None
+
+    def load(self, key: str, files: Any, device: str, report: Report) -> FakeModel:
+        self.loads[key] += 1
+        self.building += 1
+        self.most_building = max(self.most_building, self.building)
+        try:
+            report("Loading", 5, 10)
+            self.arrived.set()
+            assert self.gate.wait(10)
+            report("Loading", 10, 10)
+            if self.errors and (error := self.errors.pop(0)):
+                raise error
+        finally:
+            self.building -= 1
+        return FakeModel(key, device)
+
+    def measure(self, model: FakeModel) -> Mapping[Hashable, int]:
+        return self.measured.get(model.key, {(model.key, model.device): self.sizes[model.key]})
+
+    def may_park(self, device: str) -> bool:
+        return device.startswith("gpu")
+
+    def move(self, model: FakeModel, device: str) -> None:
+        self.moves.append((model.key, device))
+        model.device = device
+
+
+class FakeClock:
+    """Seconds that pass only when told, but for a trace that keeps calls in order."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1e-6
+        return self.now
+
+
+def damaged(key: str) -> ModelUnavailable:
+    return ModelUnavailable(f"{key} is damaged")
+
+
+def make_cache(
+    budget: int = 20, *, patience: float = 0.0, grace: float = 0.0, **options: Any
+) -> tuple[ModelCache, FakeLoader, FakeClock]:
+    """A cache for models a, b, c of 10 bytes (or those in ``sizes``), which waits for nothing."""
+    loader = FakeLoader(options.pop("sizes", {"a": 10, "b": 10, "c": 10}))
+    clock = FakeClock()
+    cache = ModelCache(budget, loader, clock=clock, patience=patience, grace=grace, **options)
+    return cache, loader, clock
+
+
+def use(cache: ModelCache, *keys: str) -> None:
+    """Lease each of ``keys`` in turn."""
+    for key in keys:
+        with cache.lease(key) as model:
+            assert model.key == key
+
+
+def states(cache: ModelCache) -> dict[str, str]:
+    """State by key of all that the cache knows."""
+    return {model["key"]: model["state"] for model in cache.snapshot()["models"]}
+
+
+def find(cache: ModelCache, key: str) -> dict[str, Any]:
+    """What the snapshot says of ``key``."""
+    return next(model for model in cache.snapshot()["models"] if model["key"] == key)
+
+
+def wait_for_waiters(cache: ModelCache, count: int) -> None:
+    """Spin until so many visitors wait."""
+    while cache.snapshot()["waiters"] < count:
+        pass
