@@ -25,9 +25,9 @@ Model = Mapping[str, Any]
 ROOMS = {"text": "Text", "image": "Images", "music": "Music", "latent": "Latent space"}
 REFRESH_SECONDS = 1.0
 COUNTS = {
-    "hits": "found ready",
-    "loads": "loaded",
-    "evictions": "made room",
+    "hits": "found awake",
+    "misses": "woken up",
+    "evictions": "sent to sleep",
     "failures": "failed",
 }
 DRAWER = """

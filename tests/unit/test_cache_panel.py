@@ -46,6 +46,7 @@ def snapshot(*models: Mapping[str, Any], **others: Any) -> dict[str, Any]:
         "waiters": 0,
         "hits": 12,
         "loads": 3,
+        "misses": 3,
         "evictions": 1,
         "failures": 0,
         "models": list(models),
@@ -190,7 +191,7 @@ def test_more_in_memory_than_allowed_does_not_break_the_bar() -> None:
 
 def test_counts_and_waiting_visitors_are_told() -> None:
     text = Reader(show_panel(snapshot(waiters=2), SPECS, {}, in_line=1)).text
-    assert "found ready 12 loaded 3 made room 1 failed 0" in text
+    assert "found awake 12 woken up 3 sent to sleep 1 failed 0" in text
     assert "2 visitors waiting for a model, 1 visitor in line for the machine." in text
     assert "Nobody is waiting." in Reader(show_panel(snapshot(), SPECS, {})).text
     assert "The whole program takes 1.2 GB." in text
