@@ -26,7 +26,7 @@ ROOMS = {"text": "Text", "image": "Images", "music": "Music", "latent": "Latent 
 REFRESH_SECONDS = 1.0
 COUNTS = {
     "hits": "found awake",
-    "misses": "woken up",
+    "misses": "found asleep",
     "evictions": "sent to sleep",
     "failures": "failed",
 }
@@ -47,6 +47,7 @@ DRAWER = """
 # the messages that Gradio shows.
 BEHAVIOUR = """
 const handle = element.querySelector(".store-handle");
+let pressed;
 const isOpen = () => element.hasAttribute("data-open");
 const tell = () => handle.setAttribute("aria-expanded", isOpen());
 const turn = (open) => {
@@ -56,7 +57,22 @@ const turn = (open) => {
   tell();
   trigger(open ? "expand" : "collapse");
 };
-watch("value", tell);
+watch("value", () => {
+  tell();
+  // A button that did its work may be gone: stay with its model.
+  if (pressed && document.activeElement === document.body)
+    element.querySelector(`[data-key="${pressed}"]`)?.focus();
+});
+element.addEventListener("focusin", (event) => { pressed = event.target.dataset.key; });
+element.addEventListener("keydown", (event) => {
+  // Where the drawer covers the page, Tab does not lead behind it.
+  if (event.key !== "Tab" || !isOpen() || innerWidth >= 1000) return;
+  const stops = [...element.querySelectorAll("#store button")];
+  const [from, to] = event.shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
+  if (document.activeElement !== from) return;
+  event.preventDefault();
+  to.focus();
+});
 element.addEventListener("keydown", (event) => { if (event.key === "Escape") turn(false); });
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
@@ -229,7 +245,7 @@ def offer(model: Model | None, mine: bool) -> dict[str, str]:
         return {"load": "Load"}
     if model["state"] == "loading":
         return {"cancel": "Cancel"} if mine else {}
-    if model["pinned"]:
+    if model["pinned"] or model["leases"]:
         return {}
     return {"unload": "Unload"} | ({"load": "Load"} if model["state"] == "parked" else {})
 
@@ -252,7 +268,11 @@ def describe_state(model: Model | None, download: int = 0) -> str:
 
 def describe_use(model: Model) -> str:
     """Say how many use a model, and where."""
-    return f"in use by {model['leases']}: {', '.join(model['holders']) or 'a visitor'}"
+    holders = [
+        f"{count} in {holder}" if count > 1 else holder
+        for holder, count in model["holders"].items()
+    ]
+    return f"in use by {', '.join(holders) or 'a visitor'}"
 
 
 def describe_progress(progress: Mapping[str, Any] | None) -> str:

@@ -85,6 +85,13 @@ class ModelSpec:
         return next((hub.repo for hub in self._hubs()), None)
 
     @property
+    def place(self) -> str:
+        """Where it comes from, in a word: local, bundled, or the hub repository."""
+        if isinstance(self.sources[0], Folder):
+            return "local"
+        return self.source or "bundled"
+
+    @property
     def revision(self) -> str | None:
         """The commit of that repository."""
         return next((hub.revision for hub in self._hubs()), None)
@@ -319,6 +326,10 @@ class Catalog(Loader):
         self._settings = settings
         self._specs = {spec.key: spec for spec in specs}
         for key, path in settings.local_models:
+            try:
+                Folder(path).fetch(settings, lambda *_: None)
+            except ModelUnavailable as error:
+                raise GalleryError(f"GALLERY_LOCAL_MODELS: {key} {error}") from error
             known = self._specs.get(key)
             sources = (Folder(path), *(known.sources if known else ()))
             self._specs[key] = (
@@ -350,6 +361,10 @@ class Catalog(Loader):
         """What choosing ``key`` would download now: 0 if it is here already."""
         spec = self.get(key)
         return 0 if spec.is_here(self._settings) else spec.download_bytes
+
+    def name(self, key: str) -> str:
+        """The title of ``key``."""
+        return self.get(key).title
 
     def expected_bytes(self, key: str) -> int:
         """Memory to set aside before loading ``key``."""
@@ -400,7 +415,8 @@ class Catalog(Loader):
                 raise
             remedy = spec.pick(self._settings).remedy
             raise ModelUnavailable(
-                f"{spec.title} cannot be loaded: a file is damaged or missing. {remedy}"
+                f"{spec.title} cannot be loaded: a file is damaged or missing, or of another kind "
+                f"of model. {remedy}"
             ) from error
 
     def measure(self, model: Any) -> dict[Hashable, int]:
@@ -502,10 +518,10 @@ def _describe(key: str, path: Path) -> ModelSpec:
     try:
         counts = [parse_local_safetensors_file_metadata(file).parameter_count for file in whole]
     except Exception as error:
-        raise GalleryError(f"GALLERY_LOCAL_MODELS: a file in {path} is damaged.") from error
+        raise GalleryError(f"GALLERY_LOCAL_MODELS: {path} has a damaged file: {error}") from error
     return ModelSpec(
         key=key,
-        title=path.name,
+        title=key.split("/")[1],
         licence="see its folder",
         parameters=sum(sum(count.values()) for count in counts),
         summary="A model of this gallery's operator.",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from shared.errors import GalleryError
+
 if TYPE_CHECKING:
     import torch
 
@@ -17,16 +19,26 @@ CARD_SHARE = 0.85
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the named device; ``auto`` takes CUDA, then MPS, then the CPU."""
+    """Return the named device; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        GalleryError: This machine has no such device.
+    """
     import torch
 
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    there = [
+        *(["cuda"] if torch.cuda.is_available() else []),
+        *(["mps"] if torch.backends.mps.is_available() else []),
+        "cpu",
+    ]
+    if name == "auto":
+        return torch.device(there[0])
+    if name not in there:
+        raise GalleryError(
+            f"GALLERY_DEVICE asks for {name}, but torch finds no such device here. "
+            "Start the gallery with GALLERY_DEVICE=auto."
+        )
+    return torch.device(name)
 
 
 def pick_dtype(device: torch.device) -> torch.dtype:

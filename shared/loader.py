@@ -24,6 +24,10 @@ class Progress:
 class Loader:
     """Loads, measures and moves models; the catalogue is one, tests bring their own."""
 
+    def name(self, key: str) -> str:
+        """What visitors call ``key``."""
+        return key
+
     def expected_bytes(self, key: str) -> int:
         """Memory to set aside before loading ``key``. Raises if there is no such model."""
         raise NotImplementedError

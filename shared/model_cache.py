@@ -111,8 +111,8 @@ class ModelCache:
                 raise
             self._drop_idle(resident.device)
             raise OutOfMemory(
-                f"Memory ran out while {key} was at work. Models that nobody used were dropped: "
-                "try again, ask for less, or choose a smaller model."
+                f"Memory ran out while {resident.name} worked. Models that nobody used were "
+                "dropped: try again, ask for less, or choose a smaller model."
             ) from error
         finally:
             self._release(resident, holder)
@@ -191,7 +191,7 @@ class ModelCache:
             if found and not found.parked:
                 yield found
                 return
-            new = Resident(key, self._loader.max_leases(key))
+            new = Resident(key, self._loader.name(key), self._loader.max_leases(key))
             self._residents.by_key[key] = new
             self._counts["misses"] += 1
             yield new
@@ -215,8 +215,8 @@ class ModelCache:
                 raise resident.error
             if not ticket.granted.wait(self._patience):
                 raise CacheBusy(
-                    f"{key} is in use by {', '.join(resident.holders)}, and others wait for it. "
-                    "Try again in a minute, or choose another model."
+                    f"{resident.name} is in use by {', '.join(resident.holders)}, and others wait "
+                    "for it. Try again in a minute, or choose another model."
                 )
         except BaseException:
             with self._lock:
@@ -257,7 +257,7 @@ class ModelCache:
                 seconds = self._clock() - started
             finally:
                 self._building.release()
-            self._check_size(resident.key, sum(parts.values()), [resident.device])
+            self._check_size(resident.name, sum(parts.values()), [resident.device])
         except BaseException as error:  # whatever it is, those who wait must hear of it
             self._fail(resident, error)
             return
@@ -289,11 +289,11 @@ class ModelCache:
                 self._residents.remove(resident)
                 raise _Abandoned
 
-    def _check_size(self, key: str, wanted: int, devices: list[str]) -> list[str]:
+    def _check_size(self, name: str, wanted: int, devices: list[str]) -> list[str]:
         """Those of ``devices`` that can hold ``wanted`` bytes; the host is the last resort."""
         fitting = [device for device in devices if wanted <= self._residents.budgets[device]]
         if not fitting:
-            raise CacheFull(self._residents.say_too_large(key, wanted, devices))
+            raise CacheFull(self._residents.say_too_large(name, wanted, devices))
         return [device for device in fitting if device != HOST] or fitting
 
     def _reserve(self, resident: Resident, parked: Resident | None, report: Report) -> None:
@@ -303,15 +303,15 @@ class ModelCache:
         for device in devices:
             if device not in self._residents.budgets:
                 self._residents.budgets[device] = self._device_budget(device)
-        devices = self._check_size(resident.key, wanted, devices)
+        devices = self._check_size(resident.name, wanted, devices)
         deadline = time.monotonic() + self._patience  # real time: it bounds a real wait
         with self._lock:
             while (found := self._residents.find_room(devices, wanted)) is None:
                 report("Waiting for memory", 0, 0)
                 if (left := deadline - time.monotonic()) <= 0:
                     raise CacheFull(
-                        f"No memory for {resident.key} now: {self._residents.name_holders(devices)}"
-                        ". Try again in a minute, or choose a smaller model."
+                        f"No memory for {resident.name}: {self._residents.name_holders(devices)}. "
+                        "Try again in a minute, or choose a smaller model."
                     )
                 self._room.wait(min(left, _RECHECK))
             resident.device, resident.reserved = found, wanted
@@ -333,7 +333,7 @@ class ModelCache:
             if attempt == 1:  # outside of the handler, where the error held the memory
                 self._drop_idle(resident.device)
         raise OutOfMemory(
-            f"There is not enough memory for {resident.key}, although all idle models were "
+            f"There is not enough memory for {resident.name}, although all idle models were "
             "dropped. Try again when fewer models are in use, or choose a smaller one."
         )
 

@@ -24,6 +24,7 @@ class Resident:
     """One model, from its first miss until it is dropped.
 
     Attributes:
+        name: What visitors call it.
         limit: Leases that it may have at once; None for any number.
         reserved: Bytes set aside while it loads.
         parts: Bytes of each piece of its memory once it is loaded.
@@ -35,6 +36,7 @@ class Resident:
     """
 
     key: str
+    name: str
     limit: int | None = None
     device: str = HOST
     reserved: int = 0
@@ -235,18 +237,18 @@ class Residents:
     def name_holders(self, devices: Sequence[str]) -> str:
         """Say what takes the memory of ``devices``, and who has it."""
         held = [
-            f"{one.key} ({megabytes(one.bytes)}, {', '.join(one.holders) or 'loading'})"
+            f"{one.name} ({megabytes(one.bytes)}, {', '.join(one.holders) or 'loading'})"
             for one in self.all()
             if one.device in devices and one.bytes and not self.is_idle(one)
         ]
         return ", ".join(held) + (" are" if len(held) > 1 else " is") + " in use"
 
-    def say_too_large(self, key: str, wanted: int, devices: Sequence[str]) -> str:
-        """Say that ``key`` can never fit."""
+    def say_too_large(self, name: str, wanted: int, devices: Sequence[str]) -> str:
+        """Say that a model can never fit."""
         most = max(self.budgets[device] for device in devices)
         return (
-            f"{key} needs {megabytes(wanted)}, but models may take at most {megabytes(most)} "
-            "here. Choose a smaller model."
+            f"{name} needs {megabytes(wanted)}, but models may take at most {megabytes(most)} "
+            "here. Choose a smaller model, or start the gallery with more memory for models."
         )
 
 

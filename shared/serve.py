@@ -43,7 +43,7 @@ def add_catalog_endpoints(cache: ModelCache, settings: Settings) -> None:
                 "licence": spec.licence,
                 "parameters": spec.parameters,
                 "bytes": spec.bytes,
-                "source": spec.source or "bundled",
+                "source": spec.place,
                 "download_bytes": catalog.download_bytes(spec.key),
                 "loaded": spec.key in loaded,
             }

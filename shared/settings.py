@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +62,18 @@ class Settings:
         given: dict[str, Any] = {}
         for name, parse in _PARSERS.items():
             variable = f"GALLERY_{name.upper()}"
-            if variable in environment:
+            if environment.get(variable, "").strip():  # compose files pass empty ones
                 try:
                     given[name] = parse(environment[variable])
                 except ValueError as error:
                     raise GalleryError(f"{variable}: {error}") from None
+        for variable in environment:
+            kind, _, name = variable.partition("_")
+            # GALLERY_REQUIRE_* speak to the tests.
+            if kind == "GALLERY" and name.lower() not in _PARSERS and name[:8] != "REQUIRE_":
+                near = get_close_matches(variable, [f"GALLERY_{name.upper()}" for name in _PARSERS])
+                hint = f" Is {near[0]} meant?" if near else ""
+                print(f"{variable} is no setting of the gallery.{hint}", file=sys.stderr)
         return cls(**given)
 
 
@@ -99,6 +108,19 @@ def _parse_seconds(text: str) -> float:
     return seconds
 
 
+def _parse_count(text: str) -> int:
+    if not text.strip().isdigit() or int(text) < 1:
+        raise ValueError(f"expected a whole number from 1 on, not {text!r}")
+    return int(text)
+
+
+def _parse_folder(text: str) -> Path:
+    folder = Path(text.strip()).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {text!r}")
+    return folder
+
+
 def _parse_keys(text: str) -> tuple[str, ...]:
     return tuple(key.strip() for key in text.split(",") if key.strip())
 
@@ -115,8 +137,8 @@ def _parse_folders(text: str) -> tuple[tuple[str, Path], ...]:
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
-    "models_dir": Path,
-    "cache_dir": Path,
+    "models_dir": _parse_folder,
+    "cache_dir": lambda text: Path(text.strip()).expanduser(),
     "local_models": _parse_folders,
     "cache_bytes": _parse_bytes,
     "device_bytes": _parse_bytes,
@@ -125,6 +147,6 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "preload": _parse_keys,
     "device": _parse_device,
     "offline": _parse_bool,
-    "max_queue": int,
+    "max_queue": _parse_count,
     "metrics": _parse_bool,
 }

@@ -28,6 +28,7 @@ from shared.errors import ModelUnavailable
 from shared.loader import Report
 from shared.settings import ROOT, Settings
 
+_STAGE = "Converting, which is done once and takes about half a minute"
 _RECHECK = 0.25  # seconds between looks at whether somebody still waits
 
 
@@ -109,9 +110,9 @@ class Folder:
             raise ModelUnavailable(f"is missing: its folder is gone. {self.remedy}")
         if not any(self.path.rglob("*.safetensors")):
             raise ModelUnavailable(
-                f"cannot be loaded: the folder {self.path.name!r} has no safetensors weights, and "
-                "others (.bin, .pt) are not read because they can run code. "
-                "Save the model again with safe_serialization."
+                f"cannot be loaded: there are no safetensors weights in {self.path.name!r}. Other "
+                "files (.bin, .pt) are not read because they can run code: save the model again "
+                "as safetensors."
             )
         return self.path
 
@@ -183,13 +184,13 @@ class Package:
 
     def _convert(self, file: Path, folder: Path, report: Report) -> None:
         """Convert beside ``folder``, then move it there: what lies there is always whole."""
-        report("Converting", 0, 0)
+        report(_STAGE, 0, 0)
         unfinished = folder.with_name(f"{folder.name}.tmp")
         shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
         function = [self.convert.__module__, self.convert.__qualname__]
         paths = [str(path.resolve()) for path in (file, unfinished)]
         try:
-            _run_apart([*function, *paths], lambda: report("Converting", 0, 0))
+            _run_apart([*function, *paths], lambda: report(_STAGE, 0, 0))
             unfinished.replace(folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -265,10 +265,17 @@ def build_tokenizer() -> REMI:
 
 
 def load_tokenizer(folder: Path) -> REMI:
-    """Read the tokenizer that was saved beside the weights in ``folder``."""
+    """Read the tokenizer that was saved beside the weights in ``folder``.
+
+    Raises:
+        ValueError: It is none of a model that writes tunes.
+    """
     from miditok import REMI
 
-    return REMI(params=folder / TOKENIZER_FILE)
+    tokenizer = REMI(params=folder / TOKENIZER_FILE)
+    if f"Style_{ANY}" not in tokenizer.vocab:
+        raise ValueError("the tokenizer has no tokens for styles")
+    return tokenizer
 
 
 def control_ids(tokenizer: REMI, style: str | None, mode: str | None) -> list[int]:

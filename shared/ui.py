@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves the machine
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads of torch spin on busy cores
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # they warn of what is right here
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 import gradio as gr
 from gradio.components.api_component import Api
@@ -204,12 +206,13 @@ def wire_generation(
     ready = [gr.update(visible=True), gr.update(visible=False), ""]
     places = [run, stop, waiting]
 
-    def wait(*args: Any) -> Iterator[str]:
+    def wait(*args: Any) -> Iterator[Any]:
         with contextlib.closing(generate(*args)) as steps:
             for step in steps:
                 if not (isinstance(step, Waiting) and step.text):
-                    return  # awake: the rest is for the device's queue
-                yield _show_waiting(step.text)
+                    break  # awake: the rest is for the device's queue
+                yield {waiting: _show_waiting(step.text)}
+        yield {waiting: _show_waiting("Waiting for your turn")}
 
     def work(*args: Any) -> Iterator[Any]:
         with contextlib.closing(generate(*args)) as steps:
@@ -221,6 +224,20 @@ def wire_generation(
                 else:
                     yield *step, ""
 
+    def keep_message(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        # The page shows a message for seconds, and one that comes again for less.
+        def generate(*args: Any) -> Iterator[Any]:
+            try:
+                yield from function(*args)
+            except GalleryError as error:
+                yield {waiting: f'<span class="failed">{html.escape(str(error))}</span>'}
+                raise
+
+        return say_errors(generate)
+
+    def end(shown: str) -> list[Any]:
+        return [*ready[:2], gr.skip() if "failed" in shown else ""]
+
     def say_stopped(waiting: str, caption: str) -> Any:
         # Who still waits has not begun anything: the caption belongs to what was there before.
         return gr.skip() if waiting else f"{caption} · stopped"
@@ -228,7 +245,7 @@ def wire_generation(
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     started = gr.on([run.click, *also], lambda: busy, None, places, **quick)
     waking = started.then(
-        say_errors(wait),
+        keep_message(wait),
         list(inputs),
         waiting,
         concurrency_id=WAKING_QUEUE,
@@ -237,7 +254,7 @@ def wire_generation(
         api_visibility="private",
     )
     running = waking.success(
-        say_errors(work),
+        keep_message(work),
         list(inputs),
         [*outputs, waiting],
         concurrency_id=DEVICE_QUEUE,
@@ -250,7 +267,7 @@ def wire_generation(
     for event in (waking, running):
         # After an error; and after a Stop, once the work has really ended. Until then the page
         # would ignore another click of the run button.
-        event.failure(lambda: ready, None, places, **quick)
+        event.failure(end, waiting, places, **quick)
     stopped = stop.click(
         say_stopped, [waiting, caption], caption, cancels=[waking, running], **quick
     )

@@ -58,16 +58,23 @@ def preload(cache: ModelCache, catalog: Catalog, settings: Settings) -> None:
     """Load the models of ``settings.preload`` and keep them; on ZeroGPU, move them to the card.
 
     Raises:
-        GalleryError: One of them cannot be loaded.
+        GalleryError: Some cannot be loaded; the others are.
     """
+    failures = []
     for key in settings.preload:
-        cache.pin(key)
+        try:
+            cache.pin(key)
+        except GalleryError as error:
+            failures.append(str(error))
+            continue
         if runs_on_gpu(catalog, settings, key):
             import torch
 
             if torch.cuda.is_available():
                 with cache.lease(key, "the gallery") as model:
                     catalog.move(model, "cuda")
+    if failures:
+        raise GalleryError(" ".join(failures))
 
 
 def runs_on_gpu(catalog: Catalog, settings: Settings, key: str) -> bool:

@@ -63,6 +63,8 @@ def main() -> None:
             leases.enter_context(cache.lease("text/storyteller", "the text room"))
         elif wish == "return":
             leases.close()
+        elif wish == "hold":
+            loader.go_on.clear()
         else:
             loader.broken = wish == "break"
             loader.go_on.set()

@@ -192,11 +192,33 @@ def test_a_failed_load_and_a_model_in_use_are_explained(
         steer(store_url, "let-go")
         expect(row(drawer, "Storyteller")).to_contain_text("awake")
         steer(store_url, "borrow")
-        expect(row(drawer, "Storyteller")).to_contain_text("in use by 1: the text room")
-        drawer.get_by_role("button", name="Unload Storyteller").click()
-        page.get_by_text("Storyteller is in use by 1: the text room.").click(trial=True)
+        unload = drawer.get_by_role("button", name="Unload Storyteller")
+        expect(row(drawer, "Storyteller")).to_contain_text("in use by the text room")
+        expect(unload).to_have_count(0)
         steer(store_url, "return")
         expect(row(drawer, "Storyteller")).to_contain_text("awake")
+        expect(unload).to_be_visible()
+
+
+def test_the_keyboard_stays_with_its_model_and_in_the_drawer(
+    open_page: OpenPage, store_url: str
+) -> None:
+    steer(store_url, "hold")
+    with open_page(store_url, "phone") as page:
+        drawer = open_drawer(page)
+        load = drawer.get_by_role("button", name="Load Critters GAN", exact=True)
+        load.click()
+        cancel = drawer.get_by_role("button", name="Cancel Critters GAN")
+        expect(cancel).to_be_visible()
+        for button, other in ((cancel, load), (load, cancel), (cancel, load)):
+            button.press("Enter")
+            expect(other).to_be_focused()
+        buttons = drawer.get_by_role("button")
+        buttons.last.focus()
+        page.keyboard.press("Tab")
+        expect(drawer.get_by_role("button", name="Close models in memory")).to_be_focused()
+        page.keyboard.press("Shift+Tab")
+        expect(buttons.last).to_be_focused()
 
 
 def test_looking_again_moves_neither_the_selection_nor_the_nodes(

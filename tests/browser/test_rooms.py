@@ -67,6 +67,8 @@ def test_an_empty_prompt_is_explained_and_nothing_is_lost(page: Page) -> None:
     made = room.locator(".paper").inner_text()
     room.get_by_label("Begin a story or a poem").fill("")
     room.get_by_role("button", name="Write").click()
-    expect(page.get_by_text("The prompt is empty")).to_be_visible(timeout=LONG)
+    message = room.locator(".failed").get_by_text("The prompt is empty")
+    expect(message).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("toast-text")).to_have_text(message.inner_text())
     expect(room.get_by_role("button", name="Write")).to_be_visible()
     assert room.locator(".paper").inner_text() == made

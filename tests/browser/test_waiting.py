@@ -87,9 +87,15 @@ def test_a_load_that_fails_leaves_all_as_it_was(room: Page, catalog: HeldCatalog
     catalog.broken = True
     catalog.go_on.set()
     room.get_by_role("button", name="Draw").click()
-    expect(room.get_by_text("The files cannot be found.")).to_be_visible(timeout=LONG)
+    message = room.locator(".failed").get_by_text("The files cannot be found.")
+    expect(message).to_be_visible(timeout=LONG)
     expect(room.get_by_role("button", name="Draw")).to_be_visible()
+    expect(message).to_be_visible()  # it stays where the visitor looks
     assert exhibit(room) == before
+    catalog.broken = False
+    room.get_by_role("button", name="Draw").click()
+    expect(message).to_have_count(0)
+    expect(room.get_by_role("button", name="Draw")).to_be_visible(timeout=LONG)
 
 
 def test_the_caption_says_that_a_drawing_was_stopped(room: Page, catalog: HeldCatalog) -> None:

@@ -16,7 +16,7 @@ GROUND = {"shared.settings", "shared.errors", "shared.devices"}
 RULES = {
     "shared/settings.py": {"shared.errors", "shared.devices"},
     "shared/errors.py": set(),
-    "shared/devices.py": set(),
+    "shared/devices.py": {"shared.errors"},
     "shared/requests.py": GROUND,
     "shared/loader.py": set(),
     "shared/residents.py": {"shared.loader"},

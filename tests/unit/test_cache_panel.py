@@ -107,11 +107,11 @@ def test_every_model_of_the_catalogue_stands_in_its_room() -> None:
         (model(pinned=True), "awake, kept in memory, loaded in 0.8 s"),
         (
             model(state="in use", leases=2, holders={"the text room": 2}),
-            "in use by 2: the text room, loaded in 0.8 s Unload",
+            "in use by 2 in the text room, loaded in 0.8 s",
         ),
         (
             model(state="in use", leases=1, holders={"a visitor": 1}, waiters=3),
-            "in use by 1: a visitor, 3 waiting",
+            "in use by a visitor, 3 waiting",
         ),
         (model(state="loading"), "loading"),
         (
@@ -159,6 +159,7 @@ def test_progress_is_a_bar_that_screen_readers_know() -> None:
         (model(state="loading"), True, ["Cancel Storyteller"]),
         (model(state="loading"), False, []),
         (model(pinned=True), False, []),
+        (model(state="in use", leases=1), False, []),
     ],
 )
 def test_buttons_offer_what_can_be_done(
@@ -191,7 +192,7 @@ def test_more_in_memory_than_allowed_does_not_break_the_bar() -> None:
 
 def test_counts_and_waiting_visitors_are_told() -> None:
     text = Reader(show_panel(snapshot(waiters=2), SPECS, {}, in_line=1)).text
-    assert "found awake 12 woken up 3 sent to sleep 1 failed 0" in text
+    assert "found awake 12 found asleep 3 sent to sleep 1 failed 0" in text
     assert "2 visitors waiting for a model, 1 visitor in line for the machine." in text
     assert "Nobody is waiting." in Reader(show_panel(snapshot(), SPECS, {})).text
     assert "The whole program takes 1.2 GB." in text
@@ -233,7 +234,7 @@ def test_nothing_that_others_wrote_becomes_markup() -> None:
 def test_a_model_that_stays_is_explained() -> None:
     used = snapshot(model(state="in use", leases=1, holders={"the text room": 1}))
     assert explain_kept(STORYTELLER, used) == (
-        "Storyteller is in use by 1: the text room. Unload it again when that is finished."
+        "Storyteller is in use by the text room. Unload it again when that is finished."
     )
     assert "always kept" in explain_kept(STORYTELLER, snapshot(model(pinned=True)))
 

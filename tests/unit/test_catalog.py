@@ -128,14 +128,21 @@ def test_every_part_of_a_model_moves(key: str) -> None:
 def test_small_models_stay_on_the_cpu_and_the_others_take_every_card(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)  # there is no card to ask
+    pretend_cards(monkeypatch, 2)
     catalog = Catalog(Settings(device="cuda"))
     assert catalog.devices("image/critters") == ["cuda:0", "cuda:1", "cpu"]
     assert catalog.devices("latent/critters-vae") == ("cpu",)
     assert list(CATALOG.devices("image/critters")) == ["cpu"]
 
 
-def test_half_precision_on_a_card_takes_half_the_memory() -> None:
+def pretend_cards(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """There is no card to ask."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: count > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+
+
+def test_half_precision_on_a_card_takes_half_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_cards(monkeypatch, 1)
     spec = CATALOG.get("image/critters")
     assert CATALOG.expected_bytes(spec.key) == spec.bytes == 4 * spec.parameters
     assert Catalog(Settings(device="cuda")).expected_bytes(spec.key) == 2 * spec.parameters
@@ -175,7 +182,7 @@ def test_a_folder_of_the_operator_becomes_a_model(checkpoint: Path) -> None:
     model = load(catalog, "text/mine")
     assert isinstance(model, LanguageModel)
     assert spec.parameters == sum(weight.numel() for weight in model.model.parameters())
-    assert (spec.title, spec.licence) == (checkpoint.name, "see its folder")
+    assert (spec.title, spec.licence, spec.place) == ("mine", "see its folder", "local")
     assert catalog.download_bytes("text/mine") == 0
 
 
@@ -187,9 +194,22 @@ def test_a_folder_takes_the_place_of_a_download(checkpoint: Path) -> None:
     assert spec.source == "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
-def test_a_folder_for_a_room_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_folder_for_a_room_that_is_not_there_is_refused(checkpoint: Path) -> None:
     with pytest.raises(GalleryError, match=r"no room 'film'.*text, image"):
-        Catalog(Settings(local_models=(("film/mine", tmp_path),)))
+        Catalog(Settings(local_models=(("film/mine", checkpoint),)))
+
+
+def test_a_folder_of_pickles_is_refused_at_start(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"anything")
+    for key in ("text/mine", "text/smollm2-135m"):
+        with pytest.raises(GalleryError, match=f"{key}.*no safetensors.*can run code"):
+            Catalog(Settings(local_models=((key, tmp_path),)))
+
+
+def test_a_text_model_composes_no_tunes(checkpoint: Path) -> None:
+    catalog = Catalog(Settings(device="cpu", local_models=(("music/tunes", checkpoint),)))
+    with pytest.raises(ModelUnavailable, match="another kind of model"):
+        load(catalog, "music/tunes")
 
 
 def test_a_damaged_folder_is_refused_at_start(tmp_path: Path) -> None:
@@ -264,7 +284,7 @@ def test_a_real_pretrained_model_is_converted_once_and_knows_paris(
     assert catalog.download_bytes(smollm2.key) == 0
     stages: list[str] = []
     folder = catalog.fetch(smollm2.key, lambda stage, *_: stages.append(stage))
-    assert set(stages) == {"Converting"}
+    assert {stage.split(",")[0] for stage in stages} == {"Converting"}
     assert catalog.fetch(smollm2.key, lambda *_: pytest.fail("converted twice")) == folder
 
     model = load(catalog, smollm2.key)

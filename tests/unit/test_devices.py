@@ -8,8 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
-from shared.devices import device_memory_bytes, host_memory_bytes
+from shared.devices import device_memory_bytes, host_memory_bytes, pick_device
+from shared.errors import GalleryError
 from shared.settings import ROOT
 
 MB = 10**6
@@ -87,6 +89,13 @@ def test_a_limited_address_space_counts(tmp_path: Path) -> None:
         check=True,
     )
     assert int(done.stdout) == 10**9
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="There is a CUDA device here.")
+def test_a_device_that_is_not_there_is_no_silent_fallback() -> None:
+    with pytest.raises(GalleryError, match="GALLERY_DEVICE asks for cuda"):
+        pick_device("cuda")
+    assert pick_device("cpu") == torch.device("cpu")
 
 
 def test_models_on_the_cpu_live_in_host_memory() -> None:

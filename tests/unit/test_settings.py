@@ -16,12 +16,24 @@ def test_defaults_without_any_variable() -> None:
     assert settings.models_dir == ROOT / "models"
 
 
-def test_variables_are_read() -> None:
+def test_variables_are_read(tmp_path: Path) -> None:
     settings = Settings.from_environment(
-        {"GALLERY_CACHE_BYTES": "1.5GB", "GALLERY_OFFLINE": "1", "GALLERY_MODELS_DIR": "x"}
+        {
+            "GALLERY_CACHE_BYTES": "1.5GB",
+            "GALLERY_OFFLINE": "1",
+            "GALLERY_MODELS_DIR": str(tmp_path),
+            "GALLERY_CACHE_DIR": "",
+        }
     )
     assert (settings.cache_bytes, settings.offline) == (1_500_000_000, True)
-    assert settings.models_dir == Path("x")
+    assert settings.models_dir == tmp_path
+    assert settings.cache_dir == Settings().cache_dir, "an empty variable is none"
+
+
+def test_a_misspelt_variable_is_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
+    Settings.from_environment({"GALLERY_PRELAOD": "text/storyteller"})
+    assert "GALLERY_PRELAOD is no setting" in (said := capsys.readouterr().err)
+    assert "Is GALLERY_PRELOAD meant?" in said
 
 
 def test_the_variables_of_the_cache_are_read(tmp_path: Path) -> None:
@@ -58,6 +70,8 @@ def test_a_missing_folder_is_named_at_start(tmp_path: Path) -> None:
         ("GALLERY_DEVICE", "tpu"),
         ("GALLERY_OFFLINE", "perhaps"),
         ("GALLERY_MAX_QUEUE", "many"),
+        ("GALLERY_MAX_QUEUE", "0"),
+        ("GALLERY_MODELS_DIR", "no-such-folder"),
         ("GALLERY_DEVICE_BYTES", "all"),
         ("GALLERY_IDLE_SECONDS", "never"),
         ("GALLERY_PATIENCE_SECONDS", "-1"),

@@ -235,7 +235,7 @@ def test_a_package_is_converted_once_and_never_imported(
     assert (folder / "copy.txt").read_text() == "weights"
     assert folder.name == "words-1.2"
     assert package.version == "boxed 1.2"
-    assert set(stages) == {"Converting"}
+    assert {stage.split(",")[0] for stage in stages} == {"Converting"}
     assert replace(package, convert=fail).fetch(settings, ignore) == folder
     assert "boxed" not in sys.modules
     assert leftovers(settings) == ["words-1.2"]
