@@ -49,9 +49,14 @@ class Statistics:
 
     @classmethod
     def of(cls, images: Tensor) -> Statistics:
-        """Measure images (N, 3, 64, 64) in [-1, 1]."""
-        features = pooled_features(images).double().cpu().numpy()
-        return cls(features.mean(axis=0), np.cov(features, rowvar=False))
+        """Measure colours and edges of images (N, 3, 64, 64) in [-1, 1]."""
+        return cls.of_features(pooled_features(images))
+
+    @classmethod
+    def of_features(cls, features: Tensor) -> Statistics:
+        """Measure features (N, D) of any kind."""
+        values = features.double().cpu().numpy()
+        return cls(values.mean(axis=0), np.cov(values, rowvar=False))
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
