@@ -231,7 +231,7 @@ class Residents:
         """Return the memory of every device, as plain JSON values."""
         return [
             {"device": device, "budget_bytes": budget, "used_bytes": self.used(device)}
-            for device, budget in self.budgets.items()
+            for device, budget in list(self.budgets.items())
         ]
 
     def name_holders(self, devices: Sequence[str]) -> str:

@@ -1,0 +1,243 @@
+"""Train the judge: a classifier that reads the attributes of a critter off its picture.
+
+    python -m training.critter_classifier --threads 1 --bfloat16   # 15 minutes
+    python -m training.critter_classifier --minutes 2 --out /tmp/judge   # a first look
+
+No model of the gallery is trained with it, and the gallery never loads it: it judges what they
+draw. Its features take the place that Inception's have in the Frechet inception distance, and its
+answers say which attributes a drawn picture has. So that it does not stumble over the blur and
+noise of drawn pictures, it is trained on blurred and noisy ones, too.
+"""
+
+# No ``from __future__ import annotations``: huggingface_hub reads the real type of ``config``.
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shared.devices import pick_device
+from shared.nets.generator import PretrainedModule, use_channels_last
+from shared.settings import ROOT
+from training.common import (
+    Budget,
+    count_parameters,
+    describe_hardware,
+    load_checkpoint,
+    one_cycle,
+    parse_arguments,
+    save_checkpoint,
+    set_learning_rate,
+    stop_cleanly,
+    write_record,
+)
+from training.critter_data import VALUES, Critters, load_critters
+from training.critter_metrics import to_model_range
+
+FOLDER = ROOT / "training" / "judge"
+BARE = VALUES["top"].index("nothing")  # a critter without a top shows no accent colour
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """Size of the classifier: channels at 32, 16, 8 and 4 pixels a side, and features."""
+
+    channels: tuple[int, ...] = (32, 64, 96, 128)
+    features: int = 128
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+
+
+class Judge(PretrainedModule):
+    """A convolutional network with one output per attribute."""
+
+    def __init__(self, config: JudgeConfig) -> None:
+        super().__init__()
+        self.config = config
+        stages: list[nn.Module] = [nn.PixelUnshuffle(2)]
+        wide, stride = 12, 1
+        for narrow in config.channels:
+            stages += [
+                nn.Conv2d(wide, narrow, 3, stride=stride, padding=1, bias=False),
+                nn.BatchNorm2d(narrow),
+                nn.ReLU(),
+                nn.Conv2d(narrow, narrow, 3, padding=1, bias=False),
+                nn.BatchNorm2d(narrow),
+                nn.ReLU(),
+            ]
+            wide, stride = narrow, 2
+        self.body = nn.Sequential(
+            *stages, nn.Flatten(), nn.Linear(wide * 4 * 4, config.features), nn.ReLU()
+        )
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(config.features, len(words)) for name, words in VALUES.items()}
+        )
+        use_channels_last(self)
+
+    def extract_features(self, images: Tensor) -> Tensor:
+        """What it sees before it decides: (B, 3, 64, 64) in [-1, 1] to (B, features)."""
+        return self.body(images.contiguous(memory_format=torch.channels_last))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Logits per attribute, (B, number of its values) each."""
+        features = self.extract_features(images)
+        return {name: head(features) for name, head in self.heads.items()}
+
+
+def load_judge(folder: Path = FOLDER) -> Judge:
+    """Load the trained classifier. Raises FileNotFoundError where there is none."""
+    return Judge.from_pretrained(folder, local_files_only=True)
+
+
+@torch.inference_mode()
+def judge(model: Judge, images: Tensor, batch: int = 250) -> tuple[Tensor, dict[str, Tensor]]:
+    """Features (N, D) and the likeliest value of each attribute (N,) of images in [-1, 1]."""
+    device = next(model.parameters()).device
+    features, answers = [], []
+    for part in images.split(batch):
+        seen = model.extract_features(part.to(device))
+        features.append(seen.cpu())
+        answers.append({name: head(seen).argmax(1).cpu() for name, head in model.heads.items()})
+    return torch.cat(features), {
+        name: torch.cat([answer[name] for answer in answers]) for name in VALUES
+    }
+
+
+def measure_accuracy(
+    answers: dict[str, Tensor], attributes: dict[str, np.ndarray]
+) -> dict[str, float]:
+    """Share of right answers per attribute; the accent's only where a top shows it."""
+    shown = torch.from_numpy(attributes["top"] != BARE)
+    right = {name: answers[name] == torch.from_numpy(attributes[name]) for name in VALUES}
+    right["accent"] = right["accent"][shown]
+    return {name: round(hits.float().mean().item(), 4) for name, hits in right.items()}
+
+
+def damage(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Blur one third of ``images`` and add noise to another: models draw like that."""
+    choice = torch.rand(len(images), 1, 1, 1, generator=rng)
+    strength = torch.rand(len(images), 1, 1, 1, generator=rng)
+    blurred = images.lerp(F.avg_pool2d(images, 3, stride=1, padding=1), strength)
+    noisy = images + 0.15 * strength * torch.randn(images.shape, generator=rng)
+    return torch.where(choice < 1 / 3, blurred, torch.where(choice < 2 / 3, noisy, images))
+
+
+def train_judge(
+    model: Judge,
+    optimizer: torch.optim.Optimizer,
+    data: Critters,
+    budget: Budget,
+    *,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    bfloat16: bool = False,
+    max_steps: int | None = None,
+) -> Iterator[float]:
+    """Train until the budget is spent, yielding the loss of each step."""
+    device = next(model.parameters()).device
+    rng = torch.Generator().manual_seed(seed + budget.step)
+    for bar in budget.steps("judge", max_steps):
+        set_learning_rate(optimizer, learning_rate * one_cycle(budget.progress))
+        indices = torch.randint(len(data), (batch,), generator=rng).numpy()
+        images = damage(to_model_range(data.images[indices]), rng).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            logits = model(images)
+        loss = torch.zeros((), device=device)
+        for name, scores in logits.items():
+            wanted = torch.from_numpy(data.attributes[name][indices]).to(device)
+            if name == "accent":
+                wanted = wanted.masked_fill(
+                    torch.from_numpy(data.attributes["top"][indices] == BARE).to(device), -100
+                )
+            loss = loss + F.cross_entropy(scores.float(), wanted, ignore_index=-100)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        bar.set_postfix(loss=loss.item(), refresh=False)
+        yield loss.item()
+
+
+def main() -> None:
+    """Train, and keep the weights of the end."""
+    arguments = parse_arguments(
+        __doc__.split("\n")[0], out="training/judge", minutes=15, add=_add_arguments
+    )
+    device, out = pick_device(arguments.device), arguments.out
+    data = load_critters(arguments.count, seed=0)
+    held_out = load_critters(arguments.held_out, seed=1)
+    model = Judge(JudgeConfig()).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
+    budget = Budget(arguments.minutes)
+    if arguments.resume:
+        state = load_checkpoint(out, device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
+
+    def save() -> None:
+        save_checkpoint(
+            out,
+            model=model.state_dict(),
+            optimizer=optimizer.state_dict(),
+            step=budget.step,
+            minutes=budget.minutes_spent,
+        )
+
+    losses = train_judge(
+        model,
+        optimizer,
+        data,
+        budget,
+        batch=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        seed=arguments.seed,
+        bfloat16=arguments.bfloat16,
+        max_steps=arguments.max_steps,
+    )
+    with stop_cleanly():
+        for _ in losses:
+            if budget.checkpoint_due():
+                save()
+    save()
+    model.eval()
+    model.save_pretrained(out)
+    _, answers = judge(model, to_model_range(held_out.images))
+    accuracy = measure_accuracy(answers, held_out.attributes)
+    print(accuracy)
+    write_record(
+        out,
+        model="Judge of training/critter_classifier.py",
+        data=f"{len(data)} DiceBear critters (CC0 1.0), seed 0; held out: {len(held_out)}, seed 1",
+        seed=arguments.seed,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        steps=budget.step,
+        minutes=round(budget.minutes_spent, 1),
+        hardware=describe_hardware(device),
+        parameters=count_parameters(model),
+        metrics={"accuracy": accuracy},
+    )
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="faster on GPUs and on processors with AVX512_BF16 or AMX, very slow on others",
+    )
+    parser.add_argument("--count", type=int, default=50_000, help="training pictures")
+    parser.add_argument("--held-out", type=int, default=10_000, help="pictures to measure on")
+    parser.add_argument("--max-steps", type=int, help="stop after so many steps")
+
+
+if __name__ == "__main__":
+    main()
