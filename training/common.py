@@ -50,6 +50,12 @@ def parse_arguments(
     parser.add_argument("--resume", action="store_true", help="go on from --out/checkpoint.pt")
     parser.add_argument("--out", type=Path, default=ROOT / out, help="model folder to write")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="mixed precision: faster on GPUs and on CPUs with AVX512_BF16 or AMX, slow on others",
+    )
+    parser.add_argument("--max-steps", type=int, help="stop after so many steps (of each stage)")
     if add:
         add(parser)
     arguments = parser.parse_args()

@@ -493,6 +493,8 @@ class Run:
     def resume(self) -> None:
         """Load ``checkpoint.pt``. Raises FileNotFoundError where there is none."""
         state = load_checkpoint(self.out, self.device)
+        if (self.out / "tokenizer").is_dir():  # a new one may number some tokens otherwise
+            self.tokenizer = CLIPTokenizer.from_pretrained(self.out / "tokenizer")
         self.autoencoder.load_state_dict(state["autoencoder"])
         self.denoiser.load_state_dict(state["denoiser"])
         self.metrics = state["metrics"]
@@ -599,12 +601,6 @@ def _thin(history: list[list[float]], keep: int = 20) -> list[list[float]]:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=("autoencoder", "denoiser", "all"), default="all")
-    parser.add_argument("--max-steps", type=int, help="per stage; for a quick trial")
-    parser.add_argument(
-        "--bfloat16",
-        action="store_true",
-        help="mixed precision: twice as fast where the CPU has AVX-512 BF16, far slower elsewhere",
-    )
     parser.add_argument("--count", type=int, default=20_000, help="pictures to train on")
 
 

@@ -409,12 +409,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--width", type=int, default=192, help="hidden size, a multiple of 48")
     parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument(
-        "--bfloat16",
-        action="store_true",
-        help="faster on GPUs and on processors with AVX512_BF16 or AMX, very slow on others",
-    )
-    parser.add_argument("--max-steps", type=int, default=None, help="stop early, for a smoke test")
 
 
 if __name__ == "__main__":

@@ -302,14 +302,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=4, help="windows per step")
     parser.add_argument("--context", type=int, default=CONTEXT, help="tokens per window")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
-    parser.add_argument(
-        "--bfloat16",
-        action="store_true",
-        help="mixed precision: twice as fast where the CPU has AVX-512 BF16, far slower elsewhere",
-    )
     parser.add_argument("--width", type=int, default=256, help="hidden size")
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--max-steps", type=int, default=None, help="stop early, for a smoke test")
 
 
 if __name__ == "__main__":

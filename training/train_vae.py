@@ -188,14 +188,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     # More, smaller steps learn faster in the same minutes.
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument(
-        "--bfloat16",
-        action="store_true",
-        help="faster on GPUs and on processors with AVX512_BF16 or AMX, very slow on others",
-    )
     parser.add_argument("--count", type=int, default=20_000, help="training pictures")
     parser.add_argument("--held-out", type=int, default=500, help="pictures to measure on")
-    parser.add_argument("--max-steps", type=int, help="stop after so many steps")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Only the generator is needed afterwards; see ``shared.nets.generator``.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from shared.nets.generator import SLOPE, use_channels_last
 
@@ -15,11 +14,9 @@ from shared.nets.generator import SLOPE, use_channels_last
 class Discriminator(nn.Module):
     """Scores pictures: high for real, low for drawn.
 
-    Spectral normalisation keeps each layer from stretching its input, so that the score cannot
-    change faster than the generator can follow (Miyato et al. 2018,
-    https://arxiv.org/abs/1802.05957). The last layers also see how much the batch varies, so that
-    a generator that repeats itself gives itself away (Karras et al. 2018,
-    https://arxiv.org/abs/1710.10196).
+    The last layers also see how much the batch varies, so that a generator that repeats itself
+    gives itself away (Karras et al. 2018, https://arxiv.org/abs/1710.10196). Nothing in it is
+    normalised: ``r1_penalty`` keeps its score from changing faster than the generator can follow.
     """
 
     def __init__(self, channels: tuple[int, ...] = (48, 96, 192, 256)) -> None:
@@ -28,16 +25,16 @@ class Discriminator(nn.Module):
         wide = 3
         for narrow in channels:
             stages += [
-                spectral_norm(nn.Conv2d(wide, narrow, 4, stride=2, padding=1)),
+                nn.Conv2d(wide, narrow, 4, stride=2, padding=1),
                 nn.LeakyReLU(SLOPE),
             ]
             wide = narrow
         self.features = nn.Sequential(*stages)
         self.head = nn.Sequential(
-            spectral_norm(nn.Conv2d(wide + 1, wide, 3, padding=1)),
+            nn.Conv2d(wide + 1, wide, 3, padding=1),
             nn.LeakyReLU(SLOPE),
             nn.Flatten(),
-            spectral_norm(nn.Linear(wide * 4 * 4, 1)),
+            nn.Linear(wide * 4 * 4, 1),
         )
         use_channels_last(self)
 
@@ -49,10 +46,21 @@ class Discriminator(nn.Module):
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Hinge loss on scores (B,): push real above 1 and drawn below -1 (Lim and Ye 2017)."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    """Logistic loss on scores (B,): the log-likelihood of telling real from drawn."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """The generator wants its pictures scored high: (B,) to a scalar."""
-    return -fake.mean()
+    """Non-saturating loss on scores (B,): the generator wants its pictures taken for real."""
+    return F.softplus(-fake).mean()
+
+
+def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
+    """How steep the score is around real pictures (B, 3, H, W): the squared gradient, averaged.
+
+    Punishing it makes GAN training converge (Mescheder et al. 2018,
+    https://arxiv.org/abs/1801.04406).
+    """
+    real = real.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean()

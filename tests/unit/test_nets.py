@@ -12,7 +12,7 @@ from shared.nets import (
     kl_divergence,
     reparameterize,
 )
-from shared.nets.gan import discriminator_loss, generator_loss
+from shared.nets.gan import discriminator_loss, generator_loss, r1_penalty
 
 TINY = GeneratorConfig(z_dim=8, channels=(16, 16, 8, 8, 8))
 
@@ -125,5 +125,15 @@ def test_discriminator_scores_each_picture_and_teaches_the_generator() -> None:
 
 def test_discriminator_and_generator_want_opposite_scores() -> None:
     high, low = torch.tensor([3.0, 4.0]), torch.tensor([-3.0, -4.0])
-    assert discriminator_loss(real=high, fake=low) < 0.01 < discriminator_loss(real=low, fake=high)
-    assert generator_loss(high) < 0 < generator_loss(low)
+    assert discriminator_loss(real=high, fake=low) < 0.1 < discriminator_loss(real=low, fake=high)
+    assert generator_loss(high) < 0.1 < generator_loss(low)
+
+
+def test_the_penalty_is_the_squared_slope_around_real_pictures() -> None:
+    slope = torch.nn.Linear(12, 1, bias=False)
+    real = torch.zeros(5, 3, 2, 2)
+    penalty = r1_penalty(torch.nn.Sequential(torch.nn.Flatten(), slope), real)
+    assert penalty.item() == pytest.approx(slope.weight.square().sum().item())
+    penalty.backward()
+    assert slope.weight.grad is not None, "the discriminator learns from it"
+    assert not real.requires_grad

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,20 @@ def test_stock_pipeline_draws_from_the_exported_folder(trained: Path) -> None:
     assert np.isfinite(first).all()
     assert np.array_equal(first, draw(1))
     assert not np.array_equal(first, draw(2))
+
+
+def test_a_resumed_run_keeps_the_numbers_of_its_tokens(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(trained, folder)
+    file = folder / "tokenizer" / "tokenizer.json"
+    saved = json.loads(file.read_text())
+    vocabulary = saved["model"]["vocab"]
+    vocabulary["a</w>"], vocabulary["b</w>"] = vocabulary["b</w>"], vocabulary["a</w>"]
+    file.write_text(json.dumps(saved))
+    critters = random_critters(2, 0)
+    run = Run(folder, critters, critters, torch.device("cpu"), seed=0, bfloat16=False)
+    run.resume()
+    assert run.tokenizer.convert_tokens_to_ids("a</w>") == vocabulary["a</w>"]
 
 
 def test_files_are_small_and_the_record_is_there(trained: Path) -> None:
