@@ -31,6 +31,9 @@ from shared.requests import Request
 
 # All events that keep a device busy queue under this name, so that visitors take turns.
 DEVICE_QUEUE = "device"
+# A program waits for its model and for the device in one event, so that this is a queue of its own.
+ENDPOINT_QUEUE = "endpoints"
+_turn = threading.Semaphore()
 # Waiting for a model keeps nothing busy: as many visitors may do so as a school has classes.
 WAKING_QUEUE, MOST_WAKING = "waking", 100
 CSS_PATH = Path(__file__).with_name("gallery.css")
@@ -279,6 +282,17 @@ def _show_waiting(text: str) -> str:
     return f'<span class="waking" role="status">{html.escape(text)} …</span>'
 
 
+def in_turn(stream: Callable[..., Iterator[T]]) -> Callable[..., Iterator[T]]:
+    """Decorate a generator that keeps the device busy: one at a time, for page and endpoints."""
+
+    @functools.wraps(stream)
+    def generate(*args: Any) -> Iterator[T]:
+        with _turn, contextlib.closing(stream(*args)) as steps:  # type: ignore[type-var]
+            yield from steps
+
+    return generate
+
+
 def throttle(steps: Iterable[T], seconds: float = 0.08) -> Iterator[T]:
     """Pass on the first step, then at most one per ``seconds``, and always the last.
 
@@ -309,7 +323,8 @@ def add_endpoint(
         function: Its docstring becomes the documentation of the endpoint.
         defaults: Parameters in order, each with its default value, or a component for a file.
         outputs: Hidden components that carry the results.
-        heavy: Whether it takes its turn in the device's queue.
+        heavy: Whether it runs a model. Then a few at once may wait for theirs; those that are
+            awake take turns with the page, if their generators are ``in_turn``.
     """
     inputs = [
         value if isinstance(value, gr.components.Component) else _hidden_input(name, value)
@@ -320,8 +335,8 @@ def add_endpoint(
         inputs,
         list(outputs),
         api_name=api_name,
-        concurrency_id=DEVICE_QUEUE if heavy else None,
-        concurrency_limit=1 if heavy else 8,
+        concurrency_id=ENDPOINT_QUEUE if heavy else None,
+        concurrency_limit=8,
     )
 
 

@@ -28,6 +28,7 @@ from shared.ui import (
     choose_model,
     create_room,
     create_slider,
+    in_turn,
     stop_on_exit,
     throttle,
     wake,
@@ -57,6 +58,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
     """Build the image room."""
     catalog = Catalog(settings)
 
+    @in_turn
     @on_gpu(catalog, settings, lambda request: 5 + request.num_inference_steps / 2)
     def stream(model: str, request: ImageRequest) -> Iterator[ImageStep]:
         with cache.lease(model, "the image room") as pipeline, stop_on_exit() as stop:

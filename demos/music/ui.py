@@ -31,6 +31,7 @@ from shared.ui import (
     choose_model,
     create_room,
     create_slider,
+    in_turn,
     say_errors,
     stop_on_exit,
     throttle,
@@ -72,6 +73,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
     catalog = Catalog(settings)
     example = load_example()
 
+    @in_turn
     @on_gpu(catalog, settings, lambda request: 5 + request.duration)
     def stream(model: str, request: MusicRequest) -> Iterator[MusicStep]:
         with cache.lease(model, "the music room") as tune_model, stop_on_exit() as stop:

@@ -24,6 +24,7 @@ from shared.ui import (
     choose_model,
     create_room,
     create_slider,
+    in_turn,
     stop_on_exit,
     throttle,
     wake,
@@ -52,6 +53,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
     """Build the text room."""
     catalog = Catalog(settings)
 
+    @in_turn
     @on_gpu(catalog, settings, lambda request: 5 + request.max_new_tokens / 20)
     def stream(model: str, request: TextRequest) -> Iterator[TextStep]:
         with cache.lease(model, HOLDER) as language_model, stop_on_exit() as stop:
