@@ -12,8 +12,8 @@ from PIL import Image
 from demos.latent.generate import Pair, Reconstruction
 
 FRAME_MS = 90
-VAE_LABEL = "<b>VAE</b> · taught to redraw: safe, a little blurred"
-GAN_LABEL = "<b>GAN</b> · taught to fool a critic: sharp, sometimes odd"
+VAE_LABEL = "<b>VAE</b> · taught to redraw: safe, mixes what it is unsure of"
+GAN_LABEL = "<b>GAN</b> · taught to fool a critic: bold, sometimes odd"
 
 
 def length(z: Sequence[float]) -> float:
