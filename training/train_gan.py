@@ -9,7 +9,7 @@ is an exponential moving average of the generator's weights, which wobbles less 
 one step (Yaz et al. 2019), where its pictures come nearest to held-out ones: by the Frechet
 distance in the features of the classifier of training/critter_classifier.py. Hinge loss with
 spectral normalisation, tried first, lost eyes and colours and was farther away after 4,248 steps
-than this after 1,519. The discriminator stays in the checkpoint.
+than this after 1,784. The discriminator stays in the checkpoint.
 """
 
 from __future__ import annotations
