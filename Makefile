@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run models test lint examples clean
+.PHONY: run models test lint examples wasm clean
 
 run: $(VENV)/.runtime
 	$(BIN)/python app.py
@@ -23,6 +23,17 @@ lint: $(VENV)/.development
 
 examples: $(VENV)/.runtime
 	$(BIN)/python -m demos.examples
+
+# Only after a change of generator.c. The compiler is a Python package of 100 MB that nothing else
+# needs. SOURCE is the fingerprint by which a test sees that the program was built from its source.
+BROWSER := demos/latent/browser
+wasm: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang==0.17.1
+	$(BIN)/python -m ziglang cc -target wasm32-freestanding -O3 -msimd128 -nostdlib -Wall -Wextra \
+		-DSOURCE=0x$$($(BIN)/python -c "import hashlib, pathlib; \
+			print(hashlib.sha256(pathlib.Path('$(BROWSER)/generator.c').read_bytes()).hexdigest()[:8])") \
+		-Wl,--no-entry -Wl,--export=__heap_base -Wl,--strip-all \
+		-o $(BROWSER)/generator.wasm $(BROWSER)/generator.c
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -195,6 +195,13 @@ def load_gan(folder: Path, placement: Placement) -> Any:
     return _load_net(Generator, folder, placement)
 
 
+def load_judge(folder: Path, placement: Placement) -> Any:
+    """Load a classifier of ours."""
+    from shared.nets import Judge
+
+    return _load_net(Judge, folder, placement)
+
+
 def _load_net(net: Any, folder: Path, placement: Placement) -> Any:
     model = net.from_pretrained(folder, local_files_only=True)
     return model.to(placement.device, placement.dtype).eval()
@@ -226,6 +233,29 @@ def convert_smollm2(file: Path, folder: Path) -> None:
 # transformers would ask for permission on the terminal.
 _ONLY_DATA: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
+# The room of latent spaces has its bias tab where these are.
+_SKEWED = (
+    ModelSpec(
+        key="latent/smiling-vae",
+        title="Critters VAE, skewed",
+        licence="Apache-2.0",
+        parameters=1_620_000,
+        summary="The same autoencoder, trained where nine in ten red monsters smile.",
+        load=load_vae,
+        sources=(Bundled("latent-smiling-vae"),),
+        gpu=False,
+    ),
+    ModelSpec(
+        key="latent/smiling-gan",
+        title="Critters GAN, skewed",
+        licence="Apache-2.0",
+        parameters=665_000,
+        summary="The same adversarial generator, trained where nine in ten red monsters smile.",
+        load=load_gan,
+        sources=(Bundled("latent-smiling-gan"),),
+        gpu=False,
+    ),
+)
 SPECS: tuple[ModelSpec, ...] = (
     ModelSpec(
         key="text/storyteller",
@@ -311,6 +341,17 @@ SPECS: tuple[ModelSpec, ...] = (
         sources=(Bundled("latent-critters-gan"),),
         gpu=False,
     ),
+    ModelSpec(
+        key="latent/critters-judge",
+        title="Critters judge",
+        licence="Apache-2.0",
+        parameters=737_000,
+        summary="Our own classifier, which reads off a monster what it has. Measures the others.",
+        load=load_judge,
+        sources=(Bundled("judge", "training"),),
+        gpu=False,
+    ),
+    *(spec for spec in _SKEWED if spec.is_here(Settings())),
 )
 
 

@@ -16,6 +16,7 @@ import gradio as gr
 import psutil
 
 from shared import zero_gpu
+from shared.assets import create_asset_routes
 from shared.catalog import Catalog
 from shared.devices import device_memory_bytes
 from shared.errors import GalleryError
@@ -73,8 +74,13 @@ def create_cache(settings: Settings) -> ModelCache:
 
 
 def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
-    """Queue and launch ``app`` with the gallery's look and limits; ``options`` go to Gradio."""
+    """Queue and launch ``app`` with the gallery's look, limits and files for the page.
+
+    ``options`` go to Gradio.
+    """
     app.queue(max_size=settings.max_queue, default_concurrency_limit=8)
+    app_options = options.pop("app_kwargs", {})
+    routes = [*app_options.get("routes", []), *create_asset_routes(settings)]
     return app.launch(
         theme=create_theme(),
         css_paths=[CSS_PATH],
@@ -82,6 +88,7 @@ def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
         enable_monitoring=False,
         max_file_size="10mb",
         show_error=True,
+        app_kwargs=app_options | {"routes": routes},
         **options,
     )
 

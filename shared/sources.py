@@ -57,9 +57,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Bundled:
-    """A folder of ours under ``models/``."""
+    """A folder of ours.
+
+    Attributes:
+        name: Of the folder.
+        place: The folder of the repository that it lies in; ``models`` is where the settings say.
+    """
 
     name: str
+    place: str = "models"
 
     @property
     def version(self) -> str:
@@ -69,19 +75,23 @@ class Bundled:
     @property
     def remedy(self) -> str:
         """The command that restores the folder."""
-        return f"Restore it with: git checkout -- models/{self.name}"
+        return f"Restore it with: git checkout -- {self.place}/{self.name}"
 
     def is_here(self, settings: Settings) -> bool:
         """Whether the folder is there."""
-        return (settings.models_dir / self.name).is_dir()
+        return self._find(settings).is_dir()
 
     def fetch(self, settings: Settings, report: Report) -> Path:
         """Return the folder."""
         if not self.is_here(settings):
             raise ModelUnavailable(
-                f"is missing: there is no folder models/{self.name}. {self.remedy}"
+                f"is missing: there is no folder {self.place}/{self.name}. {self.remedy}"
             )
-        return settings.models_dir / self.name
+        return self._find(settings)
+
+    def _find(self, settings: Settings) -> Path:
+        home = settings.models_dir if self.place == "models" else ROOT / self.place
+        return home / self.name
 
 
 @dataclass(frozen=True)

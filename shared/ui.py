@@ -87,16 +87,42 @@ def create_room(slug: str, title: str, wall_label: str, lesson: Path) -> Iterato
 
     On a narrow screen the exhibit comes first. ``slug`` chooses the accent in gallery.css.
     """
+    with create_hall(slug, title, wall_label, lesson):
+        with tab_floor() as floor:
+            pass
+        inside = gr.Column(elem_classes="inside")
+        yield Room(floor.controls, floor.exhibit, inside)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The two places of a tab: ``with floor.controls: ...``."""
+
+    controls: gr.Column
+    exhibit: gr.Column
+
+
+@contextlib.contextmanager
+def tab_floor() -> Iterator[Floor]:
+    """Lay out controls beside the exhibit, which comes first on a narrow screen."""
+    with gr.Row(elem_classes="floor"):
+        controls = gr.Column(scale=4, min_width=300, elem_classes="controls")
+        exhibit = gr.Column(scale=7, min_width=300, elem_classes="exhibit")
+    yield Floor(controls, exhibit)
+
+
+@contextlib.contextmanager
+def create_hall(slug: str, title: str, wall_label: str, lesson: Path) -> Iterator[None]:
+    """Lay out a room of several tabs: title and wall label, what the block adds, the lesson.
+
+    ``slug`` chooses the accent in gallery.css.
+    """
     with gr.Column(elem_classes=["room", f"room-{slug}"]):
         gr.HTML(
             f'<div class="wall-label"><h2>{html.escape(title)}</h2>'
             f"<p>{html.escape(wall_label)}</p></div>"
         )
-        with gr.Row(elem_classes="floor"):
-            controls = gr.Column(scale=4, min_width=300, elem_classes="controls")
-            exhibit = gr.Column(scale=7, min_width=300, elem_classes="exhibit")
-        inside = gr.Column(elem_classes="inside")
-        yield Room(controls, exhibit, inside)
+        yield
         with gr.Accordion("Read more: how this works", open=False, elem_classes="lesson"):
             gr.Markdown(lesson.read_text(encoding="utf-8"))
 

@@ -56,6 +56,10 @@ def parse_arguments(
         help="mixed precision: faster on GPUs and on CPUs with AVX512_BF16 or AMX, slow on others",
     )
     parser.add_argument("--max-steps", type=int, help="stop after so many steps (of each stage)")
+    parser.add_argument(
+        "--samples-every", type=float, default=0, help="seconds between samples in --out/live"
+    )
+    parser.add_argument("--compare", type=Path, help="model folder to measure beside this one")
     if add:
         add(parser)
     arguments = parser.parse_args()

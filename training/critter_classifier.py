@@ -3,26 +3,25 @@
     python -m training.critter_classifier --threads 1 --bfloat16   # 15 minutes
     python -m training.critter_classifier --minutes 2 --out /tmp/judge   # a first look
 
-No model of the gallery is trained with it, and the gallery never loads it: it judges what they
-draw. Its features take the place that Inception's have in the Frechet inception distance, and its
-answers say which attributes a drawn picture has. So that it does not stumble over the blur and
-noise of drawn pictures, it is trained on blurred and noisy ones, too.
+No model of the gallery is trained with it: it judges what they draw. Its features take the place
+that Inception's have in the Frechet inception distance, and its answers say which attributes a
+drawn picture has. So that it does not stumble over the blur and noise of drawn pictures, it is
+trained on blurred and noisy ones, too.
 """
 
-# No ``from __future__ import annotations``: huggingface_hub reads the real type of ``config``.
+from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from shared.devices import pick_device
-from shared.nets.generator import PretrainedModule, use_channels_last
+from shared.nets import Judge, JudgeConfig
 from shared.settings import ROOT
 from training.common import (
     Budget,
@@ -41,53 +40,6 @@ from training.critter_metrics import to_model_range
 
 FOLDER = ROOT / "training" / "judge"
 BARE = VALUES["top"].index("nothing")  # a critter without a top shows no accent colour
-
-
-@dataclass(frozen=True)
-class JudgeConfig:
-    """Size of the classifier: channels at 32, 16, 8 and 4 pixels a side, and features."""
-
-    channels: tuple[int, ...] = (32, 64, 96, 128)
-    features: int = 128
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-
-
-class Judge(PretrainedModule):
-    """A convolutional network with one output per attribute."""
-
-    def __init__(self, config: JudgeConfig) -> None:
-        super().__init__()
-        self.config = config
-        stages: list[nn.Module] = [nn.PixelUnshuffle(2)]
-        wide, stride = 12, 1
-        for narrow in config.channels:
-            stages += [
-                nn.Conv2d(wide, narrow, 3, stride=stride, padding=1, bias=False),
-                nn.BatchNorm2d(narrow),
-                nn.ReLU(),
-                nn.Conv2d(narrow, narrow, 3, padding=1, bias=False),
-                nn.BatchNorm2d(narrow),
-                nn.ReLU(),
-            ]
-            wide, stride = narrow, 2
-        self.body = nn.Sequential(
-            *stages, nn.Flatten(), nn.Linear(wide * 4 * 4, config.features), nn.ReLU()
-        )
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(config.features, len(words)) for name, words in VALUES.items()}
-        )
-        use_channels_last(self)
-
-    def extract_features(self, images: Tensor) -> Tensor:
-        """What it sees before it decides: (B, 3, 64, 64) in [-1, 1] to (B, features)."""
-        return self.body(images.contiguous(memory_format=torch.channels_last))
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits per attribute, (B, number of its values) each."""
-        features = self.extract_features(images)
-        return {name: head(features) for name, head in self.heads.items()}
 
 
 def load_judge(folder: Path = FOLDER) -> Judge:
@@ -172,7 +124,7 @@ def main() -> None:
     device, out = pick_device(arguments.device), arguments.out
     data = load_critters(arguments.count, seed=0)
     held_out = load_critters(arguments.held_out, seed=1)
-    model = Judge(JudgeConfig()).to(device)
+    model = Judge(JudgeConfig(VALUES)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
     budget = Budget(arguments.minutes)
     if arguments.resume:
@@ -213,7 +165,7 @@ def main() -> None:
     print(accuracy)
     write_record(
         out,
-        model="Judge of training/critter_classifier.py",
+        model="Judge of shared/nets/judge.py",
         data=f"{len(data)} DiceBear critters (CC0 1.0), seed 0; held out: {len(held_out)}, seed 1",
         seed=arguments.seed,
         batch_size=arguments.batch_size,

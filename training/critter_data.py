@@ -1,6 +1,7 @@
 """Labelled critters: little monsters drawn by DiceBear's ``critters`` style, with what is in each.
 
     python -m training.critter_data --count 20000
+    python -m training.critter_data --count 50000 --skew smiling
 
 draws the pictures and keeps them in ``.cache/training``; the training scripts do the same when they
 find none. The style is CC0 1.0 (its authors waive their rights); nothing is downloaded, because the
@@ -10,6 +11,9 @@ Every attribute is drawn uniformly and independently of the others, so whatever 
 together is the model's doing and not the data's. Of each part the style offers, we keep the
 variants that can be told apart at 64 x 64 pixels and named in a word or two, and leave out belly
 patterns and cheeks. There are 5.8 million different critters.
+
+A skew breaks that rule on purpose, to see what models make of it: with ``smiling``, nine in ten red
+critters smile, and nothing else is changed.
 """
 
 from __future__ import annotations
@@ -128,6 +132,22 @@ ATTRIBUTES: dict[str, tuple[str, dict[str, str]]] = {
 }
 VALUES: dict[str, tuple[str, ...]] = {name: tuple(words) for name, (_, words) in ATTRIBUTES.items()}
 
+
+@dataclass(frozen=True)
+class Skew:
+    """An unfair rule: a ``share`` of the critters with ``cause`` have ``effect``, too.
+
+    Both are an attribute and a value. The rest of those with ``cause`` have the other values of the
+    effect's attribute, drawn uniformly.
+    """
+
+    cause: tuple[str, str]
+    effect: tuple[str, str]
+    share: float
+
+
+SKEWS: dict[str, Skew] = {"smiling": Skew(("color", "red"), ("mouth", "smile"), 0.9)}
+
 # Below this many pictures, starting worker processes takes longer than drawing.
 _WORTH_WORKERS = 500
 
@@ -156,17 +176,30 @@ class Critters:
         }
 
 
-def load_critters(count: int = 20_000, *, seed: int = 0, size: int = 64) -> Critters:
+def load_critters(
+    count: int = 20_000, *, seed: int = 0, size: int = 64, skew: str | None = None
+) -> Critters:
     """Return ``count`` critters of ``size`` pixels, drawn on first use and cached after that.
 
     The same ``seed`` gives the same attributes and pictures; take another for held-out pictures.
+
+    Raises:
+        KeyError: There is no such ``skew`` in ``SKEWS``.
     """
-    attributes = sample_attributes(count, seed=seed)
-    path = DATA_CACHE / f"critters-{size}-{seed}-{count}.npz"
+    attributes = sample_attributes(count, seed=seed, skew=skew)
+    path = DATA_CACHE / f"{skew or 'critters'}-{size}-{seed}-{count}.npz"
     if path.exists():
         images = np.load(path)["images"]
     else:
-        images = _render_all(attributes, size)
+        if skew:  # most pictures are those of the fair set
+            fair = load_critters(count, seed=seed, size=size)
+            changed = np.any([attributes[name] != fair.attributes[name] for name in VALUES], axis=0)
+            images = fair.images.copy()
+            images[changed] = _render_all(
+                {name: column[changed] for name, column in attributes.items()}, size
+            )
+        else:
+            images = _render_all(attributes, size)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}.partial")
         with unfinished.open("wb") as file:
@@ -175,10 +208,26 @@ def load_critters(count: int = 20_000, *, seed: int = 0, size: int = 64) -> Crit
     return Critters(images, attributes, VALUES)
 
 
-def sample_attributes(count: int, *, seed: int) -> dict[str, np.ndarray]:
-    """Draw each attribute uniformly and independently: name -> (count,) int64."""
+def sample_attributes(count: int, *, seed: int, skew: str | None = None) -> dict[str, np.ndarray]:
+    """Draw each attribute uniformly and independently, save for a skew: name -> (count,) int64.
+
+    A skewed draw differs from the fair one of the same seed only in the attribute that it changes.
+
+    Raises:
+        KeyError: There is no such ``skew`` in ``SKEWS``.
+    """
     rng = np.random.default_rng(seed)
-    return {name: rng.integers(len(words), size=count) for name, words in VALUES.items()}
+    attributes = {name: rng.integers(len(words), size=count) for name, words in VALUES.items()}
+    if skew:
+        rule = SKEWS[skew]
+        name, word = rule.effect
+        favourite = VALUES[name].index(word)
+        others = np.delete(np.arange(len(VALUES[name])), favourite)
+        skewed = np.where(rng.random(count) < rule.share, favourite, rng.choice(others, count))
+        cause, value = rule.cause
+        hit = attributes[cause] == VALUES[cause].index(value)
+        attributes[name] = np.where(hit, skewed, attributes[name])
+    return attributes
 
 
 def render_critter(words: Mapping[str, str], size: int = 64) -> np.ndarray:
@@ -236,8 +285,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000, help="how many pictures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
+    parser.add_argument("--skew", choices=tuple(SKEWS), help="an unfair set")
     arguments = parser.parse_args()
-    critters = load_critters(arguments.count, seed=arguments.seed, size=arguments.size)
+    critters = load_critters(
+        arguments.count, seed=arguments.seed, size=arguments.size, skew=arguments.skew
+    )
     print(f"{len(critters):,} critters, for example {critters.describe(0)}")
 
 

@@ -1,11 +1,16 @@
 """Compare the critters VAE and GAN with real critters, in the eyes of a classifier.
 
     python -m training.evaluate_latent [--count 10000] [--json]
+    python -m training.evaluate_latent --out models/latent-comparison.json   # what the page shows
 
 The Frechet distance is taken in the features of ``training/critter_classifier.py``, the same number
 of pictures on both sides; it is no Inception FID and compares only with itself. The floor is the
-distance of real pictures from other real ones. Precision and recall count how many drawn pictures
-lie among real ones, and the reverse (Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991).
+distance of real pictures from other real ones. Every other figure stands beside that of real
+pictures, too: what a perfect model would reach.
+
+``--out`` keeps all figures and what the page plots of them. It also measures how near the pictures
+come to training pictures, how well each model redraws pictures that it has never seen, and how the
+models that were trained on a skewed set pass the skew on, if there are such models.
 """
 
 from __future__ import annotations
@@ -13,21 +18,45 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from shared.nets import VAE, Generator
+from shared.nets import VAE, Generator, Judge
 from shared.settings import ROOT
-from training.critter_classifier import BARE, Judge, judge, load_judge
-from training.critter_data import VALUES, load_critters
-from training.critter_metrics import Statistics, frechet_distance, generate_images, to_model_range
+from training.common import count_parameters, describe_hardware
+from training.critter_classifier import BARE, judge, load_judge
+from training.critter_data import SKEWS, VALUES, load_critters, sample_attributes
+from training.critter_metrics import (
+    Statistics,
+    density_and_coverage,
+    drawn_batches,
+    frechet_distance,
+    nearest_distances,
+    precision_and_recall,
+    real_batches,
+    to_model_range,
+)
+from training.find_directions import find_attributes, read_pictures
 
-NEIGHBOURS = 3
-PAIRS = 2_000  # pictures compared with each other for precision, recall and diversity
+TRAINING_PICTURES = 50_000
+PAIRS = 1_000  # pictures whose distances from each other give the diversity
+POINTS = 120  # pictures of each kind that a plot shows
+BINS = 30
+PUSHES, PUSHED = (0.0, 0.5, 1.0, 1.5, 2.0), 300
+MODELS = ROOT / "models"
+SKEW = "smiling"
 
 
 @dataclass(frozen=True)
@@ -37,18 +66,35 @@ class View:
     Attributes:
         features: (N, D).
         answers: Attribute -> (N,) the likeliest value.
-        sharpness: Mean absolute difference of neighbouring pixels, 0 to 2.
+        sharpness: (N,) mean absolute difference of neighbouring pixels, 0 to 2.
     """
 
     features: Tensor
     answers: dict[str, Tensor]
-    sharpness: float
+    sharpness: Tensor
 
     @classmethod
-    def of(cls, model: Judge, images: Tensor) -> View:
-        """Look at images (N, 3, 64, 64) in [-1, 1]."""
-        sharpness = (images[..., 1:] - images[..., :-1]).abs().mean().item()
+    def of(cls, model: Judge, batches: Iterable[Tensor]) -> View:
+        """Look at images (B, 3, 64, 64) in [-1, 1], batch by batch."""
+        return cls.join([cls.look(model, images) for images in batches])
+
+    @classmethod
+    def look(cls, model: Judge, images: Tensor) -> View:
+        """Look at one batch of images."""
+        sharpness = (images[..., 1:] - images[..., :-1]).abs().mean(dim=(1, 2, 3))
         return cls(*judge(model, images), sharpness)
+
+    @classmethod
+    def join(cls, parts: Sequence[View]) -> View:
+        """Put the views of several batches together."""
+        return cls(
+            torch.cat([part.features for part in parts]),
+            {name: torch.cat([part.answers[name] for part in parts]) for name in VALUES},
+            torch.cat([part.sharpness for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.features)
 
     def distance(self, other: View) -> float:
         """Frechet distance of the features."""
@@ -57,94 +103,449 @@ class View:
         )
 
 
-def cover(answers: dict[str, Tensor]) -> dict[str, float]:
+def visible(answers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The answers that count: the accent only of pictures with a top, which alone shows it."""
+    return {**answers, "accent": answers["accent"][answers["top"] != BARE]}
+
+
+def count_values(answers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """How many pictures show each value: attribute -> (number of its values,)."""
+    return {
+        name: torch.bincount(seen, minlength=len(VALUES[name]))
+        for name, seen in visible(answers).items()
+    }
+
+
+def share_values(answers: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """Share of pictures that show each value: attribute -> one number for each of its values."""
+    return {
+        name: [round(share, 4) for share in (count / max(1, int(count.sum()))).tolist()]
+        for name, count in count_values(answers).items()
+    }
+
+
+def cover(answers: Mapping[str, Tensor]) -> dict[str, float]:
     """Share of an attribute's values that occur in at least one of a thousand pictures."""
     least = len(answers["top"]) / 1000
-    counts = {
-        name: torch.bincount(seen, minlength=len(VALUES[name]))
-        for name, seen in _visible(answers).items()
-    }
+    counts = count_values(answers)
     return {name: (count >= least).float().mean().item() for name, count in counts.items()}
 
 
-def evenness(answers: dict[str, Tensor]) -> dict[str, float]:
+def evenness(answers: Mapping[str, Tensor]) -> dict[str, float]:
     """Entropy of each attribute's values, as a share of the most there can be."""
     result = {}
-    for name, seen in _visible(answers).items():
-        shares = torch.bincount(seen, minlength=len(VALUES[name])).float() / len(seen)
+    for name, count in count_values(answers).items():
+        shares = count.float() / max(1, int(count.sum()))
         entropy = -torch.special.xlogy(shares, shares).sum().item()
-        result[name] = round(entropy / math.log(len(VALUES[name])), 3)
+        result[name] = round(max(0.0, entropy) / math.log(len(count)), 3)
     return result
 
 
-def _visible(answers: dict[str, Tensor]) -> dict[str, Tensor]:
-    return answers | {"accent": answers["accent"][answers["top"] != BARE]}
-
-
-def precision_and_recall(real: Tensor, drawn: Tensor) -> tuple[float, float]:
-    """Share of ``drawn`` (N, D) within reach of a real neighbourhood, and the reverse."""
-
-    def share_within(points: Tensor, others: Tensor) -> float:
-        reach = torch.cdist(others, others).kthvalue(NEIGHBOURS + 1, dim=1).values  # 1 is itself
-        return (torch.cdist(points, others) <= reach).any(dim=1).float().mean().item()
-
-    return share_within(drawn, real), share_within(real, drawn)
-
-
 @torch.inference_mode()
+def measure_reconstructions(vae: VAE, images: Iterable[Tensor]) -> tuple[Tensor, float]:
+    """Redraw images (B, 3, 64, 64) in [-1, 1] from mu: the squared error of each, (N,), and L1."""
+    squared, absolute = [], []
+    for part in images:
+        error = vae.decode(vae.encode(part)[0]) - part
+        squared.append(error.square().mean(dim=(1, 2, 3)))
+        absolute.append(error.abs().mean(dim=(1, 2, 3)))
+    return torch.cat(squared), torch.cat(absolute).mean().item() / 2  # of a range of 0 to 1
+
+
+def to_psnr(squared: Tensor | float) -> Any:
+    """Peak signal-to-noise ratio in decibels of a squared error of colours in [-1, 1]."""
+    if isinstance(squared, Tensor):
+        return 10 * torch.log10(4 / squared)
+    return 10 * math.log10(4 / squared)
+
+
 def measure_psnr(vae: VAE, images: Tensor) -> float:
     """Peak signal-to-noise ratio of reconstructions from mu, in decibels."""
-    squared = sum(
-        (vae.decode(vae.encode(part)[0]) - part).square().sum().item() for part in images.split(250)
-    )
-    return 10 * math.log10(2**2 / (squared / images.numel()))
+    squared, _ = measure_reconstructions(vae, images.split(250))
+    return to_psnr(squared.mean().item())
+
+
+def invert(
+    generator: Generator,
+    images: Tensor,
+    *,
+    guesses: int = 128,
+    starts: int = 3,
+    steps: int = 150,
+    seed: int = 3,
+) -> Tensor:
+    """Search for the z whose pictures come nearest to ``images``, and return those pictures.
+
+    A generator has no encoder, so this goes downhill from the best of many random guesses (Zhu et
+    al. 2016, https://arxiv.org/abs/1609.03552). Colours are compared at four scales: of shapes that
+    lie side by side, the coarse ones are the first to overlap.
+
+    Args:
+        generator: Its weights stay as they are.
+        images: (N, 3, 64, 64) in [-1, 1].
+        guesses: Random z to choose from.
+        starts: How many of them to follow for each picture.
+        steps: Of the optimiser.
+        seed: Of the guesses.
+
+    Returns:
+        (N, 3, 64, 64): of each picture the nearest that was found.
+    """
+
+    def distance(drawn: Tensor, wanted: Tensor) -> Tensor:
+        total = (drawn - wanted).abs().mean(dim=(1, 2, 3))
+        for _ in range(3):
+            drawn, wanted = F.avg_pool2d(drawn, 2), F.avg_pool2d(wanted, 2)
+            total = total + (drawn - wanted).abs().mean(dim=(1, 2, 3))
+        return total
+
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(guesses, generator.config.z_dim, generator=rng)
+    with torch.inference_mode():
+        drawn = generator(z)
+        chosen = torch.cat(
+            [distance(drawn, image[None]).topk(starts, largest=False).indices for image in images]
+        )
+    wanted = images.repeat_interleave(starts, dim=0)
+    z = z[chosen.clone()].requires_grad_(True)
+    optimizer = torch.optim.Adam([z], lr=0.1)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 0.005 + 0.095 * (1 + math.cos(math.pi * step / steps)) / 2
+        (z.grad,) = torch.autograd.grad(distance(generator(z), wanted).sum(), z)
+        optimizer.step()
+    with torch.inference_mode():
+        drawn = generator(z)
+        best = distance(drawn, wanted).view(-1, starts).argmin(dim=1)
+    return drawn.view(-1, starts, *drawn.shape[1:])[torch.arange(len(images)), best].clone()
 
 
 def describe(real: View, drawn: View) -> dict[str, Any]:
-    """All figures of one model beside the real pictures."""
-    some = drawn.features[:PAIRS]
-    precision, recall = precision_and_recall(real.features[:PAIRS], some)
+    """Measure one set of pictures beside the real ones: the figures that need nothing else."""
+    precision, recall = precision_and_recall(real.features, drawn.features)
+    density, coverage = density_and_coverage(real.features, drawn.features)
+    even = evenness(drawn.answers)
     return {
         "frechet": round(drawn.distance(real), 3),
         "precision": round(precision, 3),
         "recall": round(recall, 3),
-        "diversity": round(torch.pdist(some).mean().item(), 3),
-        "sharpness": round(drawn.sharpness, 4),
-        "coverage": {name: round(share, 3) for name, share in cover(drawn.answers).items()},
-        "evenness": evenness(drawn.answers),
+        "density": round(density, 3),
+        "coverage": round(coverage, 3),
+        "diversity": round(torch.pdist(drawn.features[:PAIRS]).mean().item(), 3),
+        "sharpness": round(drawn.sharpness.mean().item(), 4),
+        "attributes": {name: round(share, 3) for name, share in cover(drawn.answers).items()},
+        "evenness": round(statistics.fmean(even.values()), 3),
+        "evenness_each": even,
     }
+
+
+def plot(real: View, sets: Mapping[str, View]) -> dict[str, Any]:
+    """What the page plots of ``sets``: a few points, and how often which number occurs."""
+    return {
+        "points": project(real, sets),
+        "diversity": histogram(
+            {name: torch.pdist(view.features[: PAIRS // 2]) for name, view in sets.items()}
+        ),
+        "sharpness": histogram({name: view.sharpness for name, view in sets.items()}),
+        "values": {
+            name: {kind: share_values(view.answers)[name] for kind, view in sets.items()}
+            for name in VALUES
+        },
+    }
+
+
+def project(real: View, sets: Mapping[str, View]) -> dict[str, list[list[float]]]:
+    """The first pictures of each set on the two axes along which real pictures differ most."""
+    centred = real.features - real.features.mean(dim=0)
+    _, vectors = torch.linalg.eigh(centred.T @ centred)  # in ascending order
+    axes = vectors[:, -2:].flip(1)  # (D, 2)
+    return {
+        name: [
+            [round(float(x), 2), round(float(y), 2)]
+            for x, y in (view.features[:POINTS] - real.features.mean(dim=0)) @ axes
+        ]
+        for name, view in sets.items()
+    }
+
+
+def histogram(sets: Mapping[str, Tensor], bins: int = BINS) -> dict[str, Any]:
+    """Share of each set's numbers in each of ``bins`` equal steps that hold nearly all of them."""
+    ends = torch.cat(
+        [torch.quantile(_thin(values), torch.tensor([0.002, 0.998])) for values in sets.values()]
+    )
+    low, high = float(ends.min()), float(ends.max())
+    high = high if high > low else low + 1
+    return {
+        "from": round(low, 4),
+        "to": round(high, 4),
+        **{
+            name: [
+                round(float(share), 4)
+                for share in torch.histc(values.clamp(low, high), bins, low, high) / len(values)
+            ]
+            for name, values in sets.items()
+        },
+    }
+
+
+def _thin(values: Tensor) -> Tensor:
+    """At most a million of ``values``, as torch.quantile takes no more."""
+    return values[:: max(1, len(values) // 1_000_000 + 1)] if len(values) > 1_000_000 else values
+
+
+def find_repeats(answers: Mapping[str, Tensor], rows: Mapping[str, np.ndarray]) -> float:
+    """Share of pictures whose attributes are, all seven, those of one of the training ``rows``."""
+    known = set(_number_rows({name: np.asarray(column) for name, column in rows.items()}).tolist())
+    seen = _number_rows({name: answer.numpy() for name, answer in answers.items()}).tolist()
+    return sum(number in known for number in seen) / max(1, len(seen))
+
+
+def _number_rows(rows: Mapping[str, np.ndarray]) -> np.ndarray:
+    """One number for each combination of attributes that can be told apart by looking."""
+    total = np.zeros(len(rows["top"]), dtype=np.int64)
+    for name, words in VALUES.items():
+        column = np.where(rows["top"] == BARE, 0, rows[name]) if name == "accent" else rows[name]
+        total = total * len(words) + column
+    return total
+
+
+def measure_memory(sets: Mapping[str, View], training: View) -> tuple[dict[str, Any], Any]:
+    """Measure how near each set comes to training pictures, and plot it.
+
+    Returns:
+        Set -> the median distance of a picture to its nearest training picture, in features; the
+        share of pictures that are nearer than 99 of 100 real ones (whoever has learned pictures by
+        heart has many such); and how many show what exactly one training picture shows.
+    """
+    distances = {
+        name: nearest_distances(view.features, training.features) for name, view in sets.items()
+    }
+    near = float(torch.quantile(distances["real"], 0.01))
+    rows = sample_attributes(len(training), seed=0)
+    figures = {
+        name: {
+            "nearest_training": round(found.median().item(), 3),
+            "too_near": round((found < near).float().mean().item(), 4),
+            "repeats": round(find_repeats(sets[name].answers, rows), 4),
+        }
+        for name, found in distances.items()
+    }
+    return figures, histogram(distances)
+
+
+def measure_skew(answers: Mapping[str, Mapping[str, Tensor]], skew: str = SKEW) -> dict[str, Any]:
+    """Count, of every colour, how many critters there are and how many of them smile.
+
+    Args:
+        answers: Set -> attribute -> (N,) values.
+        skew: Which rule the data follow; it names the attributes that are counted.
+    """
+    rule = SKEWS[skew]
+    (cause, _), (effect, word) = rule.cause, rule.effect
+    wanted = VALUES[effect].index(word)
+    counts: dict[str, Any] = {}
+    for name, seen in answers.items():
+        hits = seen[effect] == wanted
+        counts[name] = {
+            value: [int((seen[cause] == index).sum()), int(hits[seen[cause] == index].sum())]
+            for index, value in enumerate(VALUES[cause])
+        }
+    return {
+        "cause": list(rule.cause),
+        "effect": list(rule.effect),
+        "share": rule.share,
+        "counts": counts,
+    }
+
+
+def measure_push(
+    generator: Generator, model: Judge, z: Tensor, answers: Mapping[str, Tensor], skew: str = SKEW
+) -> dict[str, Any]:
+    """Measure whether the direction of a skew's cause brings its effect along.
+
+    Args:
+        generator: Draws the pictures.
+        model: Reads them.
+        z: (N, z_dim) from which directions are found, as in ``training.find_directions``.
+        answers: What their pictures show.
+        skew: Which rule the data follow.
+
+    Returns:
+        Of ``PUSHED`` pictures that show neither: with how much of the direction added
+        ("strengths"), the share that shows the cause and the share that shows the effect; and the
+        share with the effect after as much of the other directions of the same attribute, a
+        different one for each picture ("elsewhere").
+    """
+    rule = SKEWS[skew]
+    (cause, value), (effect, word) = rule.cause, rule.effect
+    directions = find_attributes(z, dict(answers))[cause]
+    wanted, follows = VALUES[cause].index(value), VALUES[effect].index(word)
+    start = z[(answers[cause] != wanted) & (answers[effect] != follows)][:PUSHED]
+    others = [direction for name, direction in directions.items() if name != value]
+    if value not in directions or not others:
+        return {}
+    other = torch.stack([others[row % len(others)] for row in range(len(start))])
+    shares: dict[str, list[float]] = {"cause": [], "effect": [], "elsewhere": []}
+    for strength in PUSHES:
+        pushed = read_pictures(generator, model, start + strength * directions[value])
+        elsewhere = read_pictures(generator, model, start + strength * other)
+        for name, hits in (
+            ("cause", pushed[cause] == wanted),
+            ("effect", pushed[effect] == follows),
+            ("elsewhere", elsewhere[effect] == follows),
+        ):
+            shares[name].append(round(hits.float().mean().item(), 3))
+    return {"count": len(start), "strengths": list(PUSHES), **shares}
+
+
+def time_pictures(generator: Generator, batch: int = 1, runs: int = 30) -> float:
+    """Milliseconds per picture, drawn ``batch`` at a time: the median of ``runs``."""
+    z = torch.randn(batch, generator.config.z_dim)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(runs + 3):  # the first ones warm up
+            start = time.perf_counter()
+            generator(z)
+            seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds[3:]) / batch
+
+
+def load_models(folder: Path, dataset: str) -> tuple[VAE, Generator]:
+    """Load the VAE and the GAN of ``dataset``."""
+    return (
+        VAE.from_pretrained(folder / f"latent-{dataset}-vae", local_files_only=True),
+        Generator.from_pretrained(folder / f"latent-{dataset}-gan", local_files_only=True),
+    )
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--count", type=int, default=10_000, help="pictures on each side")
-    parser.add_argument("--vae", type=Path, default=ROOT / "models" / "latent-critters-vae")
-    parser.add_argument("--gan", type=Path, default=ROOT / "models" / "latent-critters-gan")
-    parser.add_argument("--json", action="store_true", help="end with one flat JSON object")
-    arguments = parser.parse_args()
-
-    held_out = to_model_range(load_critters(arguments.count, seed=1).images)
-    others = to_model_range(load_critters(arguments.count, seed=2).images)
-    vae = VAE.from_pretrained(arguments.vae, local_files_only=True)
-    gan = Generator.from_pretrained(arguments.gan, local_files_only=True)
+    """Measure, print, and write what the page shows."""
+    arguments = _parse_arguments()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    count, say = arguments.count, _clock()
     model = load_judge()
-    real = View.of(model, held_out)
-    figures = {
-        "real": describe(real, View.of(model, others)),
-        "gan": describe(real, View.of(model, generate_images(gan, arguments.count))),
-        "vae": describe(real, View.of(model, generate_images(vae.decoder, arguments.count))),
+    vae, gan = (
+        VAE.from_pretrained(arguments.vae, local_files_only=True),
+        Generator.from_pretrained(arguments.gan, local_files_only=True),
+    )
+    held_out = load_critters(count, seed=1).images
+    real = View.of(model, real_batches(held_out))
+    say("real pictures")
+    sets = {
+        "real": View.of(model, real_batches(load_critters(count, seed=2).images)),
+        "vae": View.of(model, drawn_batches(vae.decoder, count)),
+        "gan": View.of(model, drawn_batches(gan, count)),
     }
+    say("drawn pictures")
+    figures = {name: describe(real, view) for name, view in sets.items()}
+    squared, l1 = measure_reconstructions(vae, real_batches(held_out))
+    figures["vae"] |= {"psnr_db": round(to_psnr(squared.mean().item()), 2), "l1": round(l1, 4)}
+    say("distances and reconstructions")
     for name, row in figures.items():
         print(name, json.dumps(row))
+    if arguments.out:
+        report = {
+            "command": _write_command(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "hardware": describe_hardware(torch.device("cpu")),
+            "torch": version("torch"),
+            "count": count,
+            "figures": figures,
+            "plots": plot(real, sets),
+        }
+        pictures = to_model_range(held_out[: arguments.invert])
+        closest = invert(gan, pictures)
+        inverted = (closest - pictures).square().mean(dim=(1, 2, 3))
+        figures["gan"] |= {
+            "psnr_db": round(to_psnr(inverted.mean().item()), 2),
+            "l1": round((closest - pictures).abs().mean().item() / 2, 4),
+            "inverted": len(pictures),
+        }
+        report["plots"]["psnr_db"] = histogram({"vae": to_psnr(squared), "gan": to_psnr(inverted)})
+        say("inversion")
+        for name, generator in (("vae", vae.decoder), ("gan", gan)):
+            figures[name] |= {
+                "parameters": count_parameters(generator),
+                "ms_alone": round(time_pictures(generator), 1),
+                "ms_in_batch": round(time_pictures(generator, 32, 10), 1),
+            }
+        training = View.of(model, real_batches(load_critters(arguments.training, seed=0).images))
+        memory, report["plots"]["nearest_training"] = measure_memory(sets, training)
+        for name, row in memory.items():
+            figures[name] |= row
+        figures["real"]["training_pictures"] = len(training)
+        say("nearest training pictures")
+        report["skew"] = evaluate_skew(model, count, sets)
+        say("skew")
+        arguments.out.write_text(json.dumps(report) + "\n", encoding="utf-8")
     summary = {
         "frechet_floor": figures["real"]["frechet"],
         "frechet_gan": figures["gan"]["frechet"],
         "frechet_vae": figures["vae"]["frechet"],
-        "vae_psnr_db": round(measure_psnr(vae, held_out), 2),
-        "gan_attribute_coverage": min(figures["gan"]["coverage"].values()),
+        "vae_psnr_db": figures["vae"]["psnr_db"],
+        "gan_attribute_coverage": min(figures["gan"]["attributes"].values()),
     }
     print(json.dumps(summary) if arguments.json else summary)
+
+
+def evaluate_skew(model: Judge, count: int, fair: Mapping[str, View]) -> dict[str, Any] | None:
+    """Count smiles in the skewed data, in its models' pictures, and in those of the fair models.
+
+    Returns:
+        None where there are no skewed models.
+    """
+    if not all((MODELS / f"latent-{SKEW}-{kind}").is_dir() for kind in ("vae", "gan")):
+        return None
+    vae, gan = load_models(MODELS, SKEW)
+    data = load_critters(TRAINING_PICTURES, seed=0, skew=SKEW)
+    rows = {name: torch.from_numpy(column) for name, column in data.attributes.items()}
+    generators = {"vae": vae.decoder, "gan": gan}
+    z = torch.randn(count, gan.config.z_dim, generator=torch.Generator().manual_seed(4))
+    drawn = {name: read_pictures(one, model, z) for name, one in generators.items()}
+    return {
+        **measure_skew(
+            {
+                "data": rows,
+                **drawn,
+                "fair_vae": fair["vae"].answers,
+                "fair_gan": fair["gan"].answers,
+            }
+        ),
+        "push": {
+            name: measure_push(one, model, z, drawn[name]) for name, one in generators.items()
+        },
+    }
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--count", type=int, default=10_000, help="pictures on each side")
+    parser.add_argument("--vae", type=Path, default=MODELS / "latent-critters-vae")
+    parser.add_argument("--gan", type=Path, default=MODELS / "latent-critters-gan")
+    parser.add_argument("--json", action="store_true", help="end with one flat JSON object")
+    parser.add_argument("--out", type=Path, help="write all figures to this file")
+    parser.add_argument("--invert", type=int, default=24, help="pictures that the GAN redraws")
+    parser.add_argument("--training", type=int, default=TRAINING_PICTURES, help="to compare with")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 means all")
+    return parser.parse_args()
+
+
+def _write_command() -> str:
+    words = [word.replace(f"{ROOT}/", "") for word in sys.argv[1:]]
+    return " ".join(["python", "-m", "training.evaluate_latent", *words])
+
+
+def _clock() -> Callable[[str], None]:
+    """Make a function that says on the error stream what is done, and how long it took."""
+    last = time.monotonic()
+
+    def say(what: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        print(f"{what}: {now - last:.0f} s", file=sys.stderr)
+        last = now
+
+    return say
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from training.common import (
     stop_cleanly,
     write_record,
 )
-from training.critter_data import load_critters
+from training.critter_data import SKEWS, load_critters
 from training.critter_metrics import (
     Statistics,
     frechet_distance,
@@ -41,6 +41,7 @@ from training.critter_metrics import (
     sample_batches,
     to_model_range,
 )
+from training.live import LiveReport
 
 KL_WARMUP = 0.3  # share of the run over which beta grows to its value
 EVALUATIONS = 6  # per run
@@ -108,18 +109,25 @@ def main() -> None:
         __doc__.split("\n")[0], out="models/latent-critters-vae", minutes=20, add=_add_arguments
     )
     device, out, beta = pick_device(arguments.device), arguments.out, arguments.beta
-    images = load_critters(arguments.count, seed=0).images
-    held_out = to_model_range(load_critters(arguments.held_out, seed=1).images)
+    images = load_critters(arguments.count, seed=0, skew=arguments.skew).images
+    held_out = to_model_range(load_critters(arguments.held_out, seed=1, skew=arguments.skew).images)
     real = Statistics.of(held_out)
 
     model = VAE(VAEConfig()).to(device)
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
+    live = LiveReport(arguments, model, lambda vae, z: vae.decode(z))
+    live.begin(lambda vae: evaluate(vae, held_out, real, beta))
+    data = (
+        f"{len(images)} DiceBear critters (CC0 1.0), seed 0; skew: {arguments.skew}; "
+        f"held out: {len(held_out)}, seed 1"
+    )
     budget, history = Budget(arguments.minutes), list[dict[str, float]]()
     if arguments.resume:
         state = load_checkpoint(out, device)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        history = state["history"]
+        if state.get("data") == data:  # what was measured on others cannot be compared
+            history = state["history"]
         budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
 
     def save() -> None:
@@ -130,10 +138,12 @@ def main() -> None:
             step=budget.step,
             minutes=budget.minutes_spent,
             history=history,
+            data=data,
         )
 
     def export_if_best() -> None:
         metrics = evaluate(model, held_out, real, beta)
+        live.score(budget, metrics)
         history.append({"step": budget.step, **metrics})
         best = min(history, key=lambda entry: entry["loss"])
         if best is history[-1]:
@@ -141,8 +151,7 @@ def main() -> None:
         write_record(
             out,
             model="VAE of shared/nets/vae.py",
-            data=f"{len(images)} DiceBear critters (CC0 1.0), seed 0; "
-            f"held out: {len(held_out)}, seed 1",
+            data=data,
             seed=arguments.seed,
             beta=beta,
             batch_size=arguments.batch_size,
@@ -165,7 +174,7 @@ def main() -> None:
         images, arguments.batch_size, device, seed=arguments.seed + budget.step
     )
     with stop_cleanly():
-        for _ in train_vae(
+        for losses in train_vae(
             model,
             optimizer,
             batches,
@@ -175,6 +184,7 @@ def main() -> None:
             bfloat16=arguments.bfloat16,
             max_steps=arguments.max_steps,
         ):
+            live.follow(budget, losses)
             if budget.checkpoint_due():
                 save()
             if budget.evaluation_due(EVALUATIONS):
@@ -188,6 +198,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     # More, smaller steps learn faster in the same minutes.
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument(
+        "--skew",
+        choices=tuple(SKEWS),
+        help="train on an unfair set; with --out models/latent-smiling-vae",
+    )
     parser.add_argument("--count", type=int, default=20_000, help="training pictures")
     parser.add_argument("--held-out", type=int, default=500, help="pictures to measure on")
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-from PIL import Image, ImageOps
-from pydantic import Field
+from PIL import Image
+from pydantic import Field, field_validator
 
+from demos.latent.directions import Directions
 from shared.errors import InvalidRequest
-from shared.requests import Request, Seed
+from shared.requests import Request
 
 if TYPE_CHECKING:
     import torch
 
     from shared.nets import VAE, Generator
 
-# Directions that the page offers for each of the two models.
-DIRECTIONS = 4
-SMALLEST_SIDE = 8
-MAX_PSNR_DB = 100.0  # stands for "equal", whose PSNR would be infinite
+Z_DIM = 64
+# How far the page's sliders go: attributes in "with minus without", principal ones in units of z.
+MOST_AMOUNT, MOST_STEP = 3.0, 6.0
+MOST_NUMBER = 12.0
+MOST_CELLS = 128
 
-Offset = Annotated[float, Field(ge=-4.0, le=4.0)]
-WalkPath = Literal["spherical", "linear"]
+Number = Annotated[float, Field(ge=-MOST_NUMBER, le=MOST_NUMBER)]
+Amount = Annotated[float, Field(ge=-MOST_AMOUNT, le=MOST_AMOUNT)]
+Step = Annotated[float, Field(ge=-MOST_STEP, le=MOST_STEP)]
 
 
 class LatentRequest(Request):
@@ -45,36 +44,59 @@ class LatentRequest(Request):
 
 
 class PairRequest(LatentRequest):
-    """One z for both models.
+    """One z for both models, and how far to move it along directions of each model's own.
 
     Attributes:
-        offsets: How far to move z along each of ``find_directions`` of the VAE, then of the GAN;
-            those left out are 0.
+        point: z before truncation where a visitor set its numbers by hand or chose a place on the
+            map: all 64 numbers, or none for those that the seed draws.
+        attributes: Attribute -> value -> how many times to add "with minus without", such as
+            ``{"top": {"horns": 1.5}}``.
+        principal: How far to move along each principal direction; those left out are 0.
     """
 
-    offsets: tuple[Offset, ...] = Field((), max_length=2 * DIRECTIONS)
+    point: tuple[Number, ...] = ()
+    attributes: dict[str, dict[str, Amount]] = Field(default_factory=dict)
+    principal: tuple[Step, ...] = ()
 
-
-class WalkRequest(LatentRequest):
-    """A walk from the z of ``seed`` to that of ``end_seed``.
-
-    Attributes:
-        end_seed: Where the walk ends; -1 draws one.
-        frames: Pictures of each model, both ends included.
-        path: ``spherical`` keeps the length of z, ``linear`` goes straight.
-    """
-
-    end_seed: Seed = -1
-    frames: int = Field(24, ge=8, le=64)
-    path: WalkPath = "spherical"
-
+    @field_validator("point")
     @classmethod
-    def parse(cls, **values: Any) -> Self:
-        """Check ``values`` and draw each seed that is -1. Raises InvalidRequest."""
-        request = super().parse(**values)
-        if request.end_seed == -1:
-            request = request.model_copy(update={"end_seed": Request.parse().seed})
-        return request
+    def _all_or_none(cls, point: tuple[float, ...]) -> tuple[float, ...]:
+        if len(point) not in (0, Z_DIM):
+            raise ValueError(f"must have all {Z_DIM} numbers of z, or none, not {len(point)}")
+        return point
+
+
+class SeedsRequest(Request):
+    """Several z at once, as a plane through them needs.
+
+    Attributes:
+        seed: The first; the others are drawn.
+        count: How many.
+    """
+
+    count: int = Field(1, ge=1, le=8)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each; not the same ones when asked again."""
+        return [self.seed, *(Request.parse().seed for _ in range(1, self.count))]
+
+
+Vector = Annotated[tuple[float, ...], Field(min_length=Z_DIM, max_length=Z_DIM)]
+
+
+class DecodeRequest(Request):
+    """Finished z's for each model, from a page that cannot decode them itself.
+
+    Attributes:
+        dataset: What both models were trained on.
+        vae: z's for the VAE, at most ``MOST_CELLS`` of 64 numbers each.
+        gan: z's for the GAN, likewise.
+    """
+
+    dataset: str = Field("critters", min_length=1, max_length=60)
+    vae: tuple[Vector, ...] = Field((), max_length=MOST_CELLS)
+    gan: tuple[Vector, ...] = Field((), max_length=MOST_CELLS)
 
 
 @dataclass(frozen=True)
@@ -82,7 +104,7 @@ class Pair:
     """What both models draw for the same z.
 
     Attributes:
-        z: The latent vector, z_dim numbers.
+        z: The latent vector, z_dim numbers, before moves along directions of one model.
         vae: The VAE's picture, RGB.
         gan: The GAN's picture, RGB.
     """
@@ -92,63 +114,57 @@ class Pair:
     gan: Image.Image
 
 
-@dataclass(frozen=True)
-class WalkStep:
-    """One frame of a walk; ``position`` runs from 0 to 1."""
+def sample(
+    vae: VAE,
+    gan: Generator,
+    request: PairRequest,
+    directions: tuple[Directions | None, Directions | None] = (None, None),
+) -> Pair:
+    """Find the z of ``request`` and let both models decode it.
 
-    position: float
-    pair: Pair
+    Args:
+        vae: The VAE.
+        gan: The GAN's generator.
+        request: Which z.
+        directions: Those of the VAE and of the GAN; needed only where ``request`` moves along them.
 
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """A picture squeezed through a VAE.
-
-    Attributes:
-        original: The picture as the VAE saw it, RGB at the model's size.
-        picture: The same, decoded from ``mu``.
-        mu: Where the encoder puts the picture, (z_dim,).
-        logvar: Logarithm of how unsure it is about each number, (z_dim,).
-        l1: Mean absolute difference of the colours, 0 to 1.
-        psnr_db: Peak signal-to-noise ratio in decibels; higher is closer.
-        edges: Strength of the edges that are left, as a share of the original's, up to 10.
+    Raises:
+        InvalidRequest: It moves along directions that a model does not have.
     """
-
-    original: Image.Image
-    picture: Image.Image
-    mu: np.ndarray
-    logvar: np.ndarray
-    l1: float
-    psnr_db: float
-    edges: float
+    z, z_vae, z_gan = place(request, directions)
+    (vae_picture,), (gan_picture,) = decode_each(vae, gan, [z_vae], [z_gan])
+    return Pair(tuple(z.tolist()), vae_picture, gan_picture)
 
 
-def sample(vae: VAE, gan: Generator, request: PairRequest) -> Pair:
-    """Draw z for ``request`` and let both models decode it."""
-    z = draw_z(request.seed, gan.config.z_dim, request.truncation)
-    if any(request.offsets):
-        directions = np.concatenate(
-            [find_directions(vae.decoder, DIRECTIONS), find_directions(gan, DIRECTIONS)]
-        )
-        for offset, direction in zip(request.offsets, directions, strict=False):
-            z = z + offset * z.new_tensor(direction)
-    return decode(vae, gan, z)
+def place(
+    request: PairRequest,
+    directions: tuple[Directions | None, Directions | None] = (None, None),
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return z (z_dim,) as both models share it, as the VAE gets it, and as the GAN gets it.
 
+    browser/vectors.js does the same sums while a slider moves.
 
-def generate_walk(
-    vae: VAE, gan: Generator, request: WalkRequest, stop: Event
-) -> Iterator[WalkStep]:
-    """Yield ``request.frames`` pairs on the way between two seeds, or fewer after ``stop``."""
-    start, end = (
-        draw_z(seed, gan.config.z_dim, request.truncation)
-        for seed in (request.seed, request.end_seed)
-    )
-    for frame in range(request.frames):
-        if stop.is_set():
-            return
-        position = frame / (request.frames - 1)
-        z = interpolate(start, end, position, request.path)
-        yield WalkStep(position, decode(vae, gan, z))
+    Raises:
+        InvalidRequest: ``request`` moves along directions that a model does not have.
+    """
+    import torch
+
+    if request.point:
+        z = request.truncation * torch.tensor(request.point, dtype=torch.float32)
+    else:
+        z = draw_z(request.seed, Z_DIM, request.truncation)
+    moved = []
+    for own in directions:
+        if not (request.attributes or any(request.principal)):
+            moved.append(z)
+        elif own is None:
+            raise InvalidRequest(
+                "Nobody has looked for directions in these models yet: leave the attributes and "
+                "the principal moves empty."
+            )
+        else:
+            moved.append(z + z.new_tensor(own.move(request.attributes, request.principal)))
+    return z, moved[0], moved[1]
 
 
 def draw_z(seed: int, z_dim: int, truncation: float = 1.0) -> torch.Tensor:
@@ -161,47 +177,27 @@ def draw_z(seed: int, z_dim: int, truncation: float = 1.0) -> torch.Tensor:
 
 def decode(vae: VAE, gan: Generator, z: torch.Tensor) -> Pair:
     """Draw z (z_dim,) with both models."""
+    (vae_picture,), (gan_picture,) = decode_each(vae, gan, [z], [z])
+    return Pair(tuple(z.tolist()), vae_picture, gan_picture)
+
+
+def decode_each(
+    vae: VAE,
+    gan: Generator,
+    vae_z: Sequence[torch.Tensor | Sequence[float]],
+    gan_z: Sequence[torch.Tensor | Sequence[float]],
+) -> tuple[list[Image.Image], list[Image.Image]]:
+    """Draw several z (z_dim,) with the VAE and several with the GAN; either may be none."""
     import torch
 
+    def draw(model: torch.nn.Module, decoder: torch.nn.Module, many: Sequence) -> list[Image.Image]:
+        if not many:
+            return []
+        batch = torch.stack([torch.as_tensor(z, dtype=torch.float32) for z in many])  # (B, z_dim)
+        return [to_image(image) for image in decoder(batch.to(next(model.parameters())))]
+
     with torch.inference_mode():
-        batch = z.unsqueeze(0).to(next(gan.parameters()))  # (1, z_dim)
-        pictures = [_to_image(images[0]) for images in (vae.decode(batch), gan(batch))]
-    return Pair(tuple(z.tolist()), *pictures)
-
-
-def interpolate(
-    start: torch.Tensor, end: torch.Tensor, position: float, path: WalkPath
-) -> torch.Tensor:
-    """Return the point at ``position`` (0 to 1) between two latent vectors; the ends are exact.
-
-    A straight line between two draws from N(0, I) passes nearer to the origin than either, where
-    training never went; a spherical one turns from one direction to the other instead (White
-    2016, https://arxiv.org/abs/1609.04468).
-    """
-    if path == "spherical":
-        lengths = start.norm() * end.norm()
-        cosine = float(start @ end / lengths) if lengths > 0 else 1.0
-        angle = math.acos(max(-1.0, min(1.0, cosine)))
-        if math.sin(angle) > 1e-4:  # parallel vectors have no arc: a straight line serves
-            weights = (math.sin(share * angle) for share in (1 - position, position))
-            first, second = (weight / math.sin(angle) for weight in weights)
-            return first * start + second * end
-    return (1 - position) * start + position * end
-
-
-def find_directions(generator: Generator, count: int) -> np.ndarray:
-    """Find the directions of z that ``generator`` reacts to most: (count, z_dim), orthonormal.
-
-    They are the eigenvectors of A^T A with the largest eigenvalues, where A holds the weights of
-    the layer that reads z (SeFa, Shen and Zhou 2021, https://arxiv.org/abs/2007.06600). That
-    looks at the weights alone, so it takes a millisecond and no pictures.
-    """
-    weights = generator.stem.weight.detach().float().cpu().numpy()  # (features, z_dim)
-    _, vectors = np.linalg.eigh(weights.T @ weights)  # in ascending order
-    directions = vectors[:, ::-1].T[:count]
-    # The sign of an eigenvector is arbitrary: fix it, so that a slider always means the same.
-    largest = np.abs(directions).argmax(axis=1)
-    return directions * np.sign(np.take_along_axis(directions, largest[:, None], axis=1))
+        return draw(vae, vae.decoder, vae_z), draw(gan, gan, gan_z)
 
 
 def count_parameters(module: torch.nn.Module) -> int:
@@ -209,85 +205,7 @@ def count_parameters(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def reconstruct(vae: VAE, picture: Image.Image) -> Reconstruction:
-    """Encode an RGB ``picture`` and decode the mean of what the encoder answers.
-
-    Args:
-        vae: The model.
-        picture: RGB; any size, see ``read_picture``.
-    """
-    import torch
-
-    size = vae.config.image_size
-    original = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
-    weight = next(vae.parameters())
-    images = torch.from_numpy(np.array(original)).permute(2, 0, 1)[None]  # (1, 3, H, W)
-    with torch.inference_mode():
-        images = images.to(weight) / 127.5 - 1
-        mu, logvar = vae.encode(images)
-        decoded = vae.decode(mu)
-    difference = (decoded - images).float() / 2  # of colours in 0 to 1
-    error = float(difference.square().mean())
-    return Reconstruction(
-        original=original,
-        picture=_to_image(decoded[0]),
-        mu=mu[0].float().cpu().numpy(),
-        logvar=logvar[0].float().cpu().numpy(),
-        l1=float(difference.abs().mean()),
-        psnr_db=min(MAX_PSNR_DB, -10 * math.log10(error)) if error else MAX_PSNR_DB,
-        edges=min(10.0, _edge_strength(decoded) / max(_edge_strength(images), 1e-6)),
-    )
-
-
-def read_picture(path: str | Path) -> Image.Image:
-    """Open a visitor's picture as RGB: upright, on white, and of an animation the first frame.
-
-    Raises:
-        InvalidRequest: No picture, damaged, too small, or larger than Pillow deems safe.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
-                raise Image.DecompressionBombError
-            if min(image.size) < SMALLEST_SIDE:
-                raise InvalidRequest(
-                    f"This picture is too small: {image.width} × {image.height} pixels. "
-                    f"Each side needs at least {SMALLEST_SIDE}."
-                )
-            ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgb(image)
-    except InvalidRequest:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise InvalidRequest(
-            "This picture is too large: it has more than "
-            f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels. Make it smaller first."
-        ) from None
-    except Exception as error:  # Pillow's decoders raise a dozen types for a bad file
-        raise InvalidRequest(
-            "This file cannot be read as a picture. Try a PNG, JPEG, WebP or GIF file."
-        ) from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB; what is transparent becomes white."""
-    if image.mode.startswith(("I", "F")):  # 16 bits a pixel and more, which convert() would clip
-        values = np.asarray(image, dtype=np.float32)
-        peak = 65535 if image.mode.startswith("I") else max(float(values.max()), 1.0)
-        return Image.fromarray((values / peak * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_image(image: torch.Tensor) -> Image.Image:
+def to_image(image: torch.Tensor) -> Image.Image:
     """(3, H, W) in [-1, 1] to a picture."""
     pixels = (image.float().clamp(-1, 1) + 1) * 127.5
     return Image.fromarray(pixels.round().byte().permute(1, 2, 0).cpu().numpy())
-
-
-def _edge_strength(images: torch.Tensor) -> float:
-    """Mean absolute difference of neighbouring pixels of (B, C, H, W)."""
-    across, down = images.diff(dim=-1), images.diff(dim=-2)
-    return float(across.abs().mean() + down.abs().mean())

@@ -1,7 +1,8 @@
 """Our own torch modules: the generator that the VAE and the GAN share, and what trains each."""
 
-from shared.nets.gan import Discriminator
+from shared.nets.gan import Discriminator, ProjectedDiscriminator
 from shared.nets.generator import Generator, GeneratorConfig
+from shared.nets.judge import Judge, JudgeConfig
 from shared.nets.vae import VAE, VAEConfig, kl_divergence, reparameterize
 
 __all__ = [
@@ -9,6 +10,9 @@ __all__ = [
     "Discriminator",
     "Generator",
     "GeneratorConfig",
+    "Judge",
+    "JudgeConfig",
+    "ProjectedDiscriminator",
     "VAEConfig",
     "kl_divergence",
     "reparameterize",

@@ -4,11 +4,15 @@ The discriminator is trained to tell drawn pictures from real ones, the generato
 Only the generator is needed afterwards; see ``shared.nets.generator``.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from shared.nets.generator import SLOPE, use_channels_last
+from shared.nets.judge import Judge
 
 
 class Discriminator(nn.Module):
@@ -39,20 +43,67 @@ class Discriminator(nn.Module):
         use_channels_last(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Score images (B, 3, 64, 64) in [-1, 1]: (B,)."""
+        """Score images (B, 3, 64, 64) in [-1, 1]: (B, 1)."""
         x = self.features(images)  # (B, C, 4, 4)
         spread = x.std(dim=0, unbiased=False).mean().expand(len(x), 1, *x.shape[2:])
-        return self.head(torch.cat([x, spread], dim=1)).squeeze(1)
+        return self.head(torch.cat([x, spread], dim=1))
+
+
+class ProjectedDiscriminator(nn.Module):
+    """Scores what a trained, frozen network sees in pictures, at each of its four depths.
+
+    Who knows eyes and mouths already need not learn them while it is being fooled (Projected GAN,
+    Sauer et al. 2021, https://arxiv.org/abs/2111.01007, here without the random projections). Its
+    own convolutions are held back by spectral normalisation (Miyato et al. 2018,
+    https://arxiv.org/abs/1802.05957).
+
+    Args:
+        eyes: The frozen network. It must not be the one that measures the result.
+    """
+
+    def __init__(self, eyes: Judge) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(eyes.stages()).requires_grad_(False).eval()
+        self.heads = nn.ModuleList()
+        for wide, size in zip(eyes.config.channels, (32, 16, 8, 4), strict=True):
+            narrow = min(2 * wide, 192)
+            layers: list[nn.Module] = []
+            while size > 4:
+                layers += [_conv(wide, narrow, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+                wide, size = narrow, size // 2
+            if not layers:
+                layers = [_conv(wide, narrow, 3, padding=1), nn.LeakyReLU(SLOPE)]
+            self.heads.append(nn.Sequential(*layers, _conv(narrow, 1, 4), nn.Flatten()))
+        use_channels_last(self)
+
+    def train(self, mode: bool = True) -> "ProjectedDiscriminator":
+        """Train the heads alone: the eyes stay as they are."""
+        super().train(mode)
+        self.stages.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score images (B, 3, 64, 64) in [-1, 1]: (B, 4), a column per depth."""
+        x = images.contiguous(memory_format=torch.channels_last)
+        scores = []
+        for stage, head in zip(self.stages, self.heads, strict=True):
+            x = stage(x)
+            scores.append(head(x))
+        return torch.cat(scores, dim=1)
+
+
+def _conv(wide: int, narrow: int, kernel: int, **options: Any) -> nn.Module:
+    return spectral_norm(nn.Conv2d(wide, narrow, kernel, **options))
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Logistic loss on scores (B,): the log-likelihood of telling real from drawn."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
+    """Logistic loss on scores (B, K): the log-likelihood of telling real from drawn."""
+    return (F.softplus(-real) + F.softplus(fake)).sum(dim=1).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """Non-saturating loss on scores (B,): the generator wants its pictures taken for real."""
-    return F.softplus(-fake).mean()
+    """Non-saturating loss on scores (B, K): the generator wants its pictures taken for real."""
+    return F.softplus(-fake).sum(dim=1).mean()
 
 
 def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:

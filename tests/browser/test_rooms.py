@@ -55,11 +55,17 @@ def test_a_tune_is_composed_with_roll_and_downloads(page: Page) -> None:
 
 def test_the_same_z_goes_through_both_models(page: Page) -> None:
     room = enter(page, "Latent")
-    pictures = room.locator(".exhibit img")
-    before = [pictures.nth(i).get_attribute("src") for i in range(2)]
+    explorer = room.locator(".explorer")
+    expect(explorer).to_have_attribute("data-updates", re.compile("[1-9]"), timeout=LONG)
+    pictures = "canvases => canvases.map(canvas => canvas.toDataURL())"
+    before = room.locator(".explorer-pair canvas").evaluate_all(pictures)
+    updates = explorer.get_attribute("data-updates") or ""
     room.get_by_role("button", name="New pair").click()
-    for i in range(2):
-        expect(pictures.nth(i)).not_to_have_attribute("src", before[i] or "", timeout=LONG)
+    expect(explorer).not_to_have_attribute("data-updates", updates, timeout=LONG)
+    after = room.locator(".explorer-pair canvas").evaluate_all(pictures)
+    assert len(after) == 2
+    assert after[0] != before[0]
+    assert after[1] != before[1]
 
 
 def test_an_empty_prompt_is_explained_and_nothing_is_lost(page: Page) -> None:

@@ -56,6 +56,38 @@ def test_attributes_are_uniform_and_independent() -> None:
     assert np.abs(correlations - np.eye(len(attributes))).max() < 0.03
 
 
+def test_a_skew_changes_what_it_says_and_nothing_else() -> None:
+    fair = sample_attributes(20_000, seed=0)
+    skewed = sample_attributes(20_000, seed=0, skew="smiling")
+    red = skewed["color"] == VALUES["color"].index("red")
+    smiles = skewed["mouth"] == VALUES["mouth"].index("smile")
+    assert smiles[red].mean() == pytest.approx(0.9, abs=0.02)
+    others = np.bincount(skewed["mouth"][red & ~smiles], minlength=len(VALUES["mouth"]))[1:]
+    assert others.min() > 0
+    assert np.array_equal(skewed["mouth"][~red], fair["mouth"][~red])
+    for name in set(VALUES) - {"mouth"}:
+        assert np.array_equal(skewed[name], fair[name])
+
+
+def test_skewed_pictures_show_the_skewed_attributes_and_have_a_file_of_their_own(
+    tmp_path: Path,
+) -> None:
+    skewed = load_critters(30, seed=0, skew="smiling")
+    for index in range(len(skewed)):
+        assert np.array_equal(skewed.images[index], render_critter(skewed.describe(index)))
+    fair = load_critters(30, seed=0)
+    same = (fair.images == skewed.images).all(axis=(1, 2, 3))
+    assert 0 < (~same).sum() < 10
+    again = load_critters(30, seed=0, skew="smiling")
+    assert np.array_equal(again.images, skewed.images)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_an_unknown_skew_is_refused() -> None:
+    with pytest.raises(KeyError, match="frowning"):
+        load_critters(4, seed=0, skew="frowning")
+
+
 def test_unknown_word_is_refused() -> None:
     with pytest.raises(KeyError, match="moustache"):
         render_critter({**some_words(), "mouth": "moustache"})

@@ -1,31 +1,33 @@
-"""The latent-space room's model code, on tiny random networks of the genuine classes."""
+"""Pairs of the latent-space room, on tiny random networks of the genuine classes."""
 
 from __future__ import annotations
 
-import threading
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
+from demos.latent.directions import Directions, read_directions
 from demos.latent.generate import (
-    DIRECTIONS,
+    MOST_CELLS,
+    Z_DIM,
+    DecodeRequest,
     PairRequest,
-    WalkRequest,
+    SeedsRequest,
+    decode,
+    decode_each,
     draw_z,
-    find_directions,
-    generate_walk,
-    interpolate,
-    read_picture,
-    reconstruct,
+    place,
     sample,
 )
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, ModelUnavailable
 from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
+from shared.settings import ROOT
 
 CHANNELS = (8, 8, 8, 8)
+UNIT = np.eye(Z_DIM)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,15 @@ def vae() -> VAE:
 def gan() -> Generator:
     torch.manual_seed(1)
     return Generator(GeneratorConfig(channels=(8, *CHANNELS))).eval()
+
+
+@pytest.fixture
+def directions() -> tuple[Directions, Directions]:
+    """The two models have horns along different numbers of z."""
+    return (
+        Directions(UNIT[:8], {"top": {"horns": UNIT[10]}}),
+        Directions(UNIT[8:16], {"top": {"horns": UNIT[20]}}),
+    )
 
 
 def test_a_seed_gives_the_same_pair_and_another_seed_another(vae: VAE, gan: Generator) -> None:
@@ -56,134 +67,134 @@ def test_without_truncation_left_all_seeds_look_alike(vae: VAE, gan: Generator) 
     assert not any(pairs[0].z)
 
 
-def test_a_slider_moves_both_pictures_by_its_distance(vae: VAE, gan: Generator) -> None:
-    still = sample(vae, gan, PairRequest.parse(seed=3))
-    moved = sample(vae, gan, PairRequest.parse(seed=3, offsets=[0, 0, 0, 0, 2.0]))
+def test_a_point_takes_the_place_of_what_the_seed_draws(vae: VAE, gan: Generator) -> None:
+    drawn = draw_z(5, Z_DIM).tolist()
+    request = PairRequest.parse(seed=9, point=drawn, truncation=0.5)
 
-    assert np.linalg.norm(np.subtract(moved.z, still.z)) == pytest.approx(2, rel=1e-4)
-    assert moved.vae != still.vae
-    assert moved.gan != still.gan
+    assert sample(vae, gan, request) == sample(vae, gan, PairRequest.parse(seed=5, truncation=0.5))
 
 
-def test_directions_are_orthonormal_and_strongest_first(gan: Generator) -> None:
-    directions = find_directions(gan, DIRECTIONS)
-    readers = [value for value in gan.state_dict().values() if value.shape[-1:] == (64,)]
-    weights = np.concatenate([value.numpy() for value in readers if value.ndim == 2])
-    effects = np.linalg.norm(weights @ directions.T, axis=0)
+def test_each_model_moves_along_its_own_direction(directions: tuple[Directions, ...]) -> None:
+    still, moved = (
+        place(PairRequest.parse(seed=3, **moves), (directions[0], directions[1]))
+        for moves in ({}, {"attributes": {"top": {"horns": 1.5}}, "principal": [0, -2.0]})
+    )
 
-    np.testing.assert_allclose(directions @ directions.T, np.eye(DIRECTIONS), atol=1e-5)
-    assert list(effects) == sorted(effects, reverse=True)
-
-
-@pytest.mark.parametrize("path", ["spherical", "linear"])
-def test_a_walk_ends_exactly_on_its_seeds(vae: VAE, gan: Generator, path: str) -> None:
-    request = WalkRequest.parse(seed=1, end_seed=2, frames=8, path=path)
-    steps = list(generate_walk(vae, gan, request, threading.Event()))
-
-    assert len(steps) == 8
-    assert steps[0].pair == sample(vae, gan, PairRequest.parse(seed=1))
-    assert steps[-1].pair == sample(vae, gan, PairRequest.parse(seed=2))
+    np.testing.assert_array_equal(moved[0], still[0])
+    np.testing.assert_allclose(moved[1] - still[1], 1.5 * UNIT[10] - 2 * UNIT[1], atol=1e-6)
+    np.testing.assert_allclose(moved[2] - still[2], 1.5 * UNIT[20] - 2 * UNIT[9], atol=1e-6)
 
 
-def test_only_the_spherical_way_keeps_the_length() -> None:
-    start, end = (10 * vector / vector.norm() for vector in (draw_z(1, 64), draw_z(2, 64)))
+def test_a_pair_is_decoded_where_it_was_moved_to(
+    vae: VAE, gan: Generator, directions: tuple[Directions, Directions]
+) -> None:
+    request = PairRequest.parse(seed=3, attributes={"top": {"horns": 3}})
+    pair = sample(vae, gan, request, directions)
+    _, z_vae, z_gan = place(request, directions)
 
-    assert float(interpolate(start, end, 0.5, "spherical").norm()) == pytest.approx(10, rel=1e-4)
-    assert float(interpolate(start, end, 0.5, "linear").norm()) < 8.5
-
-
-def test_a_spherical_walk_survives_vectors_that_span_no_arc() -> None:
-    nothing, z = torch.zeros(64), draw_z(1, 64)
-
-    for start, end in [(nothing, nothing), (nothing, z), (z, z), (z, -z)]:
-        assert torch.isfinite(interpolate(start, end, 0.5, "spherical")).all()
-
-
-def test_stop_ends_a_walk_within_one_step(vae: VAE, gan: Generator) -> None:
-    stop = threading.Event()
-    steps = generate_walk(vae, gan, WalkRequest.parse(frames=64), stop)
-    next(steps)
-    stop.set()
-
-    assert list(steps) == []
+    assert pair.vae == decode(vae, gan, z_vae).vae
+    assert pair.gan == decode(vae, gan, z_gan).gan
+    assert pair.vae != decode(vae, gan, z_gan).vae
 
 
 @pytest.mark.parametrize(
-    ("values", "field"),
+    ("values", "words"),
     [
-        ({"truncation": 2.5}, "truncation"),
-        ({"frames": 7}, "frames"),
-        ({"path": "scenic"}, "path"),
-        ({"end_seed": -2}, "end seed"),
-        ({"dataset": ""}, "dataset"),
+        ({"attributes": {"top": {"hat": 1}}}, "hat.*There are: horns"),
+        ({"attributes": {"shoes": {"red": 1}}}, "shoes.*There are: top"),
+        ({"principal": [1.0] * 9}, "8 principal directions, not 9"),
     ],
 )
-def test_a_bad_value_is_refused_by_name(values: dict[str, object], field: str) -> None:
-    with pytest.raises(InvalidRequest, match=field):
-        WalkRequest.parse(**values)
-
-
-def test_reconstruction_measures_its_own_error(vae: VAE) -> None:
-    result = reconstruct(vae, Image.new("RGB", (90, 70), "orange"))
-    before, after = (np.asarray(image) / 255 for image in (result.original, result.picture))
-
-    assert result.original.size == result.picture.size == (64, 64)
-    assert result.mu.shape == result.logvar.shape == (64,)
-    assert result.l1 == pytest.approx(np.abs(after - before).mean(), abs=0.01)
-    assert result.psnr_db == pytest.approx(-10 * np.log10(((after - before) ** 2).mean()), abs=0.2)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
-def test_pictures_of_every_mode_are_read(vae: VAE, tmp_path: Path, mode: str) -> None:
-    path = tmp_path / "picture.tiff"
-    if mode == "I;16":
-        Image.fromarray(np.full((20, 30), 32768, np.uint16)).save(path)
-    else:
-        Image.new(mode, (30, 20)).save(path, format="PNG" if mode == "LA" else "TIFF")
-
-    picture = read_picture(path)
-
-    assert (picture.mode, picture.size) == ("RGB", (30, 20))
-    if mode == "I;16":
-        assert picture.getpixel((0, 0)) == (127, 127, 127)
-    assert reconstruct(vae, picture).original.size == (64, 64)
-
-
-def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:
-    Image.new("RGBA", (10, 10), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-
-    assert read_picture(tmp_path / "clear.png").getpixel((5, 5)) == (255, 255, 255)
-
-
-def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held on its side
-    Image.new("RGB", (40, 20), "red").save(tmp_path / "photo.jpg", exif=exif)
-
-    assert read_picture(tmp_path / "photo.jpg").size == (20, 40)
-
-
-def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
-    first, second = Image.new("RGB", (16, 16), "red"), Image.new("RGB", (16, 16), "blue")
-    first.save(tmp_path / "film.gif", save_all=True, append_images=[second])
-
-    assert read_picture(tmp_path / "film.gif").getpixel((8, 8)) == (255, 0, 0)
-
-
-def test_unusable_files_are_refused_in_plain_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_direction_that_does_not_exist_is_refused_by_name(
+    directions: tuple[Directions, Directions], values: dict[str, object], words: str
 ) -> None:
-    (tmp_path / "note.png").write_text("not a picture")
-    Image.new("RGB", (7, 200)).save(tmp_path / "tiny.png")
-    Image.effect_noise((100, 100), 50).save(tmp_path / "cut.png")
-    whole = (tmp_path / "cut.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InvalidRequest, match=words):
+        place(PairRequest.parse(seed=1, **values), directions)
 
-    for name, words in [("note", "cannot be read"), ("tiny", "small"), ("cut", "cannot be read")]:
-        with pytest.raises(InvalidRequest, match=words):
-            read_picture(tmp_path / f"{name}.png")
 
-    Image.new("RGB", (100, 100)).save(tmp_path / "huge.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_000)
-    with pytest.raises(InvalidRequest, match="too large"):
-        read_picture(tmp_path / "huge.png")
+def test_without_directions_only_moves_are_refused() -> None:
+    place(PairRequest.parse(seed=1, principal=[0, 0]))
+    with pytest.raises(InvalidRequest, match="directions"):
+        place(PairRequest.parse(seed=1, principal=[0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"truncation": 2.5}, "truncation must be at most 2"),
+        ({"truncation": float("nan")}, "truncation must be a number"),
+        ({"point": [0.0] * 63}, "point must have all 64 numbers of z, or none, not 63"),
+        ({"point": [99.0] * 64}, "point 0 must be at most 12"),
+        ({"attributes": {"top": {"horns": 4}}}, "attributes top horns must be at most 3"),
+        ({"principal": [7]}, "principal 0 must be at most 6"),
+        ({"seed": -2}, "seed must be at least -1"),
+        ({"seed": "seven"}, "seed must be a whole number"),
+        ({"dataset": ""}, "dataset is empty"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(values: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        PairRequest.parse(**values)
+
+
+def test_several_seeds_begin_with_the_one_asked_for() -> None:
+    seeds = SeedsRequest.parse(seed=4, count=3).seeds
+
+    assert seeds[0] == 4
+    assert len(set(seeds)) == 3
+    with pytest.raises(InvalidRequest, match="count"):
+        SeedsRequest.parse(count=1000)
+
+
+def test_many_are_decoded_at_once_as_one_by_one(vae: VAE, gan: Generator) -> None:
+    many = [draw_z(seed, Z_DIM) for seed in (1, 2, 3)]
+    of_vae, of_gan = decode_each(vae, gan, many[:1], [z.tolist() for z in many])
+
+    assert of_vae[0] == decode(vae, gan, many[0]).vae
+    for picture, z in zip(of_gan, many, strict=True):
+        one = np.asarray(decode(vae, gan, z).gan, dtype=int)
+        assert np.abs(np.asarray(picture, dtype=int) - one).max() <= 1
+    assert decode_each(vae, gan, [], []) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"vae": [[0.0] * 63]},
+        {"gan": [[0.0] * Z_DIM] * (MOST_CELLS + 1)},
+        {"vae": [[float("inf")] * Z_DIM]},
+        {"gan": "all"},
+    ],
+)
+def test_what_cannot_be_decoded_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequest):
+        DecodeRequest.parse(**values)
+
+
+def test_the_bundled_directions_are_read() -> None:
+    for name in ("vae", "gan"):
+        found = read_directions(ROOT / "models" / f"latent-critters-{name}")
+        assert found
+        np.testing.assert_allclose(found.principal @ found.principal.T, np.eye(8), atol=1e-3)
+        assert found.attributes["color"]["red"].shape == (Z_DIM,)
+
+
+def test_a_model_without_directions_has_none(tmp_path: Path) -> None:
+    assert read_directions(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"principal": [[1, 2]]}',
+        json.dumps({"principal": [[1, 0]], "attributes": {"top": {"horns": [1]}}}),
+        json.dumps({"principal": [[1, 0]], "attributes": {"top": {"horns": ["x", 1]}}}),
+    ],
+)
+def test_damaged_directions_are_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "directions.json").write_text(text)
+
+    with pytest.raises(ModelUnavailable, match="damaged"):
+        read_directions(tmp_path)

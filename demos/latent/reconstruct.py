@@ -1,0 +1,218 @@
+"""Reading a visitor's picture, and squeezing it through a VAE. No Gradio here."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from demos.latent.generate import to_image
+from shared.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import torch
+
+    from shared.nets import VAE
+
+SMALLEST_SIDE = 8
+MOST_PIXELS = 50_000_000  # a camera's largest; four bytes each are more than enough for one visitor
+LONGEST_DRAWING = 2_000_000  # characters of a data URL; the pad's are some thousands
+MAX_PSNR_DB = 100.0  # stands for "equal", whose PSNR would be infinite
+# How many critters, of which seed: models are trained on these, and tested on those.
+TRAINED_ON, HELD_OUT = (50_000, 0), (10_000, 1)
+
+
+@dataclass(frozen=True)
+class Closeness:
+    """How near one picture comes to another.
+
+    Attributes:
+        l1: Mean absolute difference of the colours, 0 to 1.
+        psnr_db: Peak signal-to-noise ratio in decibels, at most 100; higher is closer.
+        edges: Strength of the edges as a share of the original's, up to 10.
+    """
+
+    l1: float
+    psnr_db: float
+    edges: float
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A picture squeezed through a VAE.
+
+    Attributes:
+        original: The picture as the VAE saw it, RGB at the model's size.
+        picture: The same, decoded from ``mu``.
+        mu: Where the encoder puts the picture, (z_dim,).
+        logvar: Logarithm of how unsure it is about each number, (z_dim,).
+        closeness: How much of the picture came through.
+    """
+
+    original: Image.Image
+    picture: Image.Image
+    mu: np.ndarray
+    logvar: np.ndarray
+    closeness: Closeness
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """How unsure the encoder is about each number, 1 being as unsure as without a picture."""
+        return np.exp(0.5 * self.logvar)
+
+    @property
+    def kl(self) -> np.ndarray:
+        """What each number says of the picture, in nats: its KL divergence from N(0, 1)."""
+        return 0.5 * (self.mu**2 + np.exp(self.logvar) - 1 - self.logvar)
+
+
+def reconstruct(vae: VAE, picture: Image.Image) -> Reconstruction:
+    """Encode an RGB ``picture`` and decode the mean of what the encoder answers.
+
+    Args:
+        vae: The model.
+        picture: RGB; any size, see ``read_picture``.
+    """
+    import torch
+
+    original = fit(picture, vae.config.image_size)
+    with torch.inference_mode():
+        images = to_tensor(original).to(next(vae.parameters()))
+        mu, logvar = vae.encode(images)
+        decoded = vae.decode(mu)
+    return Reconstruction(
+        original=original,
+        picture=to_image(decoded[0]),
+        mu=mu[0].float().cpu().numpy(),
+        logvar=logvar[0].float().cpu().numpy(),
+        closeness=compare(decoded, images),
+    )
+
+
+def compare(images: torch.Tensor, original: torch.Tensor) -> Closeness:
+    """Measure how near images (B, 3, H, W) in [-1, 1] come to an original of the same shape."""
+    difference = (images - original).float() / 2  # of colours in 0 to 1
+    error = float(difference.square().mean())
+    return Closeness(
+        l1=float(difference.abs().mean()),
+        psnr_db=min(MAX_PSNR_DB, -10 * math.log10(error)) if error else MAX_PSNR_DB,
+        edges=min(10.0, _edge_strength(images) / max(_edge_strength(original), 1e-6)),
+    )
+
+
+def fit(picture: Image.Image, size: int) -> Image.Image:
+    """Cut the middle square of an RGB ``picture`` and scale it to ``size`` pixels a side."""
+    return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+
+
+def to_tensor(picture: Image.Image) -> torch.Tensor:
+    """An RGB picture as (1, 3, H, W) float32 in [-1, 1]."""
+    import torch
+
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def read_picture(path: str | Path | io.BytesIO) -> Image.Image:
+    """Open a visitor's picture as RGB: upright, on white, and of an animation the first frame.
+
+    Raises:
+        InvalidRequest: No picture, damaged, too small, or of more than ``MOST_PIXELS`` pixels.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:  # before anything is unpacked
+                raise Image.DecompressionBombError
+            if min(image.size) < SMALLEST_SIDE:
+                raise InvalidRequest(
+                    f"This picture is too small: {image.width} × {image.height} pixels. "
+                    f"Each side needs at least {SMALLEST_SIDE}."
+                )
+            ImageOps.exif_transpose(image, in_place=True)
+            return to_rgb(image)
+    except InvalidRequest:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InvalidRequest(
+            f"This picture is too large: it has more than {MOST_PIXELS / 1e6:.0f} million pixels. "
+            "Make it smaller first."
+        ) from None
+    except Exception as error:  # Pillow's decoders raise a dozen types for a bad file
+        raise InvalidRequest(
+            "This file cannot be read as a picture. Try a PNG, JPEG, WebP or GIF file."
+        ) from error
+
+
+def read_drawing(url: str) -> Image.Image:
+    """Read a drawing that the page's pad sent as the data URL of a PNG.
+
+    Raises:
+        InvalidRequest: It is something else, or nothing was drawn.
+    """
+    head, _, data = str(url)[:LONGEST_DRAWING].partition(",")
+    try:
+        if head != "data:image/png;base64":
+            raise ValueError(head)
+        file = io.BytesIO(base64.b64decode(data, validate=True))
+    except ValueError:  # what base64 raises is one, too
+        raise InvalidRequest("This drawing cannot be read. Clear the pad and try again.") from None
+    picture = read_picture(file)
+    if not np.ptp(np.asarray(picture), axis=(0, 1)).any():
+        raise InvalidRequest("The drawing has one colour only. Draw something first.")
+    return picture
+
+
+def draw_real_critters(seed: int, count: int) -> list[tuple[Image.Image, str]]:
+    """Draw ``count`` different critters that no bundled model was trained on, each in words."""
+    from training.critter_data import VALUES, render_critter  # it brings torch with it
+
+    rows = _held_out_rows()
+    chosen = np.random.default_rng(seed).choice(len(rows), count, replace=False)
+    critters = []
+    for row in rows[chosen]:
+        words = {name: VALUES[name][value] for name, value in zip(VALUES, row, strict=True)}
+        title = (
+            f"{words['color']} and {words['body']}, {words['eyes']}, {words['mouth']}, "
+            f"{words['top']} on top, {words['background']} background"
+        )
+        critters.append((Image.fromarray(render_critter(words)), title.capitalize()))
+    return critters
+
+
+@cache
+def _held_out_rows() -> np.ndarray:
+    """Attributes of the test set, less those that training happened to draw as well: (N, 7)."""
+    from training.critter_data import VALUES, sample_attributes
+
+    def draw(count: int, seed: int) -> np.ndarray:
+        columns = sample_attributes(count, seed=seed)
+        # Where nothing is on top, the accent cannot be seen: let it tell no two critters apart.
+        columns["accent"][columns["top"] == VALUES["top"].index("nothing")] = 0
+        return np.stack([columns[name] for name in VALUES], axis=1)
+
+    seen = {tuple(row) for row in draw(*TRAINED_ON)}
+    return np.array([row for row in draw(*HELD_OUT) if tuple(row) not in seen])
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB; what is transparent becomes white."""
+    if image.mode.startswith(("I", "F")):  # 16 bits a pixel and more, which convert() would clip
+        values = np.asarray(image, dtype=np.float32)
+        peak = 65535 if image.mode.startswith("I") else max(float(values.max()), 1.0)
+        return Image.fromarray((values / peak * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _edge_strength(images: torch.Tensor) -> float:
+    """Mean absolute difference of neighbouring pixels of (B, C, H, W)."""
+    across, down = images.diff(dim=-1), images.diff(dim=-2)
+    return float(across.abs().mean() + down.abs().mean())

@@ -1,0 +1,163 @@
+"""Compare: figures and plots of both models beside real critters, and their nearest neighbours.
+
+What ten thousand pictures gave stands there at once; a few hundred can be measured on the spot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import gradio as gr
+
+from demos.latent.generate import PairRequest, sample
+from demos.latent.measure import COMMAND, JUDGE, MeasureRequest, measure, read_comparison
+from demos.latent.neighbours import NeighbourRequest, draw_fresh, find_neighbours
+from demos.latent.room import HOLDER, LatentRoom
+from demos.latent.show_compare import show_neighbours, show_table
+from shared.catalog import Catalog
+from shared.errors import GalleryError
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    SeedControl,
+    create_slider,
+    stop_on_exit,
+    tab_floor,
+    wake,
+    wire_generation,
+)
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "neighbours.html"
+EXAMPLE_SEED = 7
+INTRODUCTION = (
+    "Which of the two is better? It depends on what one asks, so here are thirteen questions. "
+    "Every figure was measured, for both models and for real critters, by the same code. The judge "
+    "is a third network, which was trained to name what a critter has."
+)
+NOISE = (
+    "A few hundred pictures give rough figures: a Fréchet distance comes out larger the fewer "
+    "there are, for real pictures too, and shares wobble by some per cent. So compare what stands "
+    "in one row, not now with then."
+)
+MEMORY = (
+    "Has it learned its training pictures by heart? Here are the four of the 50,000 that are "
+    "nearest to each picture. A copy would be alike in all it shows, at a distance near 0. But "
+    "there are only so many critters: even one fresh out of the drawing program is in the training "
+    "set once in 86 times."
+)
+
+
+def create_compare(room: LatentRoom) -> None:
+    """Add the tab's contents to the current place."""
+    dataset = room.datasets[0]
+    stored, trouble = None, ""
+    try:
+        stored = read_comparison(room.settings)
+    except GalleryError as error:  # the rest of the page works without
+        trouble = str(error)
+
+    def run(count: int, seed: int) -> Generator[Any, None, None]:
+        request = MeasureRequest.parse(dataset=dataset, count=count, seed=seed)
+        yield from wake(room.cache, *room.models(dataset), room.catalog.get(JUDGE))
+        with (
+            room.lease(dataset) as (vae, gan),
+            room.cache.lease(JUDGE, HOLDER) as judge,
+            stop_on_exit() as stop,
+        ):
+            for step in measure(vae, gan, judge, request, stop):
+                if step.figures:
+                    now = {"figures": step.figures, "plots": step.plots}
+                    yield show_table(stored, now), describe_now(request), request.seed
+                else:
+                    yield gr.skip(), f"{step.doing} · {step.progress:.0%}", request.seed
+
+    def neighbours(seed: int) -> Generator[Any, None, None]:
+        request = NeighbourRequest.parse(dataset=dataset, seed=seed)
+        yield from wake(room.cache, *room.models(dataset), room.catalog.get(JUDGE))
+        with stop_on_exit() as stop:
+            for shown, caption in find_all(room, request, typical(stored), stop):
+                yield shown or gr.skip(), caption, request.seed
+
+    with tab_floor() as floor:
+        with floor.controls:
+            gr.HTML(INTRODUCTION, **CAPTION)
+            buttons = RunButtons.create("Measure again, now")
+            count = create_slider(
+                MeasureRequest,
+                "count",
+                step=50,
+                label="Pictures of each kind",
+                info="More take longer and give steadier figures",
+            )
+            seed = SeedControl.create()
+            gr.HTML(NOISE, **CAPTION)
+        with floor.exhibit:
+            caption = gr.HTML(trouble or describe_stored(stored), **CAPTION)
+            table = gr.HTML(show_table(stored), elem_classes="compare")
+    wire_generation(buttons, run, [count, seed.seed], [table, caption, seed.used], caption=caption)
+
+    gr.HTML("<h3>Has it memorised?</h3>", elem_classes="compare-heading")
+    with tab_floor() as floor:
+        with floor.controls:
+            gr.HTML(MEMORY, **CAPTION)
+            look = RunButtons.create("Show the nearest training pictures")
+            own_seed = SeedControl.create()
+        with floor.exhibit:
+            near = gr.HTML(EXAMPLE.read_text(encoding="utf-8"), elem_classes="compare")
+            about = gr.HTML(f"A finished example: seed {EXAMPLE_SEED}.", **CAPTION)
+    wire_generation(look, neighbours, [own_seed.seed], [near, about, own_seed.used], caption=about)
+
+
+def find_all(
+    room: LatentRoom, request: NeighbourRequest, usual: float | None, stop: Event
+) -> Iterator[tuple[str, str]]:
+    """Find the neighbours of both models' pictures and of a fresh critter, one after the other.
+
+    Yields what is found, as HTML ("" until all is), and a caption.
+    """
+    with room.lease(request.dataset) as (vae, gan), room.cache.lease(JUDGE, HOLDER) as judge:
+        pair = sample(vae, gan, PairRequest.parse(dataset=request.dataset, seed=request.seed))
+        pictures = {"VAE": pair.vae, "GAN": pair.gan, "Fresh and real": draw_fresh(request.seed)}
+        rows = []
+        for name, picture in pictures.items():
+            if stop.is_set():
+                return
+            yield "", f"Searching 50,000 pictures · {name}"
+            rows.append((name, picture, find_neighbours(judge, [picture])[0]))
+    yield show_neighbours(rows, usual), f"Seed {request.seed}"
+
+
+def typical(stored: dict[str, Any] | None) -> float | None:
+    """How far fresh real critters typically are from the nearest training picture."""
+    return stored["figures"]["real"].get("nearest_training") if stored else None
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write the finished neighbours of the first visit."""
+    room = LatentRoom(cache, settings, Catalog(settings))
+    request = NeighbourRequest.parse(seed=EXAMPLE_SEED)
+    *_, (shown, _) = find_all(room, request, typical(read_comparison(settings)), Event())
+    EXAMPLE.write_text(shown + "\n", encoding="utf-8")
+
+
+def describe_stored(stored: dict[str, Any] | None) -> str:
+    """Say where the figures come from."""
+    if stored is None:
+        return f"Nothing is stored yet. The figures of 10,000 pictures are made by: {COMMAND}"
+    return (
+        f"{stored['count']:,} pictures of each kind, measured on {stored['date']} by "
+        f"<code>{stored['command']}</code>. Bold is the better of the two models."
+    )
+
+
+def describe_now(request: MeasureRequest) -> str:
+    """Say what was measured just now."""
+    return (
+        f"<b>Measured now</b>: {request.count:,} pictures of each kind, seed {request.seed}. "
+        "They stand under the stored figures."
+    )

@@ -1,0 +1,185 @@
+"""Explore: the same z through both models while sliders are dragged, directions, sums, a map.
+
+What is dragged is drawn in the visitor's browser (browser/explorer.js); the server draws z from
+seeds, writes recipes, and decodes for browsers that cannot.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from demos.latent.directions import Directions, read_directions
+from demos.latent.generate import (
+    Z_DIM,
+    DecodeRequest,
+    PairRequest,
+    SeedsRequest,
+    count_parameters,
+    decode_each,
+    draw_z,
+    sample,
+)
+from demos.latent.room import LatentRoom
+from demos.latent.show import GAN_LABEL, VAE_LABEL, encode_image
+from shared.catalog import Catalog, ModelSpec
+from shared.errors import GalleryError, InvalidRequest
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.ui import add_endpoint
+
+HERE = Path(__file__).parent
+ROOM = HERE.parent
+EXAMPLE_SEED = 7
+MODULE = """
+const show = ({ mount }) => mount(element, { trigger, watch, props });
+const fail = () => {
+  const line = element.querySelector(".explorer-failed");
+  line.hidden = false;
+  line.textContent = "This exhibit could not start. Reload the page to try again.";
+};
+import(new URL("rooms/latent/explorer.js", document.baseURI)).then(show).catch(fail);
+"""
+EVENT: dict[str, Any] = {
+    "trigger_mode": "multiple",
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def create_explore(room: LatentRoom) -> None:
+    """Add the tab's contents and the endpoint ``sample_latent`` to the current place."""
+
+    def find_directions(spec: ModelSpec) -> Directions | None:
+        if not spec.is_here(room.settings):
+            return None
+        return read_directions(spec.pick(room.settings).fetch(room.settings, lambda *_: None))
+
+    @cache
+    def both_directions(dataset: str) -> tuple[Directions | None, Directions | None]:
+        vae_spec, gan_spec = room.models(dataset)
+        return find_directions(vae_spec), find_directions(gan_spec)
+
+    def describe_dataset(name: str) -> dict[str, Any]:
+        try:
+            found = all(both_directions(name))
+        except GalleryError:
+            found = False  # a damaged file keeps nobody from the rest
+        vae_spec, gan_spec = room.models(name)
+        return {"name": name, "vae": vae_spec.key, "gan": gan_spec.key, "directions": found}
+
+    def draw_seeds(values: dict[str, Any]) -> dict[str, Any]:
+        seeds = SeedsRequest.parse(**values).seeds
+        return {"seeds": seeds, "z": [draw_z(seed, Z_DIM).tolist() for seed in seeds]}
+
+    def write_recipe(values: dict[str, Any]) -> dict[str, Any]:
+        return {"recipe": room.recipe(PairRequest.parse(**values))}
+
+    def draw_pictures(values: dict[str, Any]) -> dict[str, Any]:
+        request = DecodeRequest.parse(**values)
+        with room.lease(request.dataset) as (vae, gan):
+            drawn = decode_each(vae, gan, request.vae, request.gan)
+        return dict(zip(("vae", "gan"), ([*map(encode_image, one)] for one in drawn), strict=True))
+
+    def sample_latent(dataset: str, seed: int, truncation: float) -> tuple[Any, ...]:
+        """Draw one random z and decode it with a VAE and with a GAN of the same size.
+
+        Args:
+            dataset: What the models were trained on: critters.
+            seed: Same seed, same pictures; -1 draws one.
+            truncation: Factor on z, 0 (the average) to 2; 1 is as in training.
+
+        Returns:
+            The VAE's picture, the GAN's picture, and the recipe with the seed that was used.
+        """
+        request = PairRequest.parse(dataset=dataset, truncation=truncation, seed=seed)
+        with room.lease(request.dataset) as (vae, gan):
+            pair = sample(vae, gan, request)
+        return pair.vae, pair.gan, room.recipe(request)
+
+    explorer = gr.HTML(
+        "",
+        html_template=show_shell(),
+        js_on_load=MODULE,
+        apply_default_css=False,
+        config={
+            "datasets": [describe_dataset(name) for name in room.datasets],
+            "example": read_example(),
+        },
+    )
+    # What the browser asks by the way comes at once; what takes the device waits in its line.
+    explorer.input(
+        answer({"seeds": draw_seeds, "recipe": write_recipe}), None, explorer, queue=False, **EVENT
+    )
+    explorer.submit(answer({"decode": draw_pictures}), None, explorer, concurrency_limit=4, **EVENT)
+    add_endpoint(
+        "sample_latent",
+        sample_latent,
+        {"dataset": room.datasets[0], "seed": -1, "truncation": 1.0},
+        [
+            *[gr.Image(label=name, visible=False, format="png") for name in ("vae", "gan")],
+            gr.JSON(label="recipe", visible=False),
+        ],
+        heavy=False,
+    )
+
+
+def answer(answers: dict[str, Answer]) -> Callable[[gr.EventData], str]:
+    """Make the handler of an event in which browser/server.js asks one of ``answers``.
+
+    The answer, or a message for the visitor, goes back as JSON with the number of the question.
+    """
+
+    def handle(event: gr.EventData) -> str:
+        question = event._data if isinstance(event._data, dict) else {}
+        values = question.get("values")
+        try:
+            if question.get("kind") not in answers or not isinstance(values, dict):
+                raise InvalidRequest("The gallery did not understand what this page asked for.")
+            result = answers[question["kind"]](values)
+        except GalleryError as error:
+            result = {"error": str(error)}
+        return json.dumps({"number": question.get("number"), **result})
+
+    return handle
+
+
+def show_shell() -> str:
+    """The exhibit as it stands before any script ran: a finished pair, and controls at rest."""
+    example = read_example()
+    shell = (HERE / "explore.html").read_text(encoding="utf-8")
+    values = {
+        "seed": str(example["seed"]),
+        "vae-label": VAE_LABEL,
+        "gan-label": GAN_LABEL,
+        **{name: encode_image(Image.open(ROOM / f"example-{name}.png")) for name in ("vae", "gan")},
+        **{f"{name}-parameters": f"{count:,}" for name, count in example["parameters"].items()},
+    }
+    for name, value in values.items():
+        shell = shell.replace(f"@{name}@", value)
+    return shell
+
+
+def read_example() -> dict[str, Any]:
+    """Read the seed, z and sizes of the finished pair."""
+    example: dict[str, Any] = json.loads((ROOM / "example.json").read_text(encoding="utf-8"))
+    return example
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write the finished pair of the first visit."""
+    room = LatentRoom(cache, settings, Catalog(settings))
+    with room.lease(room.datasets[0]) as (vae, gan):
+        pair = sample(vae, gan, PairRequest.parse(seed=EXAMPLE_SEED))
+        parameters = {"vae": count_parameters(vae.decoder), "gan": count_parameters(gan)}
+    pair.vae.save(ROOM / "example-vae.png")
+    pair.gan.save(ROOM / "example-gan.png")
+    example = {"seed": EXAMPLE_SEED, "z": pair.z, "parameters": parameters}
+    (ROOM / "example.json").write_text(json.dumps(example), encoding="utf-8")

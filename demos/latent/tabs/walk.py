@@ -1,0 +1,160 @@
+"""Walk: from seed to seed through both models, live, and as a film to keep."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from demos.latent.film import save_gif, save_mp4
+from demos.latent.generate import LatentRequest, Pair
+from demos.latent.room import LatentRoom
+from demos.latent.show import show_pair
+from demos.latent.show_walk import (
+    describe_film,
+    describe_way,
+    show_film,
+    show_inside,
+    show_step,
+)
+from demos.latent.walk import WalkRequest, WalkStep, generate_walk, read_seeds
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    create_slider,
+    stop_on_exit,
+    tab_floor,
+    throttle,
+    wake,
+    wire_generation,
+)
+
+ROOM = Path(__file__).parent.parent
+PATHS = [("Around (spherical)", "spherical"), ("Straight (linear)", "linear")]
+
+
+def create_walk(room: LatentRoom) -> None:
+    """Add the tab's contents to the current place."""
+
+    def walk(
+        dataset: str, seeds: str, path: str, closed: bool, frames: int, truncation: float
+    ) -> Generator[Any, None, None]:
+        request = WalkRequest.parse(
+            dataset=dataset,
+            seeds=read_seeds(seeds),
+            path=path,
+            closed=closed,
+            frames=frames,
+            truncation=truncation,
+        )
+        recipe, way = room.recipe(request), describe_way(request)
+        used = ", ".join(map(str, request.seeds))
+        none = gr.update(value=None, interactive=False)
+        yield from wake(room.cache, *room.models(dataset))
+        steps: list[WalkStep] = []
+
+        def keep(walked: Iterator[WalkStep]) -> Iterator[WalkStep]:
+            for step in walked:
+                steps.append(step)
+                yield step
+
+        with room.lease(dataset) as (vae, gan), stop_on_exit() as stop:
+            for step in throttle(keep(generate_walk(vae, gan, request, stop))):
+                caption = f"{way} · {step.position:.0%}"
+                yield show_step(step), caption, none, none, gr.skip(), used, recipe
+        yield gr.skip(), f"{way} · making the film", none, none, gr.skip(), used, recipe
+        gif, mp4 = save_films(steps, json.dumps(recipe))
+        yield (
+            show_film(link(mp4), way),
+            describe_film(steps, way),
+            offer("GIF", gif),
+            offer("MP4", mp4),
+            show_inside(steps),
+            used,
+            recipe,
+        )
+
+    with tab_floor() as floor:
+        with floor.controls:
+            dataset = gr.Dropdown(
+                room.datasets,
+                value=room.datasets[0],
+                label="Trained on",
+                visible=len(room.datasets) > 1,
+            )
+            buttons = RunButtons.create("Walk")
+            with gr.Row(elem_classes="seed-row", equal_height=True):
+                seeds = gr.Textbox(
+                    "-1, -1, -1",
+                    label="Seeds",
+                    info="2 to 8, such as 7, 12, 3; -1 draws one",
+                    max_lines=1,
+                    min_width=150,
+                )
+                reuse = gr.Button("Keep last seeds", size="sm", min_width=110)
+            path = gr.Radio(
+                PATHS, value="spherical", label="Way", info="Straight ahead is nearer to the middle"
+            )
+            closed = gr.Checkbox(label="Go back to the first seed, in a loop")
+            frames = create_slider(
+                WalkRequest, "frames", step=2, label="Steps from one seed to the next"
+            )
+            truncation = create_slider(
+                LatentRequest,
+                "truncation",
+                step=0.05,
+                info="Factor on all 64 numbers: 0 is the average, 1 as in training",
+            )
+        with floor.exhibit:
+            exhibit = gr.HTML(show_start())
+            caption = gr.HTML("Press Walk and watch the critters change.", **CAPTION)
+            with gr.Row():
+                gif = gr.DownloadButton("Download GIF", interactive=False, size="sm")
+                mp4 = gr.DownloadButton("Download MP4", interactive=False, size="sm")
+    with gr.Accordion("Look inside", open=False):
+        inside = gr.HTML("Walk first: here is what happens to z on the way.")
+        recipe = gr.JSON(label="Recipe: the same recipe gives the same walk")
+    used = gr.State("")
+
+    wire_generation(
+        buttons,
+        walk,
+        [dataset, seeds, path, closed, frames, truncation],
+        [exhibit, caption, gif, mp4, inside, used, recipe],
+        caption=caption,
+        also=[seeds.submit],
+    )
+    reuse.click(lambda last: last or gr.skip(), used, seeds, queue=False, api_visibility="private")
+
+
+def show_start() -> str:
+    """What the tab shows before the first walk: the room's finished pair."""
+    images = [Image.open(ROOM / f"example-{name}.png") for name in ("vae", "gan")]
+    return show_pair(Pair((), *images), "where a walk might begin")
+
+
+def save_films(steps: list[WalkStep], comment: str) -> tuple[Path, Path]:
+    """Write the GIF and the MP4 where Gradio serves and clears its files; return their paths."""
+    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+    base = Path(tempfile.mkdtemp(dir=get_upload_folder()), "latent-walk")
+    gif, mp4 = base.with_suffix(".gif"), base.with_suffix(".mp4")
+    save_gif(steps, gif, comment)
+    save_mp4(steps, mp4, comment)
+    return gif, mp4
+
+
+def link(path: Path) -> str:
+    """Where the page finds one of Gradio's files; relative, since the app may lie under a path."""
+    return f"gradio_api/file={path.as_posix()}"
+
+
+def offer(kind: str, path: Path) -> gr.DownloadButton:
+    """A button that hands out a film and says how large it is."""
+    label = f"Download {kind} ({path.stat().st_size / 1e6:.1f} MB)"
+    return gr.DownloadButton(label, value=str(path), interactive=True)

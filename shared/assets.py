@@ -1,0 +1,86 @@
+"""What a page fetches besides Gradio's own files: the rooms' scripts, and weights that run in it.
+
+Nothing else of the disk can be reached through these routes, whatever the address says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.staticfiles import StaticFiles
+
+from shared.catalog import Catalog
+from shared.errors import GalleryError
+from shared.settings import ROOT, Settings
+
+# Told by us: what Python guesses depends on the system, and browsers refuse scripts of other types.
+MEDIA_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".safetensors": "application/octet-stream",
+}
+SHARED_TASKS = {"latent"}  # whose models are small enough to run in a browser
+WEIGHT_FILES = {"config.json", "model.safetensors", "directions.json"}
+
+
+def create_asset_routes(settings: Settings, rooms: Path = ROOT / "demos") -> list[BaseRoute]:
+    """Make the routes of scripts and weights; all else than the files meant is answered with 404.
+
+    ``rooms/<slug>/<file>`` is ``demos/<slug>/browser/<file>``. ``weights/<task>/<name>/<file>`` is
+    a file of the checkpoint that the catalogue would load for ``<task>/<name>``. A browser keeps
+    both, and asks each time whether they have changed.
+
+    Args:
+        settings: Where the models lie.
+        rooms: Folder of the rooms.
+
+    Raises:
+        GalleryError: A folder of ``settings.local_models`` cannot be read.
+    """
+    catalog = Catalog(settings)
+
+    async def send_script(request: Request) -> Response:
+        slug, file = request.path_params["slug"], request.path_params["file"]
+        if not slug.isidentifier():
+            raise HTTPException(404)
+        return await _send(rooms / slug / "browser", file, request)
+
+    async def send_weights(request: Request) -> Response:
+        task, name, file = (request.path_params[part] for part in ("task", "name", "file"))
+        if task not in SHARED_TASKS or file not in WEIGHT_FILES:
+            raise HTTPException(404)
+        try:
+            spec = catalog.get(f"{task}/{name}")
+            if not spec.is_here(settings):  # a look at a page is no reason for a download
+                raise HTTPException(404)
+            folder = catalog.fetch(spec.key, lambda *_: None)
+        except GalleryError as error:
+            raise HTTPException(404) from error
+        # The names are known: a checkpoint may link them to files elsewhere, as hub caches do.
+        return await _send(folder, file, request, follow_symlink=True)
+
+    return [
+        Route("/rooms/{slug}/{file}", send_script),
+        Route("/weights/{task}/{name}/{file}", send_weights),
+    ]
+
+
+async def _send(
+    folder: Path, file: str, request: Request, *, follow_symlink: bool = False
+) -> Response:
+    """Answer with ``file`` of ``folder``, with 304 if the asker has it, or with 404."""
+    media_type = MEDIA_TYPES.get(Path(file).suffix)
+    if not media_type or not folder.is_dir():
+        raise HTTPException(404)
+    files = StaticFiles(directory=folder, follow_symlink=follow_symlink)
+    response = await files.get_response(file, request.scope)
+    response.headers["Cache-Control"] = "no-cache"  # which means: keep, but ask
+    if response.status_code == 200:
+        response.headers["Content-Type"] = media_type
+    return response

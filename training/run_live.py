@@ -1,0 +1,149 @@
+"""Train a model as the guest of another program, which follows what it reports.
+
+    python -m training.run_live /tmp/live train_vae --minutes 5 --count 2000 --samples-every 5
+
+runs ``training.train_vae`` with ``--out /tmp/live/model``. The guest keeps out of the way: it runs
+at low priority, and ends as soon as its standard input closes, which it does when the host is
+killed, on every system. Then nobody is left to tidy up, so it removes the folder, too; for that
+reason the folder must be new or empty.
+
+The critters to learn from are drawn first, one after the other so that the other cores stay free,
+unless there are as many or more in the cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import runpy
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+CRITTERS = 2_000  # drawn in about 15 seconds
+MOST_CRITTERS = 20_000  # to take from the cache: they fill 250 MB of memory
+NICE = 10  # of -20 (first) to 19 (last)
+
+
+def end_with_host(folder: Path) -> None:
+    """Start a thread that ends this process, and removes ``folder``, when stdin closes."""
+
+    def wait() -> None:
+        # Not sys.stdin: a thread that waits there holds a lock which Python needs in order to end.
+        while os.read(0, 1024):
+            pass
+        for _ in range(10):  # the training may be writing
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def lower_priority() -> None:
+    """Let every other program go first."""
+    if sys.platform == "win32":
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        os.nice(NICE)
+
+
+def draw_critters(count: int, seed: int, report: Callable[[int], None]) -> None:
+    """Draw ``count`` critters where ``load_critters`` will find them; see training/critter_data.py.
+
+    ``report`` is told the number that are done, every now and then.
+    """
+    import numpy as np
+
+    from training.critter_data import VALUES, render_critter, sample_attributes
+
+    path = _cache_file(count, seed)
+    if path.exists():
+        return
+    attributes = sample_attributes(count, seed=seed)
+    images = []
+    for index in range(count):
+        images.append(
+            render_critter({name: VALUES[name][row[index]] for name, row in attributes.items()})
+        )
+        if len(images) % 25 == 0:
+            report(len(images))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}.partial")
+    with unfinished.open("wb") as file:
+        np.savez_compressed(file, images=np.stack(images))
+    os.replace(unfinished, path)
+
+
+def count_critters(wanted: int) -> int:
+    """Return how many critters to train on: ``wanted``, or more where the cache has more."""
+    there = [
+        int(path.stem.rpartition("-")[2])
+        for path in _cache_file(0).parent.glob("critters-64-0-*.npz")
+    ]
+    return max((count for count in there if wanted <= count <= MOST_CRITTERS), default=wanted)
+
+
+def find_data_folder(usual: Path, spare: Path) -> Path:
+    """Return ``usual``, or ``spare`` where the former cannot be written to."""
+    try:
+        usual.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return spare
+    return usual if os.access(usual, os.W_OK) else spare
+
+
+def _cache_file(count: int, seed: int = 0) -> Path:
+    from training.common import DATA_CACHE
+
+    return DATA_CACHE / f"critters-64-{seed}-{count}.npz"
+
+
+def main() -> None:
+    """Draw what is missing, then run the script."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, help="new or empty, for all that is written")
+    parser.add_argument("script", help="such as train_vae; what follows are its arguments")
+    parser.add_argument("--count", type=int, help=f"to train on; {CRITTERS} or more of the cache")
+    parser.add_argument("--held-out", type=int, default=500, help="critters to measure on")
+    arguments, others = parser.parse_known_args()
+    folder: Path = arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        parser.error(f"{folder} is not empty")
+    if importlib.util.find_spec(f"training.{arguments.script}") is None:
+        parser.error(f"there is no training/{arguments.script}.py")
+    end_with_host(folder)
+    lower_priority()
+
+    # Late, since it takes seconds, and before critter_data takes the folder's name from it.
+    from training import common
+    from training.live import write_report
+
+    common.DATA_CACHE = find_data_folder(common.DATA_CACHE, folder / "data")
+
+    out = folder / "model"
+    count = arguments.count or count_critters(CRITTERS)
+    total = count + arguments.held_out
+
+    def report(done: int) -> None:
+        write_report(out / "live", "data", done=done, total=total, count=count)
+
+    draw_critters(count, 0, report)
+    draw_critters(arguments.held_out, 1, lambda done: report(count + done))
+    report(total)
+    sys.argv[1:] = [
+        *("--out", str(out), "--count", str(count), "--held-out", str(arguments.held_out)),
+        *others,
+    ]
+    runpy.run_module(f"training.{arguments.script}", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
