@@ -233,29 +233,6 @@ def convert_smollm2(file: Path, folder: Path) -> None:
 # transformers would ask for permission on the terminal.
 _ONLY_DATA: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
-# The room of latent spaces has its bias tab where these are.
-_SKEWED = (
-    ModelSpec(
-        key="latent/smiling-vae",
-        title="Critters VAE, skewed",
-        licence="Apache-2.0",
-        parameters=1_620_000,
-        summary="The same autoencoder, trained where nine in ten red monsters smile.",
-        load=load_vae,
-        sources=(Bundled("latent-smiling-vae"),),
-        gpu=False,
-    ),
-    ModelSpec(
-        key="latent/smiling-gan",
-        title="Critters GAN, skewed",
-        licence="Apache-2.0",
-        parameters=665_000,
-        summary="The same adversarial generator, trained where nine in ten red monsters smile.",
-        load=load_gan,
-        sources=(Bundled("latent-smiling-gan"),),
-        gpu=False,
-    ),
-)
 SPECS: tuple[ModelSpec, ...] = (
     ModelSpec(
         key="text/storyteller",
@@ -342,6 +319,26 @@ SPECS: tuple[ModelSpec, ...] = (
         gpu=False,
     ),
     ModelSpec(
+        key="latent/smiling-vae",
+        title="Critters VAE, skewed",
+        licence="Apache-2.0",
+        parameters=1_620_000,
+        summary="The same autoencoder, trained where nine in ten red monsters smile.",
+        load=load_vae,
+        sources=(Bundled("latent-smiling-vae"),),
+        gpu=False,
+    ),
+    ModelSpec(
+        key="latent/smiling-gan",
+        title="Critters GAN, skewed",
+        licence="Apache-2.0",
+        parameters=665_000,
+        summary="The same adversarial generator, trained where nine in ten red monsters smile.",
+        load=load_gan,
+        sources=(Bundled("latent-smiling-gan"),),
+        gpu=False,
+    ),
+    ModelSpec(
         key="latent/critters-judge",
         title="Critters judge",
         licence="Apache-2.0",
@@ -351,7 +348,6 @@ SPECS: tuple[ModelSpec, ...] = (
         sources=(Bundled("judge", "training"),),
         gpu=False,
     ),
-    *(spec for spec in _SKEWED if spec.is_here(Settings())),
 )
 
 

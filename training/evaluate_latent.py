@@ -44,6 +44,7 @@ from training.critter_metrics import (
     drawn_batches,
     frechet_distance,
     nearest_distances,
+    pooled_features,
     precision_and_recall,
     real_batches,
     to_model_range,
@@ -67,11 +68,13 @@ class View:
         features: (N, D).
         answers: Attribute -> (N,) the likeliest value.
         sharpness: (N,) mean absolute difference of neighbouring pixels, 0 to 2.
+        colors: (N, 320) colours and edges, in which the classifier has no part.
     """
 
     features: Tensor
     answers: dict[str, Tensor]
     sharpness: Tensor
+    colors: Tensor
 
     @classmethod
     def of(cls, model: Judge, batches: Iterable[Tensor]) -> View:
@@ -82,7 +85,7 @@ class View:
     def look(cls, model: Judge, images: Tensor) -> View:
         """Look at one batch of images."""
         sharpness = (images[..., 1:] - images[..., :-1]).abs().mean(dim=(1, 2, 3))
-        return cls(*judge(model, images), sharpness)
+        return cls(*judge(model, images), sharpness, pooled_features(images))
 
     @classmethod
     def join(cls, parts: Sequence[View]) -> View:
@@ -91,6 +94,7 @@ class View:
             torch.cat([part.features for part in parts]),
             {name: torch.cat([part.answers[name] for part in parts]) for name in VALUES},
             torch.cat([part.sharpness for part in parts]),
+            torch.cat([part.colors for part in parts]),
         )
 
     def __len__(self) -> int:
@@ -226,6 +230,12 @@ def describe(real: View, drawn: View) -> dict[str, Any]:
     even = evenness(drawn.answers)
     return {
         "frechet": round(drawn.distance(real), 3),
+        "colors_and_edges": round(
+            frechet_distance(
+                Statistics.of_features(drawn.colors), Statistics.of_features(real.colors)
+            ),
+            3,
+        ),
         "precision": round(precision, 3),
         "recall": round(recall, 3),
         "density": round(density, 3),

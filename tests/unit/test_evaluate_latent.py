@@ -90,7 +90,12 @@ def some_view(count: int = 60) -> View:
     answers = {
         name: torch.from_numpy(column) for name, column in sample_attributes(count, seed=3).items()
     }
-    return View(torch.randn(count, 6, generator=RNG), answers, torch.rand(count, generator=RNG))
+    return View(
+        torch.randn(count, 6, generator=RNG),
+        answers,
+        torch.rand(count, generator=RNG),
+        torch.rand(count, 8, generator=RNG),
+    )
 
 
 def test_a_set_that_is_compared_with_itself_gets_the_best_figures() -> None:
@@ -115,7 +120,9 @@ def test_what_is_plotted_adds_up() -> None:
 
 def test_a_set_of_training_pictures_is_found_out() -> None:
     training = some_view(40)
-    copies = View(training.features[:20], training.answers, training.sharpness[:20])
+    copies = View(
+        training.features[:20], training.answers, training.sharpness[:20], training.colors[:20]
+    )
     figures, plotted = measure_memory({"real": some_view(), "gan": copies}, training)
     assert figures["gan"]["nearest_training"] == pytest.approx(0, abs=1e-2)
     assert figures["gan"]["too_near"] == 1.0
