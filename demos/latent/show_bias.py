@@ -79,23 +79,39 @@ def _show_share(name: str, label: str, count: int, hits: int) -> str:
 def explain(skew: Mapping[str, Any]) -> str:
     """Say in words what the figures show, whatever they show."""
     value = skew["cause"][1]
-    counts = {name: row[value] for name, row in skew["counts"].items()}
-    data = counts["data"][1] / max(1, counts["data"][0])
-    said = []
+    data, elsewhere = (share for share, _, _ in _compare(skew["counts"]["data"], value))
+    said = [f"In the training set {data:.0%} of {value} critters smile."]
     for name, title in (("vae", "VAE"), ("gan", "GAN")):
-        count, hits = counts[name]
-        low, high = wilson(hits, count)
-        share = hits / max(1, count)
+        own, others = _compare(skew["counts"][name], value)
+        share, low, high = own
         if low > data:
             said.append(f"The {title} exaggerates: {share:.0%} of its {value} critters smile.")
         elif high < data:
             said.append(f"The {title} passes on less of it: {share:.0%} smile.")
         else:
             said.append(f"The {title} passes it on as it was: {share:.0%} smile.")
-    return (
-        f"In the training set {data:.0%} of {value} critters smile. {' '.join(said)} Nobody told "
-        "either of them that the two belong together."
+        share, low, _ = others
+        if low > 1.2 * elsewhere:
+            said.append(
+                f"But it spreads the smile to the other colours, too: {share:.0%} instead of "
+                f"{elsewhere:.0%}."
+            )
+    return " ".join(said)
+
+
+def _compare(
+    counts: Mapping[str, Sequence[int]], value: str
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Share, and the ends of its interval, of one colour and of all others."""
+    groups = (
+        [pair for color, pair in counts.items() if color == value],
+        [pair for color, pair in counts.items() if color != value],
     )
+    shares = []
+    for pairs in groups:
+        count, hits = (sum(column) for column in zip(*pairs, strict=True))
+        shares.append((hits / max(1, count), *wilson(hits, count)))
+    return shares[0], shares[1]
 
 
 def show_colors(skew: Mapping[str, Any]) -> str:

@@ -151,7 +151,11 @@ def test_the_words_follow_the_figures() -> None:
     said = explain(some_skew([1000, 990], [1000, 500]))
     assert "VAE exaggerates: 99%" in said
     assert "GAN passes on less of it: 50%" in said
+    assert "spreads" not in said
     assert "as it was" in explain(some_skew([10, 9], [1000, 900]))
+    leaky = some_skew([1000, 340], [1000, 900])
+    leaky["counts"]["vae"]["blue"] = [1000, 190]
+    assert "spreads the smile to the other colours, too: 19% instead of 9%" in explain(leaky)
     assert "as it was" in explain(some_skew([0, 0], [1000, 900]))
 
 

@@ -8,6 +8,9 @@ from shared.nets import (
     Discriminator,
     Generator,
     GeneratorConfig,
+    Judge,
+    JudgeConfig,
+    ProjectedDiscriminator,
     VAEConfig,
     kl_divergence,
     reparameterize,
@@ -115,16 +118,32 @@ def test_loading_incomplete_weights_fails(tmp_path: Path) -> None:
         Generator.from_pretrained(tmp_path)
 
 
+def test_a_projected_discriminator_teaches_without_changing_its_eyes() -> None:
+    eyes = Judge(JudgeConfig({"color": ("red", "blue")}, channels=(8, 8, 8, 8)))
+    before = {name: value.clone() for name, value in eyes.state_dict().items()}
+    generator, discriminator = Generator(TINY), ProjectedDiscriminator(eyes).train()
+    optimizer = torch.optim.Adam(discriminator.parameters())
+    scores = discriminator(generator(draw_z(3)))
+    assert scores.shape == (3, 4)
+    generator_loss(scores).backward()
+    optimizer.step()
+    assert generator.stem.weight.grad is not None
+    assert generator.stem.weight.grad.abs().sum() > 0
+    for name, value in eyes.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert all(value.grad is not None for value in discriminator.heads.parameters())
+
+
 def test_discriminator_scores_each_picture_and_teaches_the_generator() -> None:
     generator, discriminator = Generator(TINY), Discriminator((8, 8, 16, 16))
     scores = discriminator(generator(draw_z(3)))
-    assert scores.shape == (3,)
+    assert scores.shape == (3, 1)
     generator_loss(scores).backward()
     assert all(value.grad is not None for value in generator.parameters())
 
 
 def test_discriminator_and_generator_want_opposite_scores() -> None:
-    high, low = torch.tensor([3.0, 4.0]), torch.tensor([-3.0, -4.0])
+    high, low = torch.tensor([[3.0], [4.0]]), torch.tensor([[-3.0], [-4.0]])
     assert discriminator_loss(real=high, fake=low) < 0.1 < discriminator_loss(real=low, fake=high)
     assert generator_loss(high) < 0.1 < generator_loss(low)
 

@@ -44,9 +44,10 @@ INTRODUCTION = (
     "Real training sets are full of such accidents, of people rather than monsters."
 )
 WHY = (
-    "A model has no idea what is a rule and what is chance. It learns what goes together, and what "
-    "is nearly always so it may learn as always: the few red critters that do not smile are rare "
-    "in training, so getting them wrong costs little."
+    "A model has no idea what is a rule and what is chance: it learns what goes together. It may "
+    "make nearly always into always, since getting a few red critters wrong costs little in "
+    "training. Or it cannot keep colour and mouth apart well enough to follow: then fewer red ones "
+    "smile, and more of the others. Measuring is the only way to know."
 )
 PUSH = (
     "Take a critter that is neither red nor smiling, and move its 64 numbers towards red and "
