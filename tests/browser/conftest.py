@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlparse
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.conftest import CHROMIUM_FLAGS
 
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
+LONG = 240_000  # milliseconds; measuring and training keep both cores busy
 OpenPage = Callable[..., AbstractContextManager[Page]]
 
 
@@ -50,3 +51,18 @@ def page(request: pytest.FixtureRequest, open_page: OpenPage, app_url: str) -> I
     """The gallery, freshly opened, once on a desktop and once on a phone."""
     with open_page(app_url, request.param) as page:
         yield page
+
+
+def enter_latent(page: Page, tab: str) -> Locator:
+    """Open a tab of the latent-space room; a phone shows the later ones in a menu only."""
+    page.set_default_timeout(LONG)
+    page.get_by_role("tab", name="Latent").click()
+    own = page.get_by_role("tab", name=tab, exact=True)
+    menu = page.get_by_role("button", name="More tabs").filter(visible=True)
+    expect(own.or_(menu).first).to_be_visible(timeout=LONG)
+    if own.is_visible():
+        own.click()
+    else:
+        menu.click()
+        page.locator(".overflow-dropdown:visible").get_by_role("button", name=tab).click()
+    return page.get_by_role("tabpanel").filter(visible=True).last

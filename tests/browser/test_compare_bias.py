@@ -6,21 +6,9 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.conftest import enter_latent
+
 LONG = 240_000  # milliseconds; measuring keeps both cores busy
-
-
-def enter(page: Page, tab: str) -> Locator:
-    page.set_default_timeout(LONG)
-    page.get_by_role("tab", name="Latent").click()
-    own = page.get_by_role("tab", name=tab, exact=True)
-    menu = page.get_by_role("button", name="More tabs").filter(visible=True)
-    expect(own.or_(menu).first).to_be_visible(timeout=LONG)
-    if own.is_visible():
-        own.click()
-    else:  # a phone has no room for all of them
-        menu.click()
-        page.locator(".overflow-dropdown:visible").get_by_role("button", name=tab).click()
-    return page.get_by_role("tabpanel").filter(visible=True).last
 
 
 def fits(page: Page) -> bool:
@@ -39,7 +27,7 @@ def fill(room: Locator, label: str, value: str) -> None:
 
 
 def test_models_are_measured_on_the_spot(page: Page) -> None:
-    room = enter(page, "Compare")
+    room = enter_latent(page, "Compare")
     fill(room, "number input for Pictures of each kind", "50")
     room.get_by_role("button", name="Measure again, now").click()
     line = room.locator("tr[data-figure=frechet]")
@@ -50,7 +38,7 @@ def test_models_are_measured_on_the_spot(page: Page) -> None:
 
 
 def test_measuring_can_be_stopped(page: Page) -> None:
-    room = enter(page, "Compare")
+    room = enter_latent(page, "Compare")
     fill(room, "number input for Pictures of each kind", "1000")
     room.get_by_role("button", name="Measure again, now").click()
     expect(room.get_by_text(re.compile(r"Drawing .* · \d+%"))).to_be_visible(timeout=LONG)
@@ -60,7 +48,7 @@ def test_measuring_can_be_stopped(page: Page) -> None:
 
 
 def test_the_nearest_training_pictures_stand_beside_each_picture(page: Page) -> None:
-    room = enter(page, "Compare")
+    room = enter_latent(page, "Compare")
     fill(room.locator(".floor").nth(1), "Seed", "8")
     room.get_by_role("button", name="Show the nearest training pictures").click()
     expect(room.get_by_text("Seed 8", exact=True)).to_be_visible(timeout=LONG)
@@ -72,7 +60,7 @@ def test_the_nearest_training_pictures_stand_beside_each_picture(page: Page) -> 
 
 
 def test_red_critters_of_each_model_are_drawn(page: Page) -> None:
-    room = enter(page, "Bias")
+    room = enter_latent(page, "Bias")
     room.get_by_role("button", name="Draw fresh red critters").click()
     expect(room.get_by_text("Fresh red critters: seed")).to_be_visible(timeout=LONG)
     expect(room.get_by_role("button", name="Draw fresh red critters")).to_be_visible(timeout=LONG)
@@ -82,7 +70,7 @@ def test_red_critters_of_each_model_are_drawn(page: Page) -> None:
 
 
 def test_a_critter_is_pushed_towards_red(page: Page) -> None:
-    room = enter(page, "Bias")
+    room = enter_latent(page, "Bias")
     room.get_by_role("button", name="Push one towards red").click()
     expect(room.get_by_text("Towards red, a step at a time")).to_be_visible(timeout=LONG)
     expect(room.locator(".push figure")).to_have_count(10)
@@ -90,7 +78,7 @@ def test_a_critter_is_pushed_towards_red(page: Page) -> None:
 
 
 def test_an_impossible_seed_is_explained(page: Page) -> None:
-    room = enter(page, "Bias")
+    room = enter_latent(page, "Bias")
     fill(room, "Seed", "-5")
     room.get_by_role("button", name="Draw fresh red critters").click()
     expect(room.locator(".failed").get_by_text("The seed must be at least -1")).to_be_visible(

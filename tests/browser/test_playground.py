@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import SIZES, OpenPage
+from tests.browser.conftest import SIZES, OpenPage, enter_latent
 
 LONG = 120_000  # milliseconds; a busy machine trains slowly
 
@@ -17,14 +17,7 @@ LONG = 120_000  # milliseconds; a busy machine trains slowly
 @contextmanager
 def opened(open_page: OpenPage, app_url: str, size: str = "desktop") -> Iterator[Page]:
     with open_page(app_url, size) as page:
-        page.get_by_role("tab", name="Latent").click()
-        tab = page.get_by_role("tab", name="Playground")
-        more = page.locator(".wings").get_by_role("button", name="More tabs")
-        expect(tab.or_(more)).to_be_visible(timeout=LONG)
-        if more.is_visible():  # a phone shows the first tabs only
-            more.click()
-            tab = page.locator(".wings .overflow-dropdown").get_by_role("button", name="Playground")
-        tab.click()
+        enter_latent(page, "Playground")
         expect(button(page, "Play")).to_be_enabled(timeout=LONG)
         yield page
 

@@ -8,18 +8,13 @@ from pathlib import Path
 import av
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import enter_latent
 from training.critter_data import VALUES, render_critter
 
 LONG = 120_000  # milliseconds; the first use of a room imports its libraries
 SEARCH = "Let the GAN search"
-
-
-def enter(page: Page, tab: str) -> Locator:
-    page.get_by_role("tab", name="Latent").click()
-    page.get_by_role("tab", name=tab, exact=True).click()
-    return page.get_by_role("tabpanel").filter(visible=True).last
 
 
 def expect_no_sideways_scrolling(page: Page) -> None:
@@ -34,7 +29,7 @@ def critter(tmp_path: Path) -> Path:
 
 
 def test_a_walk_becomes_a_film_to_keep(page: Page) -> None:
-    enter(page, "Walk")
+    enter_latent(page, "Walk")
     page.get_by_role("textbox", name="Seeds").fill("7, 12")
     page.get_by_label("Steps from one seed").first.fill("8")
     page.get_by_role("button", name="Walk", exact=True).click()
@@ -54,7 +49,7 @@ def test_a_walk_becomes_a_film_to_keep(page: Page) -> None:
 
 
 def test_seeds_that_are_none_are_explained(page: Page) -> None:
-    enter(page, "Walk")
+    enter_latent(page, "Walk")
     page.get_by_role("textbox", name="Seeds").fill("7, <b>cat</b>")
     page.get_by_role("button", name="Walk", exact=True).click()
     message = page.locator(".failed").get_by_text("“<b>cat</b>” is no seed")
@@ -65,7 +60,7 @@ def test_seeds_that_are_none_are_explained(page: Page) -> None:
 def test_an_upload_is_encoded_and_searched_for_until_it_is_stopped(
     page: Page, critter: Path
 ) -> None:
-    room = enter(page, "Reconstruct")
+    room = enter_latent(page, "Reconstruct")
     page.get_by_role("tab", name="Upload").click()
     room.locator("input[type=file]").last.set_input_files(critter)
     figures = page.locator(".three figure")
@@ -86,7 +81,7 @@ def test_an_upload_is_encoded_and_searched_for_until_it_is_stopped(
 
 
 def test_a_real_critter_is_chosen_with_the_keyboard(page: Page) -> None:
-    enter(page, "Reconstruct")
+    enter_latent(page, "Reconstruct")
     critters = page.locator(".critters button")
     expect(critters).to_have_count(12, timeout=LONG)
     before = critters.first.get_attribute("title")
@@ -101,7 +96,7 @@ def test_a_real_critter_is_chosen_with_the_keyboard(page: Page) -> None:
 
 
 def test_a_drawing_is_redrawn_after_each_stroke(page: Page) -> None:
-    enter(page, "Reconstruct")
+    enter_latent(page, "Reconstruct")
     page.get_by_role("tab", name="Draw").click()
     pad = page.locator(".sketch canvas")
     figure = page.locator(".three img").nth(1)
@@ -129,7 +124,7 @@ def test_a_drawing_is_redrawn_after_each_stroke(page: Page) -> None:
 def test_a_search_without_a_picture_and_a_file_that_is_none_are_explained(
     page: Page, tmp_path: Path
 ) -> None:
-    room = enter(page, "Reconstruct")
+    room = enter_latent(page, "Reconstruct")
     page.get_by_role("button", name=SEARCH).click()
     expect(page.locator(".failed").get_by_text("Choose a picture first")).to_be_visible(
         timeout=LONG
