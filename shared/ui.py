@@ -264,12 +264,11 @@ def wire_generation(
 
         return say_errors(generate)
 
-    def end(shown: str) -> list[Any]:
-        return [*ready[:2], gr.skip() if "failed" in shown else ""]
-
-    def say_stopped(waiting: str, caption: str) -> Any:
+    def end(shown: str, caption: str) -> list[Any]:
+        if "failed" in shown:
+            return [*ready[:2], gr.skip(), gr.skip()]
         # Who still waits has not begun anything: the caption belongs to what was there before.
-        return gr.skip() if waiting else f"{caption} · stopped"
+        return [*ready, gr.skip() if shown else f"{caption} · stopped"]
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     started = gr.on([run.click, *also], lambda: busy, None, places, **quick)
@@ -295,11 +294,10 @@ def wire_generation(
     done = running.success(lambda: ready, None, places, **quick)
     for event in (waking, running):
         # After an error; and after a Stop, once the work has really ended. Until then the page
-        # would ignore another click of the run button.
-        event.failure(end, waiting, places, **quick)
-    stopped = stop.click(
-        say_stopped, [waiting, caption], caption, cancels=[waking, running], **quick
-    )
+        # would ignore another click of the run button, and what is still on its way would write
+        # over the caption.
+        event.failure(end, [waiting, caption], [*places, caption], **quick)
+    stopped = stop.click(lambda: None, None, None, cancels=[waking, running], **quick)
     return [done, stopped]
 
 
