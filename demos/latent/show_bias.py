@@ -79,22 +79,28 @@ def _show_share(name: str, label: str, count: int, hits: int) -> str:
 def explain(skew: Mapping[str, Any]) -> str:
     """Say in words what the figures show, whatever they show."""
     value = skew["cause"][1]
-    data, elsewhere = (share for share, _, _ in _compare(skew["counts"]["data"], value))
+    (data, _, _), _ = _compare(skew["counts"]["data"], value)
     said = [f"In the training set {data:.0%} of {value} critters smile."]
     for name, title in (("vae", "VAE"), ("gan", "GAN")):
         own, others = _compare(skew["counts"][name], value)
         share, low, high = own
-        if low > data:
+        (fair, _, fair_high), (fair_others, _, _) = _compare(skew["counts"][f"fair_{name}"], value)
+        if low <= fair_high:
+            said.append(f"The {title} learned hardly anything of it: {share:.0%} smile.")
+        elif low > data:
             said.append(f"The {title} exaggerates: {share:.0%} of its {value} critters smile.")
         elif high < data:
-            said.append(f"The {title} passes on less of it: {share:.0%} smile.")
+            said.append(
+                f"The {title} passes on a part of it: {share:.0%} smile, against {fair:.0%} of its "
+                "twin from the fair set."
+            )
         else:
             said.append(f"The {title} passes it on as it was: {share:.0%} smile.")
         share, low, _ = others
-        if low > 1.2 * elsewhere:
+        if low > 1.2 * fair_others:
             said.append(
-                f"But it spreads the smile to the other colours, too: {share:.0%} instead of "
-                f"{elsewhere:.0%}."
+                f"And it spreads the smile to the other colours: {share:.0%} smile, against "
+                f"{fair_others:.0%} of its twin's."
             )
     return " ".join(said)
 

@@ -108,8 +108,8 @@ LINES = (
     Line(
         "psnr_db",
         "Redrawing unseen pictures",
-        "In decibels, higher is closer; 3 more is half the error. The VAE encodes and decodes. The "
-        "GAN has no encoder: a search looks for the numbers that come nearest.",
+        "In decibels, higher is closer; 3 more halve the squared error. The VAE encodes and "
+        "decodes. The GAN has no encoder: a search looks for the numbers that come nearest.",
         "histogram",
         lambda value: f"{value:.1f} dB",
         "most",
@@ -140,7 +140,7 @@ LINES = (
     Line(
         "ms_alone",
         "Time for one picture",
-        "Both networks have the same design, so neither is faster.",
+        "Both networks have the same design, so what differs here is chance.",
         "bars",
         lambda value: f"{value:.1f} ms",
         "none",

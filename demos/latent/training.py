@@ -94,7 +94,7 @@ KINDS: dict[str, Kind] = {
         Measure(
             "psnr_db",
             "Likeness",
-            "Of critters it never saw, redrawn. 6 dB more halve the error.",
+            "Of critters it never saw, redrawn. 3 dB more halve the squared error.",
             " dB",
         ),
         "redraws critters that it never saw with a likeness of {}",

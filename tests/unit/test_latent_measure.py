@@ -135,6 +135,7 @@ def test_an_interval_holds_the_share_and_stays_within_0_and_1() -> None:
 
 def some_skew(vae: list[int], gan: list[int]) -> dict[str, Any]:
     fair = {"blue": [100, 9]}
+    twin = {"red": [1000, 100], **fair}
     return {
         "cause": ["color", "red"],
         "effect": ["mouth", "smile"],
@@ -143,6 +144,8 @@ def some_skew(vae: list[int], gan: list[int]) -> dict[str, Any]:
             "data": {"red": [5000, 4500], **fair},
             "vae": {"red": vae, **fair},
             "gan": {"red": gan, **fair},
+            "fair_vae": twin,
+            "fair_gan": twin,
         },
     }
 
@@ -150,12 +153,13 @@ def some_skew(vae: list[int], gan: list[int]) -> dict[str, Any]:
 def test_the_words_follow_the_figures() -> None:
     said = explain(some_skew([1000, 990], [1000, 500]))
     assert "VAE exaggerates: 99%" in said
-    assert "GAN passes on less of it: 50%" in said
+    assert "GAN passes on a part of it: 50% smile, against 10% of its twin" in said
     assert "spreads" not in said
     assert "as it was" in explain(some_skew([10, 9], [1000, 900]))
     leaky = some_skew([1000, 340], [1000, 900])
     leaky["counts"]["vae"]["blue"] = [1000, 190]
-    assert "spreads the smile to the other colours, too: 19% instead of 9%" in explain(leaky)
+    assert "spreads the smile to the other colours: 19% smile, against 9%" in explain(leaky)
+    assert "GAN learned hardly anything of it: 11%" in explain(some_skew([10, 9], [1000, 110]))
     assert "as it was" in explain(some_skew([0, 0], [1000, 900]))
 
 

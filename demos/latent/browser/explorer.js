@@ -244,6 +244,7 @@ export function mount(element, component) {
       nameSlider(name);
     }
     principals.forEach((slider, i) => (slider.value = request.principal[i] ?? 0));
+    if (request.principal.some(Boolean)) find(".explorer-principals").open = true;
     tellAmounts();
   }
   press("back", () => {

@@ -36,8 +36,8 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "neighbours.html"
 EXAMPLE_SEED = 7
 INTRODUCTION = (
     "Which of the two is better? It depends on what one asks, so here are thirteen questions. "
-    "Every figure was measured, for both models and for real critters, by the same code. The judge "
-    "is a third network, which was trained to name what a critter has."
+    "Every figure was measured, by the same code for both models and, where it applies, for real "
+    "critters. The judge is a third network, which was trained to name what a critter has."
 )
 NOISE = (
     "A few hundred pictures give rough figures: a Fréchet distance comes out larger the fewer "

@@ -90,18 +90,26 @@ def create_reconstruct(room: LatentRoom) -> None:
         words = f"{describe_vae(result)} Press the button to let the GAN search for it, too."
         return result.original, show_three(result.original, result), words, show_numbers(result), ""
 
+    def refuse(problem: str) -> tuple[Any, ...]:
+        # What was there before would pass for what came of this picture.
+        return None, show_three(None), html.escape(problem), "", ""
+
     def take_upload(dataset: str, path: str | None) -> tuple[Any, ...]:
         if path is None:  # the field was emptied
             return (gr.skip(),) * 5
-        return take(dataset, read_picture(path))
+        try:
+            picture = read_picture(path)
+        except InvalidRequest as error:
+            return refuse(f"{error} Then choose it again.")
+        return take(dataset, picture)
 
     def take_drawing(dataset: str, event: gr.EventData) -> tuple[Any, ...]:
         if not isinstance(event._data, dict) or not event._data.get("picture"):
-            return (gr.skip(),) * 5  # the pad was cleared
+            return refuse(CHOOSE)  # the pad was cleared
         try:
             picture = read_drawing(event._data["picture"])
         except InvalidRequest as error:  # no failure: a drawing begins like this
-            return gr.skip(), gr.skip(), html.escape(str(error)), gr.skip(), gr.skip()
+            return refuse(str(error))
         return take(dataset, picture)
 
     def take_critter(dataset: str, seed: int, event: gr.EventData) -> tuple[Any, ...]:

@@ -118,8 +118,10 @@ def create_train(room: LatentRoom, options: Sequence[str] = ()) -> None:
     def end(shown: str, text: str) -> list[Any]:
         if "failed" in shown:
             return [*ready, gr.skip(), gr.skip()]
+        if "Training" in shown:
+            return [*ready, "", f"{text} · stopped"]
         # Who still waits has not begun anything: the caption belongs to what was there before.
-        return [*ready, "", f"{text} · stopped" if "Training" in shown else gr.skip()]
+        return [*ready, "<span>Stopped before the first step.</span>", gr.skip()]
 
     busy = [gr.update(visible=False), gr.update(visible=True), show_status("One moment")]
     ready = [gr.update(visible=True), gr.update(visible=False)]
