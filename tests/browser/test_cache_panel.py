@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from shared.settings import ROOT
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, enter_latent
 
 LONG = 60_000  # milliseconds; the first use of a room imports its libraries
 ROOMS = ("Text", "Images", "Music", "Latent space")
@@ -92,9 +92,10 @@ def test_generating_in_a_room_shows_without_pressing_anything(
     open_page: OpenPage, app_url: str
 ) -> None:
     with open_page(app_url) as page:
-        page.get_by_role("tab", name="Latent space").click()
+        enter_latent(page, "Walk")
         drawer = open_drawer(page)
-        page.get_by_role("button", name="New pair").click()  # the page makes room for the drawer
+        # The page makes room for the drawer.
+        page.get_by_role("button", name="Walk", exact=True).click()
         for title in ("Critters VAE", "Critters GAN"):
             expect(row(drawer, title)).to_contain_text("awake", timeout=LONG)
 
@@ -182,7 +183,7 @@ def test_a_failed_load_and_a_model_in_use_are_explained(
 ) -> None:
     with open_page(store_url, "phone") as page:
         drawer = open_drawer(page)
-        drawer.get_by_role("button", name="Load Critters VAE").click()
+        drawer.get_by_role("button", name="Load Critters VAE", exact=True).click()
         expect(row(drawer, "Critters VAE")).to_contain_text("downloading")
         steer(store_url, "break")
         page.get_by_text("The <hub> cannot be reached.").click(trial=True)  # not covered
