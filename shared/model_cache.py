@@ -276,7 +276,7 @@ class ModelCache:
         with self._lock:
             self._residents.remove(resident)
             resident.error = error
-            self._counts["cancelled" if isinstance(error, _Abandoned) else "failures"] += 1
+            self._counts["failures"] += not isinstance(error, _Abandoned)
             self._room.notify_all()
         resident.settled.set()
 
@@ -287,6 +287,7 @@ class ModelCache:
                 raise CacheClosed("The gallery is shutting down. Start it again to go on.")
             if not resident.waiters:
                 self._residents.remove(resident)
+                self._counts["cancelled"] += 1
                 raise _Abandoned
 
     def _check_size(self, name: str, wanted: int, devices: list[str]) -> list[str]:

@@ -23,10 +23,11 @@ import io
 import json
 import multiprocessing
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from dicebear import Avatar, Style
 from PIL import Image
 from tqdm import tqdm
 
-from training.common import DATA_CACHE
+from training import common
 
 # The words that captions and labels use -> what DiceBear calls it.
 BODIES = {
@@ -150,6 +151,7 @@ SKEWS: dict[str, Skew] = {"smiling": Skew(("color", "red"), ("mouth", "smile"), 
 
 # Below this many pictures, starting worker processes takes longer than drawing.
 _WORTH_WORKERS = 500
+_REPORT_EVERY = 25
 
 
 @dataclass(frozen=True)
@@ -176,18 +178,29 @@ class Critters:
         }
 
 
+def critters_file(count: int, *, seed: int, size: int = 64, skew: str | None = None) -> Path:
+    """Where ``load_critters`` keeps what it has drawn."""
+    return common.DATA_CACHE / f"{skew or 'critters'}-{size}-{seed}-{count}.npz"
+
+
 def load_critters(
-    count: int = 20_000, *, seed: int = 0, size: int = 64, skew: str | None = None
+    count: int = 20_000,
+    *,
+    seed: int = 0,
+    size: int = 64,
+    skew: str | None = None,
+    report: Callable[[int], None] | None = None,
 ) -> Critters:
     """Return ``count`` critters of ``size`` pixels, drawn on first use and cached after that.
 
     The same ``seed`` gives the same attributes and pictures; take another for held-out pictures.
+    With ``report``, which is told now and then how many are drawn, one core draws them all.
 
     Raises:
         KeyError: There is no such ``skew`` in ``SKEWS``.
     """
     attributes = sample_attributes(count, seed=seed, skew=skew)
-    path = DATA_CACHE / f"{skew or 'critters'}-{size}-{seed}-{count}.npz"
+    path = critters_file(count, seed=seed, size=size, skew=skew)
     if path.exists():
         images = np.load(path)["images"]
     else:
@@ -196,10 +209,10 @@ def load_critters(
             changed = np.any([attributes[name] != fair.attributes[name] for name in VALUES], axis=0)
             images = fair.images.copy()
             images[changed] = _render_all(
-                {name: column[changed] for name, column in attributes.items()}, size
+                {name: column[changed] for name, column in attributes.items()}, size, report
             )
         else:
-            images = _render_all(attributes, size)
+            images = _render_all(attributes, size, report)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}.partial")
         with unfinished.open("wb") as file:
@@ -261,16 +274,23 @@ def _style() -> Style:
     return Style(definition)
 
 
-def _render_all(attributes: Mapping[str, np.ndarray], size: int) -> np.ndarray:
-    """Draw every row of ``attributes``, over all cores where that pays."""
+def _render_all(
+    attributes: Mapping[str, np.ndarray], size: int, report: Callable[[int], None] | None
+) -> np.ndarray:
+    """Draw every row of ``attributes``, over all cores where that pays and nobody is told."""
     count = len(attributes["body"])
     rows = [
         {name: VALUES[name][int(column[index])] for name, column in attributes.items()}
         for index in range(count)
     ]
     draw = partial(render_critter, size=size)
-    if count < _WORTH_WORKERS:
-        return np.stack([draw(row) for row in rows])
+    if report or count < _WORTH_WORKERS:
+        images = []
+        for row in rows:
+            images.append(draw(row))
+            if report and len(images) % _REPORT_EVERY == 0:
+                report(len(images))
+        return np.stack(images)
     # Started afresh rather than forked: a process that runs torch's threads must not be forked.
     with multiprocessing.get_context("spawn").Pool() as pool:
         drawn = pool.imap(draw, rows, chunksize=64)

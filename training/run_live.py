@@ -20,7 +20,6 @@ import runpy
 import shutil
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -54,38 +53,14 @@ def lower_priority() -> None:
         os.nice(NICE)
 
 
-def draw_critters(count: int, seed: int, report: Callable[[int], None]) -> None:
-    """Draw ``count`` critters where ``load_critters`` will find them; see training/critter_data.py.
-
-    ``report`` is told the number that are done, every now and then.
-    """
-    import numpy as np
-
-    from training.critter_data import VALUES, render_critter, sample_attributes
-
-    path = _cache_file(count, seed)
-    if path.exists():
-        return
-    attributes = sample_attributes(count, seed=seed)
-    images = []
-    for index in range(count):
-        images.append(
-            render_critter({name: VALUES[name][row[index]] for name, row in attributes.items()})
-        )
-        if len(images) % 25 == 0:
-            report(len(images))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.partial")
-    with unfinished.open("wb") as file:
-        np.savez_compressed(file, images=np.stack(images))
-    os.replace(unfinished, path)
-
-
 def count_critters(wanted: int) -> int:
     """Return how many critters to train on: ``wanted``, or more where the cache has more."""
+    from training.critter_data import critters_file
+
+    any_count = critters_file(0, seed=0)
     there = [
         int(path.stem.rpartition("-")[2])
-        for path in _cache_file(0).parent.glob("critters-64-0-*.npz")
+        for path in any_count.parent.glob(any_count.name.replace("-0.npz", "-*.npz"))
     ]
     return max((count for count in there if wanted <= count <= MOST_CRITTERS), default=wanted)
 
@@ -97,12 +72,6 @@ def find_data_folder(usual: Path, spare: Path) -> Path:
     except OSError:
         return spare
     return usual if os.access(usual, os.W_OK) else spare
-
-
-def _cache_file(count: int, seed: int = 0) -> Path:
-    from training.common import DATA_CACHE
-
-    return DATA_CACHE / f"critters-64-{seed}-{count}.npz"
 
 
 def main() -> None:
@@ -122,8 +91,9 @@ def main() -> None:
     end_with_host(folder)
     lower_priority()
 
-    # Late, since it takes seconds, and before critter_data takes the folder's name from it.
+    # Late, since it takes seconds.
     from training import common
+    from training.critter_data import load_critters
     from training.live import write_report
 
     common.DATA_CACHE = find_data_folder(common.DATA_CACHE, folder / "data")
@@ -135,8 +105,8 @@ def main() -> None:
     def report(done: int) -> None:
         write_report(out / "live", "data", done=done, total=total, count=count)
 
-    draw_critters(count, 0, report)
-    draw_critters(arguments.held_out, 1, lambda done: report(count + done))
+    load_critters(count, seed=0, report=report)
+    load_critters(arguments.held_out, seed=1, report=lambda done: report(count + done))
     report(total)
     sys.argv[1:] = [
         *("--out", str(out), "--count", str(count), "--held-out", str(arguments.held_out)),

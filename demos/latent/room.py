@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from demos.latent.directions import Directions, read_directions
 from demos.latent.generate import LatentRequest
 from shared.catalog import Catalog, ModelSpec
 from shared.errors import InvalidRequest
@@ -64,6 +65,16 @@ class LatentRoom:
             self.cache.lease(gan_spec.key, HOLDER) as gan,
         ):
             yield vae, gan
+
+    def directions(self, spec: ModelSpec) -> Directions | None:
+        """Read the directions of a model; None if it is not here or nobody has looked for any.
+
+        Raises:
+            ModelUnavailable: The file is damaged.
+        """
+        if not spec.is_here(self.settings):
+            return None
+        return read_directions(spec.pick(self.settings).fetch(self.settings, lambda *_: None))
 
     def recipe(self, request: LatentRequest) -> dict[str, Any]:
         """Write the recipe of ``request``; its settings name both models."""

@@ -22,6 +22,8 @@ RULES = {
     "shared/residents.py": {"shared.loader"},
     "shared/model_cache.py": {"shared.errors", "shared.loader", "shared.residents"},
     "shared/metrics.py": {"shared.model_cache"},
+    "shared/live_training.py": {"shared.errors", "shared.settings"},
+    "shared/training_film.py": set(),
     "shared/recipes.py": GROUND | {"shared.catalog", "shared.requests"},
     "shared/sources.py": GROUND | {"shared.loader"},
     "shared/hub.py": GROUND | {"shared.loader", "shared.sources"},

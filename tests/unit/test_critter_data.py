@@ -7,14 +7,13 @@ import pytest
 import torch
 
 from shared.nets import VAE, Generator
-from training import critter_data
 from training.critter_data import VALUES, load_critters, render_critter, sample_attributes
 from training.critter_metrics import Statistics, frechet_distance, to_model_range
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(critter_data, "DATA_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("training.common.DATA_CACHE", tmp_path / "cache")
 
 
 def some_words() -> dict[str, str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from demos.latent.directions import Directions, read_directions
 from demos.latent.generate import (
@@ -23,23 +22,10 @@ from demos.latent.generate import (
     sample,
 )
 from shared.errors import InvalidRequest, ModelUnavailable
-from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
+from shared.nets import VAE, Generator
 from shared.settings import ROOT
 
-CHANNELS = (8, 8, 8, 8)
 UNIT = np.eye(Z_DIM)
-
-
-@pytest.fixture(scope="module")
-def vae() -> VAE:
-    torch.manual_seed(0)
-    return VAE(VAEConfig(channels=(8, *CHANNELS), encoder_channels=CHANNELS)).eval()
-
-
-@pytest.fixture(scope="module")
-def gan() -> Generator:
-    torch.manual_seed(1)
-    return Generator(GeneratorConfig(channels=(8, *CHANNELS))).eval()
 
 
 @pytest.fixture

@@ -24,16 +24,8 @@ from demos.latent.reconstruct import (
 )
 from demos.latent.show_reconstruct import show_numbers, show_whiskers
 from shared.errors import InvalidRequest
-from shared.nets import VAE, VAEConfig, kl_divergence
+from shared.nets import VAE, kl_divergence
 from training.critter_data import VALUES, sample_attributes
-
-CHANNELS = (8, 8, 8, 8)
-
-
-@pytest.fixture(scope="module")
-def vae() -> VAE:
-    torch.manual_seed(0)
-    return VAE(VAEConfig(channels=(8, *CHANNELS), encoder_channels=CHANNELS)).eval()
 
 
 def test_reconstruction_measures_its_own_error(vae: VAE) -> None:

@@ -22,24 +22,11 @@ from demos.latent.walk import (
     read_seeds,
 )
 from shared.errors import InvalidRequest
-from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
+from shared.nets import VAE, Generator
 from shared.requests import MAX_SEED
 
-CHANNELS = (8, 8, 8, 8)
 positions = st.floats(0, 1)
 seeds = st.integers(0, MAX_SEED)
-
-
-@pytest.fixture(scope="module")
-def vae() -> VAE:
-    torch.manual_seed(0)
-    return VAE(VAEConfig(channels=(8, *CHANNELS), encoder_channels=CHANNELS)).eval()
-
-
-@pytest.fixture(scope="module")
-def gan() -> Generator:
-    torch.manual_seed(1)
-    return Generator(GeneratorConfig(channels=(8, *CHANNELS))).eval()
 
 
 def walk(vae: VAE, gan: Generator, **values: object) -> list[WalkStep]:

@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from demos.latent.bias import FAIR, SKEWED, BiasRequest, draw_real_red, draw_red, push
-from demos.latent.directions import Directions, read_directions
 from demos.latent.measure import COMMAND, JUDGE, read_comparison
 from demos.latent.room import HOLDER, LatentRoom
 from demos.latent.show_bias import (
@@ -21,7 +20,7 @@ from demos.latent.show_bias import (
     show_sightings,
     show_skew,
 )
-from shared.catalog import Catalog, ModelSpec
+from shared.catalog import Catalog
 from shared.errors import GalleryError
 from shared.model_cache import ModelCache
 from shared.settings import Settings
@@ -128,15 +127,10 @@ def push_pair(room: LatentRoom, request: BiasRequest) -> str:
     vae_spec, gan_spec = room.models(request.dataset)
     with room.lease(request.dataset) as (vae, gan), room.cache.lease(JUDGE, HOLDER) as judge:
         rows = {
-            name: push(generator, judge, find_directions(room, spec), request.seed)
+            name: push(generator, judge, room.directions(spec), request.seed)
             for name, generator, spec in (("VAE", vae.decoder, vae_spec), ("GAN", gan, gan_spec))
         }
     return show_push(rows)
-
-
-def find_directions(room: LatentRoom, spec: ModelSpec) -> Directions | None:
-    """Read the directions of a model from its folder."""
-    return read_directions(spec.pick(room.settings).fetch(room.settings, lambda *_: None))
 
 
 def make_example(cache: ModelCache, settings: Settings) -> None:

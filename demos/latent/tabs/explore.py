@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from demos.latent.directions import Directions, read_directions
 from demos.latent.generate import (
     Z_DIM,
     DecodeRequest,
@@ -28,7 +26,7 @@ from demos.latent.generate import (
 )
 from demos.latent.room import LatentRoom
 from demos.latent.show import GAN_LABEL, VAE_LABEL, encode_image
-from shared.catalog import Catalog, ModelSpec
+from shared.catalog import Catalog
 from shared.errors import GalleryError, InvalidRequest
 from shared.model_cache import ModelCache
 from shared.settings import Settings
@@ -57,22 +55,12 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 def create_explore(room: LatentRoom) -> None:
     """Add the tab's contents and the endpoint ``sample_latent`` to the current place."""
 
-    def find_directions(spec: ModelSpec) -> Directions | None:
-        if not spec.is_here(room.settings):
-            return None
-        return read_directions(spec.pick(room.settings).fetch(room.settings, lambda *_: None))
-
-    @cache
-    def both_directions(dataset: str) -> tuple[Directions | None, Directions | None]:
-        vae_spec, gan_spec = room.models(dataset)
-        return find_directions(vae_spec), find_directions(gan_spec)
-
     def describe_dataset(name: str) -> dict[str, Any]:
+        vae_spec, gan_spec = room.models(name)
         try:
-            found = all(both_directions(name))
+            found = all(room.directions(spec) for spec in (vae_spec, gan_spec))
         except GalleryError:
             found = False  # a damaged file keeps nobody from the rest
-        vae_spec, gan_spec = room.models(name)
         return {"name": name, "vae": vae_spec.key, "gan": gan_spec.key, "directions": found}
 
     def draw_seeds(values: dict[str, Any]) -> dict[str, Any]:

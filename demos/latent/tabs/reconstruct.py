@@ -30,6 +30,7 @@ from demos.latent.show_reconstruct import (
     show_sketchpad,
     show_three,
 )
+from demos.latent.tabs import choose_dataset
 from shared.errors import InvalidRequest
 from shared.ui import (
     CAPTION,
@@ -165,12 +166,7 @@ def create_reconstruct(room: LatentRoom) -> None:
 
     with tab_floor() as floor:
         with floor.controls:
-            dataset = gr.Dropdown(
-                room.datasets,
-                value=room.datasets[0],
-                label="Trained on",
-                visible=len(room.datasets) > 1,
-            )
+            dataset = choose_dataset(room)
             with gr.Tabs():
                 with gr.Tab("A real critter"):
                     gr.HTML(

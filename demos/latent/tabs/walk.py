@@ -23,6 +23,7 @@ from demos.latent.show_walk import (
     show_inside,
     show_step,
 )
+from demos.latent.tabs import choose_dataset
 from demos.latent.walk import WalkRequest, WalkStep, generate_walk, read_seeds
 from shared.ui import (
     CAPTION,
@@ -82,12 +83,7 @@ def create_walk(room: LatentRoom) -> None:
 
     with tab_floor() as floor:
         with floor.controls:
-            dataset = gr.Dropdown(
-                room.datasets,
-                value=room.datasets[0],
-                label="Trained on",
-                visible=len(room.datasets) > 1,
-            )
+            dataset = choose_dataset(room)
             buttons = RunButtons.create("Walk")
             with gr.Row(elem_classes="seed-row", equal_height=True):
                 seeds = gr.Textbox(
