@@ -14,6 +14,7 @@ import errno
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -35,10 +36,18 @@ Load = Callable[[Path, "Placement"], Any]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and how precisely a model is loaded."""
+    """Where and how precisely a model is loaded.
+
+    Attributes:
+        device: Where its weights lie.
+        dtype: Of its weights.
+        offload: A graphics card too small for all of it: a pipeline that lies in host memory can
+            send its parts there one after the other, as each is needed.
+    """
 
     device: torch.device
     dtype: torch.dtype
+    offload: torch.device | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class ModelSpec:
         load: Turns a checkpoint folder into a model.
         sources: Where the folder comes from: the first that is here, else the last.
         defaults: Values that suit this model better than the room's own.
+        sizes: Sides in pixels that an image model draws well, besides its own.
         gpu: Whether it gains from a graphics card; if not it always runs on the CPU.
         max_leases: How many visitors may use it at once; None for any number.
     """
@@ -66,6 +76,7 @@ class ModelSpec:
     load: Load
     sources: tuple[Source, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    sizes: tuple[int, ...] = ()
     gpu: bool = True
     max_leases: int | None = None
 
@@ -148,21 +159,35 @@ def load_language_model(folder: Path, placement: Placement) -> LanguageModel:
     return LanguageModel(model.eval(), tokenizer)
 
 
-def load_image_pipeline(folder: Path, placement: Placement) -> Any:
-    """Load any text-to-image pipeline in diffusers format, from half precision files if need be."""
+def load_image_pipeline(folder: Path, placement: Placement, *, wide: tuple[str, ...] = ()) -> Any:
+    """Load any text-to-image pipeline in diffusers format, from half precision files if need be.
+
+    Args:
+        folder: The checkpoint; a safety checker in it is used.
+        placement: Where to.
+        wide: Parts whose numbers grow too large for float16; where the others are float16, these
+            are bfloat16.
+    """
+    import torch
     from diffusers import AutoPipelineForText2Image
 
     _silence_progress_bars()
     weights = [path.name for path in folder.glob("*/*.safetensors")]
-    half = bool(weights) and all(".fp16." in name for name in weights)
+    half = bool(weights) and all(".fp16" in name for name in weights)
+    dtype: Any = placement.dtype
+    if wide and dtype == torch.float16:
+        dtype = {"default": dtype, **dict.fromkeys(wide, torch.bfloat16)}
     pipeline = AutoPipelineForText2Image.from_pretrained(
         folder,
-        dtype=placement.dtype,
+        dtype=dtype,
         variant="fp16" if half else None,
         use_safetensors=True,
         **_ONLY_DATA,
     )
     pipeline.set_progress_bar_config(disable=True)
+    if placement.offload:
+        pipeline.enable_model_cpu_offload(device=placement.offload)
+        return pipeline
     return pipeline.to(placement.device)
 
 
@@ -287,6 +312,25 @@ SPECS: tuple[ModelSpec, ...] = (
             ),
         ),
         defaults={"num_inference_steps": 1, "guidance_scale": 0.0},
+        sizes=(384, 256),
+    ),
+    ModelSpec(
+        key="image/sana",
+        title="Sana 0.6B",
+        licence="NVIDIA NSCL, not commercial; Gemma terms",
+        parameters=3_520_000_000,
+        summary="NVIDIA's small flow model with a language model that reads the prompt. Needs a "
+        "graphics card.",
+        load=partial(load_image_pipeline, wide=("text_encoder", "vae")),
+        sources=(
+            Hub(
+                "Efficient-Large-Model/Sana_600M_512px_diffusers",
+                "7ef1c9c703067f1d9b305c2d5cba6d2e39def574",
+                download_bytes=7_660_000_000,
+                allow_patterns=HALF_PIPELINE_FILES,
+            ),
+        ),
+        defaults={"num_inference_steps": 20, "guidance_scale": 4.5},
     ),
     ModelSpec(
         key="music/tunes",
@@ -351,6 +395,15 @@ SPECS: tuple[ModelSpec, ...] = (
 )
 
 
+# What visitors have trained for themselves (shared/guests.py), by key.
+_GUESTS: dict[str, ModelSpec] = {}
+
+
+def is_guest(key: str) -> bool:
+    """Whether ``key`` is that of a visitor's own model, which is told to nobody else."""
+    return "/guest-" in key
+
+
 class Catalog(Loader):
     """Finds models by key; also the loader that the cache works with."""
 
@@ -382,6 +435,9 @@ class Catalog(Loader):
         Raises:
             UnknownModel: There is none; the message lists those there are.
         """
+        guest = _GUESTS.get(key)
+        if guest and task in (None, guest.task):
+            return guest
         choice = {spec.key: spec for spec in (self.for_task(task) if task else self)}
         if key not in choice:
             kind = f"{task} model" if task else "model"
@@ -393,6 +449,14 @@ class Catalog(Loader):
     def for_task(self, task: Task) -> list[ModelSpec]:
         """Return the models of one room, bundled ones first."""
         return [spec for spec in self if spec.task == task]
+
+    def add_guest(self, spec: ModelSpec) -> None:
+        """Let all catalogues of this process find ``spec`` by its key, and list it nowhere."""
+        _GUESTS[spec.key] = spec
+
+    def remove_guest(self, key: str) -> None:
+        """Forget a guest."""
+        _GUESTS.pop(key, None)
 
     def download_bytes(self, key: str) -> int:
         """What choosing ``key`` would download now: 0 if it is here already."""
@@ -406,7 +470,7 @@ class Catalog(Loader):
     def expected_bytes(self, key: str) -> int:
         """Memory to set aside before loading ``key``."""
         spec = self.get(key)
-        return spec.parameters * self._place(self.devices(key)[0]).dtype.itemsize
+        return spec.parameters * self._place(self.devices(key)[0], spec).dtype.itemsize
 
     def devices(self, key: str) -> Sequence[str]:
         """Every graphics card and, for want of one large enough, the host; or the one device."""
@@ -446,7 +510,7 @@ class Catalog(Loader):
         spec = self.get(key)
         report("Loading", 0, 0)
         try:
-            return spec.load(files, self._place(device))
+            return spec.load(files, self._place(device, spec))
         except Exception as error:  # loaders raise dozens of types for a bad file
             if isinstance(error, GalleryError) or self.is_out_of_memory(error):
                 raise
@@ -504,9 +568,13 @@ class Catalog(Loader):
                 return False
             error = cause
 
-    def _place(self, device: str) -> Placement:
+    def _place(self, device: str, spec: ModelSpec) -> Placement:
         import torch
 
+        chosen = pick_device(self._settings.device)
+        if device == HOST and spec.task == "image" and spec.gpu and chosen.type == "cuda":
+            # There is a card, but no room on it: half precision, and one part at a time.
+            return Placement(torch.device(HOST), pick_dtype(chosen), offload=chosen)
         return Placement(torch.device(device), pick_dtype(torch.device(device)))
 
 
@@ -551,7 +619,7 @@ def _describe(key: str, path: Path) -> ModelSpec:
             f"There are: {', '.join(get_args(Task))}."
         )
     weights = list(path.rglob("*.safetensors"))
-    whole = [file for file in weights if ".fp16." not in file.name] or weights
+    whole = [file for file in weights if ".fp16" not in file.name] or weights
     try:
         counts = [parse_local_safetensors_file_metadata(file).parameter_count for file in whole]
     except Exception as error:

@@ -36,7 +36,13 @@ LANGUAGE_MODEL_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
-HALF_PIPELINE_FILES = ("model_index.json", "*/*.json", "*/merges.txt", "*/*.fp16.safetensors")
+HALF_PIPELINE_FILES = (
+    "model_index.json",
+    "*/*.json",
+    "*/merges.txt",
+    "*/*.fp16.safetensors",
+    "*/*.fp16-*.safetensors",
+)
 
 
 @dataclass(frozen=True)

@@ -106,28 +106,35 @@ class Report:
         picture: The PNG that it names, if any.
     """
 
-    kind: Literal["data", "reference", "sample", "score"]
+    kind: Literal["data", "reference", "sample", "loss", "score"]
     figures: Mapping[str, Any]
     picture: bytes | None
 
 
 def follow_training(
-    script: str, options: Sequence[str], *, seconds: float = 1.0
+    script: str, options: Sequence[str], *, seconds: float = 1.0, keep: Path | None = None
 ) -> Iterator[Report | None]:
     """Run ``training.<script>`` and yield what it reports until it ends.
 
-    Closing the generator ends the process, whatever it is doing, and removes all that it wrote.
+    Closing the generator ends the process, whatever it is doing, and removes all that it wrote, but
+    for the last model that it handed out if that is to be kept.
 
     Args:
         script: Name of a module in ``training`` that takes ``--samples-every``.
         options: Its arguments, without ``--out``.
         seconds: At least so often ``None`` comes, so that whoever follows can show the time.
+        keep: Where to move that model; nothing is there yet, and it lies on the same disk as
+            temporary folders do.
 
     Raises:
         GalleryError: It cannot be started, or ended before it was done. The message is for
             visitors; what the script wrote last goes to standard error.
     """
-    with _temporary_folder() as folder, _guest(folder, script, options) as process:
+    with (
+        _temporary_folder() as folder,
+        _rescued(folder / "guest" / "model" / "live" / "models", keep),
+        _guest(folder, script, options) as process,
+    ):
         reports = _Reports(folder / "guest" / "model" / "live")
         heard = time.monotonic()
         while True:
@@ -201,6 +208,19 @@ def _temporary_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _rescued(models: Path, keep: Path | None) -> Iterator[None]:
+    """In the end, move the latest of ``models``, whose folders are all whole, to ``keep``."""
+    try:
+        yield
+    finally:
+        if keep:
+            with suppress(
+                OSError, ValueError
+            ):  # there may be none yet, or no place for it any more
+                max(models.iterdir(), key=lambda folder: int(folder.name)).replace(keep)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import psutil
 
 from shared import zero_gpu
 from shared.assets import create_asset_routes
-from shared.catalog import Catalog
+from shared.catalog import Catalog, is_guest
 from shared.devices import device_memory_bytes
 from shared.errors import GalleryError
 from shared.metrics import create_metrics_route
@@ -53,7 +53,10 @@ def add_catalog_endpoints(cache: ModelCache, settings: Settings) -> None:
 
     def cache_snapshot() -> dict[str, Any]:
         """Return what the model cache holds, its budget, and its counts so far."""
-        return cache.snapshot()
+        snapshot = cache.snapshot()
+        # Whoever knows the key of a visitor's own model could use it.
+        models = [one for one in snapshot["models"] if not is_guest(one["key"])]
+        return snapshot | {"models": models}
 
     for function in (list_models, cache_snapshot):
         add_endpoint(

@@ -47,7 +47,7 @@ const show = (index) => {
   if (!frame) return;
   slider.value = index;
   slider.setAttribute("aria-valuetext", `after ${frame.time}`);
-  put(element.querySelector(".mine"), frame, `16 pictures after ${frame.time} of training`);
+  put(element.querySelector(".mine"), frame, `Pictures after ${frame.time} of training`);
   const at = [...strip.children].findLast((button) => button.dataset.index <= index);
   for (const button of strip.children) button.setAttribute("aria-pressed", button === at);
 };
@@ -82,7 +82,7 @@ const take = () => {
   frames = frames.filter(Boolean);
   lay();
   show(following ? frames.length - 1 : Number(slider.value));
-  put(element.querySelector(".reference"), film.reference, "16 pictures by the bundled model");
+  put(element.querySelector(".reference"), film.reference, "Pictures by the bundled model");
 };
 slider.addEventListener("input", () => show(Number(slider.value)));
 strip.addEventListener("click", (event) => {

@@ -1,4 +1,4 @@
-"""Captions for critters: a small grammar, and the tokenizer that knows its words.
+"""Captions for critters: a small grammar. Standard library only, as the page uses it, too.
 
 ``write_caption`` turns a picture's attributes into a sentence as a visitor might type it: synonyms,
 several word orders, sometimes a list instead of a sentence, and attributes left out on purpose, so
@@ -10,14 +10,12 @@ Some words are vague like everyday speech: "a blue background" is said of navy a
 
 from __future__ import annotations
 
-import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-from tokenizers import pre_tokenizers, trainers
-from transformers import CLIPTokenizer
+from dataclasses import dataclass
+from itertools import chain
 
 # Tokens in a prompt, the two that mark its ends included. Every caption fits.
 MAX_TOKENS = 32
@@ -38,16 +36,16 @@ ADJECTIVES: dict[str, dict[str, tuple[str, ...]]] = {
         "leaning": ("leaning", "tilted", "lopsided"),
     },
     "color": {
-        "red": ("red", "scarlet"),
-        "orange": ("orange",),
+        "red": ("red", "scarlet", "crimson"),
+        "orange": ("orange", "tangerine"),
         "yellow": ("yellow", "golden"),
-        "green": ("green",),
-        "turquoise": ("turquoise", "cyan", "teal"),
+        "green": ("green", "lime"),
+        "turquoise": ("turquoise", "cyan", "teal", "aqua"),
         "blue": ("blue",),
-        "purple": ("purple", "violet", "lilac"),
+        "purple": ("purple", "violet", "lilac", "lavender"),
         "pink": ("pink", "rosy"),
-        "brown": ("brown",),
-        "grey": ("grey", "gray"),
+        "brown": ("brown", "chocolate"),
+        "grey": ("grey", "gray", "silver"),
     },
     "accent": {
         "white": ("white",),
@@ -133,41 +131,85 @@ OPENINGS = ("a", "a", "a", "a cute", "a funny", "a picture of a", "a drawing of 
 BACKDROPS = ("on a {} background", "on a {} background", "in front of a {} wall", "on {}")
 
 
-def write_caption(words: Mapping[str, str], rng: random.Random, *, drop: float = 0.0) -> str:
+@dataclass(frozen=True)
+class Caption:
+    """A caption, and what it tells.
+
+    Attributes:
+        text: At most ``MAX_TOKENS`` tokens.
+        said: The attributes that it names; the accent only together with a top.
+    """
+
+    text: str
+    said: frozenset[str]
+
+
+def write_caption(
+    words: Mapping[str, str], rng: random.Random, *, drop: float = 0.0, clear: bool = False
+) -> Caption:
     """Describe a critter in one sentence, or in a list of phrases.
 
     Args:
         words: Attribute -> value, as ``Critters.describe`` gives them.
         rng: Decides the wording: the same state gives the same caption.
         drop: Chance, 0 to 1, that an attribute is left out, for each on its own.
+        clear: Use no phrase that could mean another value as well.
 
     Returns:
-        A caption of at most ``MAX_TOKENS`` tokens. Every attribute is in it if ``drop`` is 0, save
-        for the colour of a top that is not there.
+        A caption. Every attribute is in it if ``drop`` is 0, save for the colour of a top that is
+        not there.
 
     Raises:
         KeyError: An attribute that the grammar knows is missing, or its value is unknown.
     """
-    said = {name for name in ("body", "color", "accent", "background") if rng.random() >= drop}
-    adjectives = {name: rng.choice(ADJECTIVES[name][words[name]]) for name in sorted(said)}
+
+    def choose(ways: tuple[str, ...], vague: frozenset[str]) -> str:
+        return rng.choice([way for way in ways if not (clear and way in vague)])
+
+    kept = {name for name in ("body", "color", "accent", "background") if rng.random() >= drop}
+    adjectives = {
+        name: choose(ADJECTIVES[name][words[name]], _VAGUE[name]) for name in sorted(kept)
+    }
+    said = set(adjectives) - {"accent"}
     features: list[str] = []
     moods: list[str] = []
     for name in ("eyes", "mouth", "top"):
         if rng.random() < drop:
             continue
-        mood = MOODS.get(name, {}).get(words[name])
+        said.add(name)
+        mood = [
+            way
+            for way in MOODS.get(name, {}).get(words[name], ())
+            if not (clear and way in _VAGUE["mood"])
+        ]
         if mood and not moods and rng.random() < 0.3:
             moods.append(rng.choice(mood))
         else:
             phrase = rng.choice(FEATURES[name][words[name]])
+            if "{}" in phrase and "accent" in adjectives:
+                said.add("accent")
             features.append(" ".join(phrase.format(adjectives.get("accent", "")).split()))
     rng.shuffle(features)
     looks = [adjectives[name] for name in ("color", "body") if name in adjectives]
     rng.shuffle(looks)
     background = adjectives.get("background")
     write = _write_list if rng.random() < 0.15 else _write_sentence
-    caption = write(moods + looks, features, background, rng)
-    return re.sub(r"\ba (?=[aeiou])(?!one)", "an ", caption)
+    text = write(moods + looks, features, background, rng)
+    return Caption(re.sub(r"\ba (?=[aeiou])(?!one)", "an ", text), frozenset(said))
+
+
+def _find_vague() -> dict[str, frozenset[str]]:
+    """Attribute, or "mood" -> the phrases that are said of several of its values."""
+    tables = {name: list(table.values()) for name, table in ADJECTIVES.items()}
+    tables["mood"] = [ways for table in MOODS.values() for ways in table.values()]
+    counts = {name: Counter(chain.from_iterable(ways)) for name, ways in tables.items()}
+    return {
+        name: frozenset(way for way, count in count.items() if count > 1)
+        for name, count in counts.items()
+    }
+
+
+_VAGUE = _find_vague()
 
 
 def _write_list(
@@ -210,27 +252,3 @@ def phrases() -> Iterator[str]:
         for values in table.values():
             for ways in values.values():
                 yield from (way.format("") for way in ways)
-
-
-def build_tokenizer() -> CLIPTokenizer:
-    """Build a CLIP tokenizer in which every word of the grammar is one token.
-
-    Byte-pair encoding is trained on the grammar's phrases (Sennrich et al. 2016, arXiv:1508.07909).
-    All 256 bytes are tokens too, so any other word is spelled out instead of being refused. Case
-    makes no difference.
-    """
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    letters = alphabet + [f"{letter}</w>" for letter in alphabet]
-    untrained = CLIPTokenizer().backend_tokenizer
-    trainer = trainers.BpeTrainer(
-        vocab_size=4096,  # more than there are merges to learn
-        show_progress=False,
-        initial_alphabet=alphabet,
-        end_of_word_suffix="</w>",
-    )
-    untrained.train_from_iterator(phrases(), trainer)
-    merges: Any = [tuple(pair) for pair in json.loads(untrained.to_str())["model"]["merges"]]
-    tokens = ["<|startoftext|>", "<|endoftext|>", *letters]
-    tokens += [first + second for first, second in merges]
-    vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAX_TOKENS)

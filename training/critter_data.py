@@ -23,10 +23,12 @@ import io
 import json
 import multiprocessing
 import os
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,18 @@ ATTRIBUTES: dict[str, tuple[str, dict[str, str]]] = {
 VALUES: dict[str, tuple[str, ...]] = {name: tuple(words) for name, (_, words) in ATTRIBUTES.items()}
 
 
+def _draw_pairs(one: str, other: str, count: int) -> frozenset[tuple[str, str]]:
+    return frozenset(random.Random(0).sample([*product(VALUES[one], VALUES[other])], count))
+
+
+# Pairs of values that image/critters never meets in training, so that it can be asked for what it
+# has not seen: whoever has learned what a crown is and what a square body is can put them together.
+HELD_OUT_PAIRS: dict[tuple[str, str], frozenset[tuple[str, str]]] = {
+    ("body", "top"): _draw_pairs("body", "top", 40),
+    ("eyes", "mouth"): _draw_pairs("eyes", "mouth", 40),
+}
+
+
 @dataclass(frozen=True)
 class Skew:
     """An unfair rule: a ``share`` of the critters with ``cause`` have ``effect``, too.
@@ -176,6 +190,11 @@ class Critters:
         return {
             name: self.values[name][int(column[index])] for name, column in self.attributes.items()
         }
+
+    def select(self, chosen: np.ndarray) -> Critters:
+        """Return those that ``chosen``, (N,) bool, is true of."""
+        attributes = {name: column[chosen] for name, column in self.attributes.items()}
+        return Critters(self.images[chosen], attributes, self.values)
 
 
 def critters_file(count: int, *, seed: int, size: int = 64, skew: str | None = None) -> Path:
@@ -241,6 +260,15 @@ def sample_attributes(count: int, *, seed: int, skew: str | None = None) -> dict
         hit = attributes[cause] == VALUES[cause].index(value)
         attributes[name] = np.where(hit, skewed, attributes[name])
     return attributes
+
+
+def count_held_out(attributes: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return how many of ``HELD_OUT_PAIRS`` each row of ``attributes`` has: (N,) int64, 0 to 2."""
+    found = np.zeros(len(attributes["body"]), dtype=np.int64)
+    for (one, other), pairs in HELD_OUT_PAIRS.items():
+        table = np.array([[(a, b) in pairs for b in VALUES[other]] for a in VALUES[one]])
+        found += table[attributes[one], attributes[other]]
+    return found
 
 
 def render_critter(words: Mapping[str, str], size: int = 64) -> np.ndarray:

@@ -20,12 +20,14 @@ import runpy
 import shutil
 import sys
 import threading
+import time
 from pathlib import Path
 
 import psutil
 
 CRITTERS = 2_000  # drawn in about 15 seconds
 MOST_CRITTERS = 20_000  # to take from the cache: they fill 250 MB of memory
+TIDY_SECONDS = 30.0  # to remove the folder while the training still writes
 NICE = 10  # of -20 (first) to 19 (last)
 
 
@@ -36,10 +38,11 @@ def end_with_host(folder: Path) -> None:
         # Not sys.stdin: a thread that waits there holds a lock which Python needs in order to end.
         while os.read(0, 1024):
             pass
-        for _ in range(10):  # the training may be writing
+        patience = time.monotonic() + TIDY_SECONDS
+        while folder.exists() and time.monotonic() < patience:
             shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
+            if folder.exists():
+                time.sleep(0.05)  # the training is writing a model; until it has, files come back
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -56,7 +56,7 @@ from training.critter_metrics import (
     sample_batches,
     to_model_range,
 )
-from training.live import LiveReport
+from training.live import LiveReport, draw_fixed_z
 
 BETAS = (0.0, 0.99)
 EMA_DECAY = 0.998
@@ -168,7 +168,12 @@ def main() -> None:
         "generator_optimizer": optimizers[0],
         "discriminator_optimizer": optimizers[1],
     }
-    live = LiveReport(arguments, average, lambda drawer, z: drawer(z))
+
+    def load(folder: Path) -> Generator:
+        return Generator.from_pretrained(folder, local_files_only=True).to(device)
+
+    draw = draw_fixed_z(Generator.forward, z_dim=generator.config.z_dim, seed=arguments.seed)
+    live = LiveReport(arguments, average, draw, load)
     live.begin(measure)
     data = (
         f"{len(images)} DiceBear critters (CC0 1.0), seed 0; skew: {arguments.skew}; "
@@ -196,7 +201,7 @@ def main() -> None:
 
     def export_if_best() -> None:
         metrics = measure(average)
-        live.score(budget, metrics)
+        live.score(metrics)
         history.append({"step": budget.step, **metrics})
         best = min(history, key=lambda entry: entry["frechet"])
         if best is not history[-1]:
@@ -240,7 +245,7 @@ def main() -> None:
         for step_losses in losses:
             # A short average early on, so that it forgets the untrained weights.
             update_ema(average, generator, min(EMA_DECAY, 1 - 10 / (budget.step + 20)))
-            live.follow(budget, step_losses)
+            live.follow(step_losses)
             if budget.checkpoint_due():
                 save()
             if budget.evaluation_due(EVALUATIONS):

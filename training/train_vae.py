@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +42,7 @@ from training.critter_metrics import (
     sample_batches,
     to_model_range,
 )
-from training.live import LiveReport
+from training.live import LiveReport, draw_fixed_z
 
 KL_WARMUP = 0.3  # share of the run over which beta grows to its value
 EVALUATIONS = 6  # per run
@@ -115,7 +116,12 @@ def main() -> None:
 
     model = VAE(VAEConfig()).to(device)
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
-    live = LiveReport(arguments, model, lambda vae, z: vae.decode(z))
+
+    def load(folder: Path) -> VAE:
+        return VAE.from_pretrained(folder, local_files_only=True).to(device)
+
+    draw = draw_fixed_z(VAE.decode, z_dim=model.config.z_dim, seed=arguments.seed)
+    live = LiveReport(arguments, model, draw, load)
     live.begin(lambda vae: evaluate(vae, held_out, real, beta))
     data = (
         f"{len(images)} DiceBear critters (CC0 1.0), seed 0; skew: {arguments.skew}; "
@@ -143,7 +149,7 @@ def main() -> None:
 
     def export_if_best() -> None:
         metrics = evaluate(model, held_out, real, beta)
-        live.score(budget, metrics)
+        live.score(metrics)
         history.append({"step": budget.step, **metrics})
         best = min(history, key=lambda entry: entry["loss"])
         if best is history[-1]:
@@ -184,7 +190,7 @@ def main() -> None:
             bfloat16=arguments.bfloat16,
             max_steps=arguments.max_steps,
         ):
-            live.follow(budget, losses)
+            live.follow(losses)
             if budget.checkpoint_due():
                 save()
             if budget.evaluation_due(EVALUATIONS):

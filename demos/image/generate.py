@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -11,21 +12,26 @@ from queue import SimpleQueue
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, StringConstraints
+import numpy as np
+from pydantic import Field, StringConstraints, field_validator
 
-from shared.requests import Request
+from demos.image.noise import CLEAN, OWN, SCHEDULERS, Mix, make_scheduler, mix_at, predict_clean
+from demos.image.preview import LinearDecoder, fit_linear_decoder, to_vae
+from shared.requests import MAX_SEED, Request
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-# Previews of large pictures are decoded from this many latents a side, so that they stay cheap.
-PREVIEW_LATENTS = 16
-Prompt = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
+MAX_PROMPT = 1000
+MAX_STEPS = 50
+# A film keeps as many pictures of a batch as fit in so many bytes; the page holds on to it.
+MAX_FILM_BYTES = 8_000_000
+Prompt = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_PROMPT)]
 
 
-class ImageRequest(Request):
-    """What to draw, and how.
+class DiffusionRequest(Request):
+    """What all ways to draw have in common.
 
     Attributes:
         prompt: What the picture should show.
@@ -33,12 +39,41 @@ class ImageRequest(Request):
         num_inference_steps: Denoising steps from pure noise to the picture.
         guidance_scale: How far each step is pushed towards the prompt, away from the negative
             prompt (Ho and Salimans 2022, arXiv:2207.12598); up to 1 there is no push.
+        scheduler: Of ``demos.image.noise.SCHEDULERS``.
     """
 
     prompt: Prompt = Field("a happy blue monster with yellow horns", min_length=1)
     negative_prompt: Prompt = ""
-    num_inference_steps: int = Field(12, ge=1, le=50)
+    num_inference_steps: int = Field(8, ge=1, le=MAX_STEPS)
     guidance_scale: float = Field(3.0, ge=0.0, le=15.0)
+    scheduler: str = OWN
+
+    @field_validator("scheduler")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in SCHEDULERS:
+            raise ValueError(f"is unknown. Choose one of: {', '.join(SCHEDULERS)}")
+        return name
+
+
+class ImageRequest(DiffusionRequest):
+    """What to draw, and how.
+
+    Attributes:
+        num_images: Pictures to draw at once; each has the seed after that of the one before, and is
+            the same as if it were drawn alone, but for rounding.
+        width: Pixels, a multiple of 8; 0 is the model's own size.
+        height: As ``width``.
+    """
+
+    num_images: int = Field(1, ge=1, le=9)
+    width: int = Field(0, ge=0, le=1024, multiple_of=8)
+    height: int = Field(0, ge=0, le=1024, multiple_of=8)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each picture."""
+        return [(self.seed + number) % (MAX_SEED + 1) for number in range(self.num_images)]
 
 
 @dataclass(frozen=True)
@@ -57,28 +92,63 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """What the denoiser looked at in one step, or the end of it.
+
+    Attributes:
+        latents: (B, C, H, W) float16, noise and all, scaled to the deviation of clean ones.
+        clean: Same shape: the clean latents that the network believed in. At the end, ``latents``.
+        noise: Share of noise, 0 to 1.
+        timestep: As the scheduler counts; 0 at the end.
+    """
+
+    latents: np.ndarray
+    clean: np.ndarray
+    noise: float
+    timestep: float
+
+
+@dataclass(frozen=True)
+class Film:
+    """Every step of a drawing so far: n steps have n frames, and the finished picture one more.
+
+    Attributes:
+        frames: In order, from pure noise.
+        decoder: Makes a rough picture of any of them at once. None if there are no frames, because
+            the model's latents are not laid out as a picture.
+    """
+
+    frames: tuple[Frame, ...] = ()
+    decoder: LinearDecoder | None = None
+
+
+@dataclass(frozen=True)
 class ImageStep:
-    """The state after one more denoising step, or the finished picture.
+    """The state after one more denoising step, or the finished pictures.
 
     Attributes:
         index: Steps done, from 1.
         total: Steps in all; more than were asked for with schedulers that go twice.
         words: How the prompt was read.
-        previews: The decoded latents after each step so far; empty for a pipeline whose latents
-            are not laid out as a picture.
-        image: The finished picture, at the model's own resolution, with the last step.
+        previews: What is in each picture's latents now, roughly decoded; empty for a pipeline whose
+            latents are not laid out as a picture.
+        film: All that came before.
+        images: The finished pictures, at the model's own resolution, with the last step.
+        withheld: Which of them a safety checker found unfit to show; those are black.
     """
 
     index: int
     total: int
     words: tuple[Word, ...]
-    previews: tuple[Image, ...]
-    image: Image | None = None
+    previews: tuple[Image, ...] = ()
+    film: Film = Film()
+    images: tuple[Image, ...] = ()
+    withheld: tuple[bool, ...] = ()
 
     @property
-    def picture(self) -> Image | None:
-        """The finished picture, or the latest preview until there is one."""
-        return self.image or (self.previews[-1] if self.previews else None)
+    def pictures(self) -> tuple[Image, ...]:
+        """The finished pictures, or the latest previews until there are some."""
+        return self.images or self.previews
 
 
 class _Stopped(Exception):
@@ -86,16 +156,37 @@ class _Stopped(Exception):
 
 
 def generate_image(pipeline: Any, request: ImageRequest, stop: Event) -> Iterator[ImageStep]:
-    """Yield after every denoising step and, with the picture, at the end.
+    """Yield after every denoising step and, with the pictures, at the end.
 
-    The stock pipeline draws, in a thread of its own; its callback hands each step over. Noise comes
-    from a generator on the CPU, so a seed gives the same picture each time, on any device.
-    Setting ``stop`` or closing the iterator ends the thread within one step.
+    The stock pipeline draws. Noise comes from generators on the CPU, so a seed gives the same
+    picture each time, on any device. Setting ``stop`` or closing the iterator ends it within one
+    step.
 
     Args:
         pipeline: A text-to-image pipeline of diffusers. It is not changed; two calls may share it.
         request: What to draw; its seed must be drawn.
         stop: Ends the drawing; no picture comes then.
+
+    Raises:
+        InvalidRequest: The scheduler does not suit the model.
+        Exception: Whatever the pipeline raises.
+    """
+    own = borrow_pipeline(pipeline, request.scheduler)
+    size = {side: value for side in ("width", "height") if (value := getattr(request, side))}
+    yield from run_pipeline(own, request, stop, seeds=request.seeds, **size)
+
+
+def run_pipeline(
+    own: Any, request: DiffusionRequest, stop: Event, *, seeds: Sequence[int], **inputs: Any
+) -> Iterator[ImageStep]:
+    """Let a borrowed pipeline draw one picture for each of ``seeds``, in a thread of its own.
+
+    Args:
+        own: What ``borrow_pipeline`` returned, or another pipeline made from that.
+        request: What to draw, and how.
+        stop: Ends the drawing.
+        seeds: One for each picture.
+        inputs: Further arguments of the pipeline's call, such as a picture to start from.
 
     Raises:
         Exception: Whatever the pipeline raises.
@@ -104,42 +195,86 @@ def generate_image(pipeline: Any, request: ImageRequest, stop: Event) -> Iterato
 
     steps: SimpleQueue[ImageStep | None] = SimpleQueue()
     closed = Event()
-    own = _copy_pipeline(pipeline)
-    step = ImageStep(0, 0, read_prompt(own.tokenizer, request.prompt), ())
+    recorder = _Recorder(own.scheduler)
+    decoder = fit_linear_decoder(own)
+    step = ImageStep(0, 0, read_prompt(own.tokenizer, request.prompt))
 
     def hand_over(pipe: Any, index: int, _: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         nonlocal step
         if stop.is_set() or closed.is_set():
             raise _Stopped
-        previews = step.previews + _decode_preview(pipe, tensors["latents"])
-        step = replace(step, index=index + 1, total=pipe.num_timesteps, previews=previews)
+        latents = tensors["latents"]
+        previews: tuple[Image, ...] = ()
+        film = Film()
+        if latents.ndim == 4:
+            if index + 1 == pipe.num_timesteps:
+                recorder.close(latents)
+            previews = tuple(decoder.decode(_to_array(_tame(latents))))
+            film = Film(tuple(recorder.frames), decoder)
+        step = replace(
+            step, index=index + 1, total=pipe.num_timesteps, previews=previews, film=film
+        )
         steps.put(step)
         return {}
 
+    arguments = {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "num_inference_steps": request.num_inference_steps,
+        "guidance_scale": request.guidance_scale,
+        "num_images_per_prompt": len(seeds),
+        "generator": [torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+        "callback_on_step_end": hand_over,
+        **inputs,
+    }
     with ThreadPoolExecutor(1, "image") as pool:
-        drawing = pool.submit(
-            own,
-            **request.model_dump(exclude={"seed"}),
-            generator=torch.Generator("cpu").manual_seed(request.seed),
-            callback_on_step_end=hand_over,
-        )
+        drawing = pool.submit(own, **arguments)
         drawing.add_done_callback(lambda _: steps.put(None))
         try:
             yield from iter(steps.get, None)
         finally:
             closed.set()
     if not isinstance(drawing.exception(), _Stopped):
-        yield replace(step, image=drawing.result().images[0])
+        answer = drawing.result()
+        flags = getattr(answer, "nsfw_content_detected", None)
+        yield replace(
+            step,
+            images=tuple(answer.images),
+            withheld=tuple(map(bool, flags or [False] * len(seeds))),
+        )
+
+
+def borrow_pipeline(pipeline: Any, scheduler: str = OWN) -> Any:
+    """Return a pipeline on the same networks, with all else that a call changes its own.
+
+    A call keeps its settings on the pipeline and counts steps in the scheduler, and tokenizers
+    switch their padding. The constructor is not run again: it would forget the progress bar's
+    settings and repeat its warnings.
+
+    Raises:
+        InvalidRequest: The scheduler does not suit the model.
+    """
+    import torch
+
+    own = copy.copy(pipeline)
+    for name, part in pipeline.components.items():
+        if not isinstance(part, torch.nn.Module) and name != "scheduler":
+            setattr(own, name, copy.deepcopy(part))
+    own.scheduler = make_scheduler(pipeline, scheduler)
+    return own
 
 
 def read_prompt(tokenizer: Any, prompt: str) -> tuple[Word, ...]:
-    """Split ``prompt`` into the words that a CLIP ``tokenizer`` sees, as it was written."""
+    """Split ``prompt`` into the words that ``tokenizer`` sees, as it was written."""
     backend = copy.deepcopy(tokenizer.backend_tokenizer)
     backend.no_padding()  # a saved tokenizer may remember how it was last called
     backend.no_truncation()
     encoding = backend.encode(prompt, add_special_tokens=False)
     room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
-    tokens = zip(encoding.word_ids, encoding.offsets, range(len(encoding)), strict=True)
+    ids: Sequence[int | None] = encoding.word_ids
+    if len(set(ids)) < 2:  # tokenizers of the SentencePiece kind do not split at words first
+        ids = range(len(encoding))
+    tokens = zip(ids, encoding.offsets, range(len(encoding)), strict=True)
     words = []
     for _, group in groupby(tokens, key=lambda token: token[0]):
         pieces = list(group)
@@ -148,37 +283,64 @@ def read_prompt(tokenizer: Any, prompt: str) -> tuple[Word, ...]:
     return tuple(words)
 
 
-def _copy_pipeline(pipeline: Any) -> Any:
-    """A pipeline on the same networks, with all else that calls change copied.
+def decode_frame(pipeline: Any, frame: Frame, *, clean: bool = False) -> list[Image]:
+    """Decode the pictures of a frame with the model's own decoder.
 
-    A call keeps its settings on the pipeline and counts steps in the scheduler, and tokenizers
-    switch their padding. The constructor is not run again: it would forget the progress bar's
-    settings and repeat its warnings.
+    Args:
+        pipeline: The one that drew it.
+        frame: Of a film.
+        clean: Decode what the network believed in, instead of what it looked at.
     """
     import torch
 
-    own = copy.copy(pipeline)
-    for name, part in pipeline.components.items():
-        if not isinstance(part, torch.nn.Module):
-            setattr(own, name, copy.deepcopy(part))
-    return own
-
-
-def _decode_preview(pipeline: Any, latents: torch.Tensor) -> tuple[Image, ...]:
-    """Decode latents (1, C, H, W) as they are, noise and all; () if they have another shape.
-
-    Of large latents only every n-th in both directions is taken. That keeps the strength of the
-    noise, which averaging would lower.
-    """
-    import torch
-
-    if latents.ndim != 4:
-        return ()
-    stride = max(1, max(latents.shape[-2:]) // PREVIEW_LATENTS)
     vae = pipeline.vae
-    # Schedulers of the Euler kind scale their noise up, far out of the decoder's range.
-    latents = latents[..., ::stride, ::stride] / latents.std().clamp(min=1)
-    latents = latents / vae.config.scaling_factor + (vae.config.shift_factor or 0)
-    with torch.no_grad():
-        decoded = vae.decode(latents, return_dict=False)[0]  # (1, 3, h, w) in [-1, 1]
-    return (pipeline.image_processor.postprocess(decoded)[0],)
+    latents = torch.from_numpy(frame.clean if clean else frame.latents)
+    with torch.inference_mode():
+        decoded = vae.decode(to_vae(vae, latents.to(vae.device, vae.dtype)), return_dict=False)[0]
+    return pipeline.image_processor.postprocess(decoded)
+
+
+class _Recorder:
+    """Listens to a scheduler: keeps what each step looked at, and what it made of it."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self.frames: list[Frame] = []
+        take_step = scheduler.step
+
+        @functools.wraps(take_step)  # pipelines look at its signature
+        def step(output: Any, timestep: Any, latents: Any, *args: Any, **kwargs: Any) -> Any:
+            if latents.ndim == 4:
+                mix = mix_at(scheduler, timestep, _find_index(scheduler, timestep))
+                clean = predict_clean(scheduler, output, latents, mix)
+                self._keep(latents / mix.scale, clean, mix, float(timestep))
+            return take_step(output, timestep, latents, *args, **kwargs)
+
+        scheduler.step = step
+
+    def close(self, latents: torch.Tensor) -> None:
+        """Keep the end."""
+        self._keep(latents, latents, CLEAN, 0.0)
+
+    def _keep(self, latents: torch.Tensor, clean: torch.Tensor, mix: Mix, timestep: float) -> None:
+        one = latents[0].numel() * 2 * np.float16().nbytes * MAX_STEPS
+        count = max(1, MAX_FILM_BYTES // one)
+        noisy, belief = (_to_array(part[:count]).astype(np.float16) for part in (latents, clean))
+        self.frames.append(Frame(noisy, belief, mix.share, timestep))
+
+
+def _find_index(scheduler: Any, timestep: Any) -> int:
+    """Which step of the schedule is about to be taken; schedulers without a count need none."""
+    for name in ("step_index", "begin_index"):
+        index = getattr(scheduler, name, None)
+        if index is not None:
+            return int(index)
+    return int(scheduler.index_for_timestep(timestep)) if hasattr(scheduler, "sigmas") else 0
+
+
+def _tame(latents: torch.Tensor) -> torch.Tensor:
+    """Scale each picture's latents down where they are louder than clean ones, as Euler's are."""
+    return latents / latents.flatten(1).std(dim=1).clamp(min=1)[:, None, None, None]
+
+
+def _to_array(latents: torch.Tensor) -> np.ndarray:
+    return latents.detach().float().cpu().numpy()

@@ -1,13 +1,10 @@
-"""Reading a visitor's picture, and squeezing it through a VAE. No Gradio here."""
+"""Squeezing a visitor's picture through a VAE. No Gradio here."""
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,15 +12,13 @@ from PIL import Image, ImageOps
 
 from demos.latent.generate import to_image
 from shared.errors import InvalidRequest
+from shared.uploads import read_data_url
 
 if TYPE_CHECKING:
     import torch
 
     from shared.nets import VAE
 
-SMALLEST_SIDE = 8
-MOST_PIXELS = 50_000_000  # a camera's largest; four bytes each are more than enough for one visitor
-LONGEST_DRAWING = 2_000_000  # characters of a data URL; the pad's are some thousands
 MAX_PSNR_DB = 100.0  # stands for "equal", whose PSNR would be infinite
 # How many critters, of which seed: models are trained on these, and tested on those.
 TRAINED_ON, HELD_OUT = (50_000, 0), (10_000, 1)
@@ -78,7 +73,7 @@ def reconstruct(vae: VAE, picture: Image.Image) -> Reconstruction:
 
     Args:
         vae: The model.
-        picture: RGB; any size, see ``read_picture``.
+        picture: RGB; any size, as ``shared.uploads.read_picture`` makes it.
     """
     import torch
 
@@ -119,50 +114,13 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
-def read_picture(path: str | Path | io.BytesIO) -> Image.Image:
-    """Open a visitor's picture as RGB: upright, on white, and of an animation the first frame.
-
-    Raises:
-        InvalidRequest: No picture, damaged, too small, or of more than ``MOST_PIXELS`` pixels.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:  # before anything is unpacked
-                raise Image.DecompressionBombError
-            if min(image.size) < SMALLEST_SIDE:
-                raise InvalidRequest(
-                    f"This picture is too small: {image.width} × {image.height} pixels. "
-                    f"Each side needs at least {SMALLEST_SIDE}."
-                )
-            ImageOps.exif_transpose(image, in_place=True)
-            return to_rgb(image)
-    except InvalidRequest:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise InvalidRequest(
-            f"This picture is too large: it has more than {MOST_PIXELS / 1e6:.0f} million pixels. "
-            "Make it smaller first."
-        ) from None
-    except Exception as error:  # Pillow's decoders raise a dozen types for a bad file
-        raise InvalidRequest(
-            "This file cannot be read as a picture. Try a PNG, JPEG, WebP or GIF file."
-        ) from error
-
-
 def read_drawing(url: str) -> Image.Image:
     """Read a drawing that the page's pad sent as the data URL of a PNG.
 
     Raises:
         InvalidRequest: It is something else, or nothing was drawn.
     """
-    head, _, data = str(url)[:LONGEST_DRAWING].partition(",")
-    try:
-        if head != "data:image/png;base64":
-            raise ValueError(head)
-        file = io.BytesIO(base64.b64decode(data, validate=True))
-    except ValueError:  # what base64 raises is one, too
-        raise InvalidRequest("This drawing cannot be read. Clear the pad and try again.") from None
-    picture = read_picture(file)
+    picture = read_data_url(url)
     if not np.ptp(np.asarray(picture), axis=(0, 1)).any():
         raise InvalidRequest("The drawing has one colour only. Draw something first.")
     return picture
@@ -198,18 +156,6 @@ def _held_out_rows() -> np.ndarray:
 
     seen = {tuple(row) for row in draw(*TRAINED_ON)}
     return np.array([row for row in draw(*HELD_OUT) if tuple(row) not in seen])
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB; what is transparent becomes white."""
-    if image.mode.startswith(("I", "F")):  # 16 bits a pixel and more, which convert() would clip
-        values = np.asarray(image, dtype=np.float32)
-        peak = 65535 if image.mode.startswith("I") else max(float(values.max()), 1.0)
-        return Image.fromarray((values / peak * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
 
 
 def _edge_strength(images: torch.Tensor) -> float:

@@ -53,10 +53,10 @@ def page(request: pytest.FixtureRequest, open_page: OpenPage, app_url: str) -> I
         yield page
 
 
-def enter_latent(page: Page, tab: str) -> Locator:
-    """Open a tab of the latent-space room; a phone shows the later ones in a menu only."""
+def enter_wing(page: Page, room: str, tab: str) -> Locator:
+    """Open a tab of a room; a phone shows the later ones in a menu only."""
     page.set_default_timeout(LONG)
-    page.get_by_role("tab", name="Latent").click()
+    page.get_by_role("tab", name=room).click()
     own = page.get_by_role("tab", name=tab, exact=True)
     menu = page.get_by_role("button", name="More tabs").filter(visible=True)
     expect(own.or_(menu).first).to_be_visible(timeout=LONG)
@@ -66,3 +66,8 @@ def enter_latent(page: Page, tab: str) -> Locator:
         menu.click()
         page.locator(".overflow-dropdown:visible").get_by_role("button", name=tab).click()
     return page.get_by_role("tabpanel").filter(visible=True).last
+
+
+def enter_latent(page: Page, tab: str) -> Locator:
+    """Open a tab of the latent-space room."""
+    return enter_wing(page, "Latent", tab)

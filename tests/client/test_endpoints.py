@@ -13,6 +13,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from shared.provenance import read_recipe
+
 PICTURE = {"num_inference_steps": 2}
 TUNE = {"duration": 5}
 
@@ -78,6 +80,7 @@ def test_a_picture_is_drawn_and_repeats_with_its_seed(client: Client) -> None:
     assert first == second
     assert first != other
     assert drawn[0][1]["model"] == "image/critters"
+    assert read_recipe(Path(drawn[0][0])) == drawn[0][1], "the file says how it was made"
 
 
 def test_a_tune_is_composed_and_repeats_with_its_seed(client: Client) -> None:

@@ -2,11 +2,23 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
+from training.caption_tokenizer import build_tokenizer
 
 CHANNELS = (8, 8, 8, 8)
 
@@ -23,6 +35,103 @@ def gan() -> Generator:
     """The generator of a tiny untrained one."""
     torch.manual_seed(1)
     return Generator(GeneratorConfig(channels=(8, *CHANNELS))).eval()
+
+
+@pytest.fixture(scope="module")
+def tiny_pipeline() -> Any:
+    """A Stable Diffusion with random weights: 16 x 16 pixels, 8 x 8 latents."""
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer()
+    width = 8
+    pipeline = StableDiffusionPipeline(
+        vae=AutoencoderKL(
+            block_out_channels=(width, width),
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            norm_num_groups=4,
+        ),
+        text_encoder=CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=width,
+                intermediate_size=width,
+                num_hidden_layers=1,
+                num_attention_heads=1,
+                max_position_embeddings=tokenizer.model_max_length,
+            )
+        ),
+        tokenizer=tokenizer,
+        unet=UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(width, width),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            layers_per_block=1,
+            norm_num_groups=4,
+            attention_head_dim=1,
+            cross_attention_dim=width,
+        ),
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def flow_pipeline() -> Any:
+    """A Stable Diffusion 3 with random weights, which follows a flow: 16 x 16 pixels."""
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer()
+
+    def encoder() -> CLIPTextModelWithProjection:
+        return CLIPTextModelWithProjection(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=8,
+                intermediate_size=8,
+                num_hidden_layers=2,
+                num_attention_heads=1,
+                max_position_embeddings=tokenizer.model_max_length,
+                projection_dim=8,
+            )
+        )
+
+    pipeline = StableDiffusion3Pipeline(
+        transformer=SD3Transformer2DModel(
+            sample_size=8,
+            patch_size=1,
+            in_channels=4,
+            num_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            caption_projection_dim=16,
+            joint_attention_dim=16,
+            pooled_projection_dim=16,
+            out_channels=4,
+            pos_embed_max_size=8,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=AutoencoderKL(
+            block_out_channels=(8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            norm_num_groups=4,
+            latent_channels=4,
+            shift_factor=0.1,
+            scaling_factor=1.5,
+        ),
+        text_encoder=encoder(),
+        tokenizer=tokenizer,
+        text_encoder_2=encoder(),
+        tokenizer_2=tokenizer,
+        text_encoder_3=None,
+        tokenizer_3=None,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 @pytest.fixture

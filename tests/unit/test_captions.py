@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
+from training.caption_tokenizer import build_tokenizer
 from training.captions import (
     ADJECTIVES,
     FEATURES,
     MAX_TOKENS,
     MOODS,
-    build_tokenizer,
     phrases,
     write_caption,
 )
@@ -48,19 +48,44 @@ def test_nothing_is_left_out_unless_asked() -> None:
     for _ in range(300):
         words = random_words(rng)
         caption = write_caption(words, rng)
-        for name, value in words.items():
-            if name != "accent" or words["top"] != "nothing":
-                assert any(way in caption for way in ways_to_say(name, value)), (caption, name)
+        told = {name for name in words if name != "accent" or words["top"] != "nothing"}
+        assert caption.said == told
+        for name in told:
+            ways = ways_to_say(name, words[name])
+            assert any(way in caption.text for way in ways), (caption, name)
+
+
+def test_what_is_left_out_is_not_said() -> None:
+    rng = random.Random(6)
+    for _ in range(300):
+        words = random_words(rng)
+        caption = write_caption(words, rng, drop=0.5, clear=True)
+        for name in ("color", "background"):
+            mentions = any(way in caption.text for way in ADJECTIVES[name][words[name]])
+            assert mentions or name not in caption.said
+    assert write_caption(words, rng, drop=1.0).said == frozenset()
+
+
+def test_clear_captions_use_no_phrase_of_two_values() -> None:
+    rng = random.Random(7)
+    vague = 0
+    for _ in range(500):
+        words = random_words(rng) | {"background": "navy", "eyes": "happy eyes"}
+        clear = write_caption(words, rng, clear=True).text
+        assert "navy" in clear or "dark blue" in clear
+        assert " happy " not in clear.replace("happy eyes", "")
+        vague += " happy " in write_caption(words, rng).text.replace("happy eyes", "")
+    assert vague  # otherwise such phrases do come
 
 
 def test_dropping_everything_leaves_a_critter() -> None:
     caption = write_caption(random_words(random.Random(3)), random.Random(3), drop=1.0)
-    assert 1 <= len(caption.split()) <= 6
+    assert 1 <= len(caption.text.split()) <= 6
 
 
 def test_articles_agree() -> None:
     rng = random.Random(4)
-    captions = [write_caption(random_words(rng), rng, drop=0.3) for _ in range(500)]
+    captions = [write_caption(random_words(rng), rng, drop=0.3).text for _ in range(500)]
     assert not any(" a orange" in f" {caption}" for caption in captions)
     assert not any("an one" in caption or "{" in caption for caption in captions)
 
@@ -74,7 +99,7 @@ def test_every_word_is_one_token(tokenizer: CLIPTokenizer) -> None:
 
 def test_captions_fit(tokenizer: CLIPTokenizer) -> None:
     rng = random.Random(5)
-    captions = [write_caption(random_words(rng), rng) for _ in range(1000)]
+    captions = [write_caption(random_words(rng), rng).text for _ in range(1000)]
     assert max(map(len, tokenizer(captions).input_ids)) <= MAX_TOKENS
 
 

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from shared.nets import VAE, Generator
-from training.critter_data import VALUES, load_critters, render_critter, sample_attributes
+from training.critter_data import (
+    HELD_OUT_PAIRS,
+    VALUES,
+    count_held_out,
+    load_critters,
+    render_critter,
+    sample_attributes,
+)
 from training.critter_metrics import Statistics, frechet_distance, to_model_range
 
 
@@ -53,6 +60,30 @@ def test_attributes_are_uniform_and_independent() -> None:
         np.testing.assert_allclose(shares, 1 / len(VALUES[name]), atol=0.015)
     correlations = np.corrcoef(np.stack(list(attributes.values())))
     assert np.abs(correlations - np.eye(len(attributes))).max() < 0.03
+
+
+def test_held_out_pairs_are_counted_and_can_be_left_out() -> None:
+    critters = load_critters(60, seed=3)
+    counts = count_held_out(critters.attributes)
+    for index, count in enumerate(counts):
+        words = critters.describe(index)
+        pairs = [
+            (words[one], words[other]) in pairs for (one, other), pairs in HELD_OUT_PAIRS.items()
+        ]
+        assert sum(pairs) == count
+    fair = critters.select(counts == 0)
+    assert 0 < len(fair) < len(critters)
+    assert not count_held_out(fair.attributes).any()
+    first = int(np.flatnonzero(counts == 0)[0])
+    assert fair.describe(0) == critters.describe(first)
+    assert np.array_equal(fair.images[0], critters.images[first])
+
+
+def test_every_value_is_met_beside_the_held_out_pairs() -> None:
+    attributes = sample_attributes(5_000, seed=0)
+    left = count_held_out(attributes) == 0
+    for name, words in VALUES.items():
+        assert len(np.unique(attributes[name][left])) == len(words)
 
 
 def test_a_skew_changes_what_it_says_and_nothing_else() -> None:

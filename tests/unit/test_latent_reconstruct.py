@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
-import random
-import struct
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +14,6 @@ from demos.latent.reconstruct import (
     _held_out_rows,
     draw_real_critters,
     read_drawing,
-    read_picture,
     reconstruct,
 )
 from demos.latent.show_reconstruct import show_numbers, show_whiskers
@@ -58,97 +52,6 @@ def test_the_chart_has_a_bar_a_whisker_and_a_tooltip_for_each_number(vae: VAE) -
     assert 'y1="15.6" y2="22.4"' in chart
     assert 'y="36.0" width="4" height="34.0"' in chart, "what is far off ends at the edge"
     assert chart.count('class="quiet"') == 1
-
-
-@pytest.mark.parametrize(
-    "mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "I;16", "I", "F"]
-)
-def test_pictures_of_every_mode_are_read(vae: VAE, tmp_path: Path, mode: str) -> None:
-    path = tmp_path / "picture.tiff"
-    if mode == "I;16":
-        Image.fromarray(np.full((20, 30), 32768, np.uint16)).save(path)
-    else:
-        Image.new(mode, (30, 20)).save(path, format="PNG" if mode == "LA" else "TIFF")
-
-    picture = read_picture(path)
-
-    assert (picture.mode, picture.size) == ("RGB", (30, 20))
-    if mode == "I;16":
-        assert picture.getpixel((0, 0)) == (127, 127, 127)
-    assert reconstruct(vae, picture).original.size == (64, 64)
-
-
-def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:
-    Image.new("RGBA", (10, 10), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-
-    assert read_picture(tmp_path / "clear.png").getpixel((5, 5)) == (255, 255, 255)
-
-
-def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held on its side
-    Image.new("RGB", (40, 20), "red").save(tmp_path / "photo.jpg", exif=exif)
-
-    assert read_picture(tmp_path / "photo.jpg").size == (20, 40)
-
-
-def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
-    first, second = Image.new("RGB", (16, 16), "red"), Image.new("RGB", (16, 16), "blue")
-    first.save(tmp_path / "film.gif", save_all=True, append_images=[second])
-
-    assert read_picture(tmp_path / "film.gif").getpixel((8, 8)) == (255, 0, 0)
-
-
-def test_unusable_files_are_refused_in_plain_words(tmp_path: Path) -> None:
-    (tmp_path / "note.png").write_text("not a picture")
-    (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "vector.png").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
-    Image.new("RGB", (7, 200)).save(tmp_path / "tiny.png")
-    Image.effect_noise((100, 100), 50).save(tmp_path / "cut.png")
-    whole = (tmp_path / "cut.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-
-    for name, words in [
-        ("note", "cannot be read"),
-        ("empty", "cannot be read"),
-        ("vector", "cannot be read"),
-        ("dot", "too small: 1 × 1"),
-        ("tiny", "too small: 7 × 200"),
-        ("cut", "cannot be read"),
-        ("missing", "cannot be read"),
-    ]:
-        with pytest.raises(InvalidRequest, match=words):
-            read_picture(tmp_path / f"{name}.png")
-
-
-def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    head = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
-    data = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(10))) + chunk(b"IEND", b"")
-    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
-
-    with pytest.raises(InvalidRequest, match="too large: it has more than 50 million"):
-        read_picture(tmp_path / "bomb.png")
-
-
-def test_damaged_files_give_a_picture_or_a_plain_message(tmp_path: Path) -> None:
-    rng = random.Random(0)
-    path = tmp_path / "damaged"
-    for kind in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"):
-        buffer = io.BytesIO()
-        Image.effect_noise((40, 30), 60).convert("RGB").save(buffer, kind)
-        for _ in range(40):
-            data = bytearray(buffer.getvalue())
-            for _ in range(5):
-                data[rng.randrange(len(data))] = rng.randrange(256)
-            path.write_bytes(data[: rng.randrange(1, len(data) + 1)])
-            with contextlib.suppress(InvalidRequest):
-                assert read_picture(path).mode == "RGB"
 
 
 def url_of(picture: Image.Image) -> str:

@@ -15,11 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demos.latent.training import Story, TrainRequest, plan
+from demos.latent.training import KINDS, TrainRequest, plan
 from shared.errors import GalleryError, InvalidRequest
 from shared.live_training import Line, Report, explain_end, follow_training
 from shared.settings import ROOT, Settings
 from shared.training_film import Curve, make_film, make_frame, show_curve
+from shared.training_story import Story
 
 TINY = ["--count", "60", "--held-out", "20", "--minutes", "5", "--samples-every", "0.01"]
 PATIENCE = 120.0  # seconds; the machine may be busy
@@ -180,7 +181,7 @@ def reports() -> Iterator[Report]:
 
 
 def test_a_story_compares_what_came_out_with_the_bundled_model() -> None:
-    story = Story(TrainRequest.parse(minutes=5), bundled_minutes=80.2)
+    story = Story(KINDS["vae"], TrainRequest.parse(minutes=5), bundled_minutes=80.2)
     told = iter(reports())
     assert story.progress(0) == "Starting"
     story.add(next(told))

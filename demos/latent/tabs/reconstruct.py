@@ -16,7 +16,6 @@ from demos.latent.reconstruct import (
     Reconstruction,
     draw_real_critters,
     read_drawing,
-    read_picture,
     reconstruct,
 )
 from demos.latent.room import HOLDER, LatentRoom
@@ -43,6 +42,7 @@ from shared.ui import (
     wake,
     wire_generation,
 )
+from shared.uploads import read_picture
 
 CRITTERS = 12
 SHOW_EVERY_S = 0.15

@@ -1,0 +1,112 @@
+"""The prompt helper: a monster put together by clicking, and the sentence that it makes.
+
+The words are those of the captions that the bundled model learned from. No Gradio and no torch.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+
+from training.captions import ADJECTIVES, FEATURES
+
+# What can be chosen, in the order in which the page shows it -> its heading there.
+PARTS: dict[str, str] = {
+    "body": "Body",
+    "color": "Colour",
+    "eyes": "Eyes",
+    "mouth": "Mouth",
+    "top": "On top",
+    "accent": "Its colour",
+    "background": "Background",
+}
+# How a colour looks on its button; about as in the pictures.
+SWATCHES: dict[str, str] = {
+    "red": "#ef4444",
+    "orange": "#fb923c",
+    "yellow": "#fde047",
+    "green": "#4ade80",
+    "turquoise": "#22d3ee",
+    "blue": "#3b82f6",
+    "purple": "#a78bfa",
+    "pink": "#f9a8d4",
+    "brown": "#a9744a",
+    "grey": "#94a3b8",
+    "white": "#f8fafc",
+    "black": "#18181b",
+    "navy": "#1e3a8a",
+    "maroon": "#7f1d1d",
+    "forest green": "#14532d",
+    "plum": "#581c87",
+    "sky blue": "#bae6fd",
+    "peach": "#fed7aa",
+}
+
+
+def list_values(part: str) -> tuple[str, ...]:
+    """Return what can be chosen for ``part`` of ``PARTS``."""
+    return tuple((ADJECTIVES.get(part) or FEATURES[part]).keys())
+
+
+def write_prompt(choice: Mapping[str, str]) -> str:
+    """Put what was chosen, part -> value, into a sentence; unknown parts and values are left out.
+
+    The colour of what is on top needs something on top.
+    """
+    known = {part: value for part, value in choice.items() if part in PARTS}
+    known = {part: value for part, value in known.items() if value in list_values(part)}
+    words = ["a", *(_say(part, known) for part in ("color", "body") if part in known), "monster"]
+    features = [_say(part, known) for part in ("eyes", "mouth", "top") if part in known]
+    sentence = " ".join(words)
+    if features:
+        *head, last = features
+        sentence += " with " + (f"{', '.join(head)} and {last}" if head else last)
+    if "background" in known:
+        sentence += f" on a {_say('background', known)} background"
+    return re.sub(r"\ba (?=[aeiou])(?!one)", "an ", sentence)
+
+
+def _say(part: str, choice: Mapping[str, str]) -> str:
+    value = choice[part]
+    if part in ADJECTIVES:
+        return ADJECTIVES[part][value][0]
+    color = _say("accent", choice) if "accent" in choice else ""
+    return " ".join(FEATURES[part][value][0].format(color).split())
+
+
+def show_builder() -> str:
+    """The buttons: one row for each part, a swatch for each colour."""
+    return "".join(
+        f'<div class="part" role="group" aria-label="{label}"><b>{label}</b>'
+        + "".join(_show_button(part, value) for value in list_values(part))
+        + "</div>"
+        for part, label in PARTS.items()
+    )
+
+
+def _show_button(part: str, value: str) -> str:
+    name = html.escape(value)
+    swatch = SWATCHES.get(value) if part in ("color", "accent", "background") else None
+    shown = f'<i style="background:{swatch}"></i>' if swatch else name
+    label = f' aria-label="{name}" title="{name}"' if swatch else ""
+    return (
+        f'<button type="button" data-part="{part}" data-value="{name}" aria-pressed="false"{label}>'
+        f"{shown}</button>"
+    )
+
+
+# Runs in the page: each row has at most one button pressed, and a second press lets go of it.
+BEHAVIOUR = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-part]");
+  if (!button) return;
+  const pressed = button.getAttribute("aria-pressed") === "true";
+  for (const other of element.querySelectorAll(`[data-part="${button.dataset.part}"]`))
+    other.setAttribute("aria-pressed", String(other === button && !pressed));
+  const choice = {};
+  for (const one of element.querySelectorAll('[aria-pressed="true"]'))
+    choice[one.dataset.part] = one.dataset.value;
+  trigger("select", { choice });
+});
+"""

@@ -1,0 +1,245 @@
+"""Between: an animation from sentence to sentence, or from noise to noise."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import gradio as gr
+
+from demos.image.between import BetweenRequest, BetweenStep, generate_between
+from demos.image.generate import ImageRequest
+from demos.image.noise import OWN, SCHEDULERS
+from demos.image.room import BUNDLED, HOLDER, ImageRoom
+from demos.image.show_between import (
+    FRAMES_PER_SECOND,
+    describe,
+    play,
+    save_films,
+    show_film,
+    show_frames,
+    show_progress,
+    show_withheld,
+)
+from demos.image.tabs.compare import new_file, offer
+from demos.image.tabs.draw import EXAMPLES as PROMPTS
+from shared.catalog import Catalog
+from shared.film import save_mp4
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    SeedControl,
+    create_slider,
+    in_turn,
+    stop_on_exit,
+    tab_floor,
+    throttle,
+    wake,
+    wire_generation,
+)
+from shared.zero_gpu import on_gpu
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "between.mp4"
+EXAMPLE_SEED = 7
+FIRST, SECOND = PROMPTS[0], "an angry orange beast with white spikes"
+NAME = "between"
+LARGE_FRAMES = 8  # of a large model, to begin with
+KINDS = [("The words", "words"), ("The noise", "noise")]
+WAYS = [("Around (spherical)", "spherical"), ("Straight (linear)", "linear")]
+WHY = {
+    "words": (
+        "The text encoder turns each sentence into a list of numbers, and each frame mixes the "
+        "numbers of both, a little more of the second each time. No sentence says what lies in "
+        "the middle, and the network never read such a mixture: it shows something of both, or "
+        "something of its own, or jumps. The noise stays the same, so all that changes comes from "
+        "the words."
+    ),
+    "noise": (
+        "The words stay, and the noise turns, little by little, from one seed's to another's, so "
+        "that neighbouring frames are alike. It turns rather than going straight: halfway on a "
+        "straight line two noises partly cancel, to 71 % of their strength. The network was only "
+        "ever given noise of full strength, and may make flat or strange pictures of less. Try "
+        "both ways."
+    ),
+}
+
+
+def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
+    """Add the tab's contents to the current place; ``model`` is the room's picker."""
+
+    @in_turn
+    @on_gpu(room.catalog, room.settings, estimate_seconds)
+    def stream(model: str, request: BetweenRequest) -> Iterator[BetweenStep]:
+        with room.cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
+            # All frames are sent each time, so a few times a second is enough.
+            yield from throttle(generate_between(pipeline, request, stop), seconds=0.3)
+
+    def animate(
+        model: str,
+        what: str,
+        prompt: str,
+        second_prompt: str,
+        frames: int,
+        distance: float,
+        way: str,
+        steps: int,
+        guidance: float,
+        scheduler: str,
+        negative_prompt: str,
+        seed: int,
+    ) -> Generator[Any, None, None]:
+        request = BetweenRequest.parse(
+            prompt=prompt,
+            second_prompt=second_prompt,
+            negative_prompt=negative_prompt,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            scheduler=scheduler,
+            seed=seed,
+            what=what,
+            frames=frames,
+            distance=distance,
+            way=way,
+        )
+        spec = room.spec(model)
+        yield from wake(room.cache, spec)
+        recipe, about = room.recipe(model, request), html.escape(describe(request))
+        none = gr.update(value=None, interactive=False)
+        last = None
+        for last in stream(model, request):
+            yield show_frames(last), show_progress(last), none, none, request.seed, recipe
+        if last and last.is_done:
+            yield gr.skip(), f"{about} · making the film", none, none, request.seed, recipe
+            gif, mp4 = save_films(last, new_file(NAME), json.dumps(recipe))
+            yield (
+                show_film(f"gradio_api/file={mp4.as_posix()}", describe(request))
+                + show_frames(last),
+                f"{about}{show_withheld(last)}",
+                offer("Download GIF", gif),
+                offer("Download MP4", mp4),
+                request.seed,
+                recipe,
+            )
+
+    with tab_floor() as floor:
+        with floor.controls:
+            what = gr.Radio(KINDS, value="words", label="What changes")
+            prompt = gr.Textbox(FIRST, label="From", lines=2, max_length=1000)
+            second_prompt = gr.Textbox(SECOND, label="To", lines=2, max_length=1000)
+            buttons = RunButtons.create("Animate")
+            frames = create_slider(BetweenRequest, "frames", step=1, label="Frames")
+            with gr.Column(visible=False) as turning:
+                distance = create_slider(
+                    BetweenRequest,
+                    "distance",
+                    step=0.05,
+                    label="How far to the other seeds",
+                    info="1 passes through them; less stays near the first",
+                )
+                way = gr.Radio(WAYS, value="spherical", label="Way")
+            with gr.Accordion("More settings", open=False):
+                steps = create_slider(ImageRequest, "num_inference_steps", step=1, label="Steps")
+                guidance = create_slider(ImageRequest, "guidance_scale", step=0.5, label="Guidance")
+                scheduler = gr.Dropdown(
+                    [(label, name) for name, label in SCHEDULERS.items()],
+                    value=OWN,
+                    label="Scheduler",
+                )
+                negative_prompt = gr.Textbox(
+                    "", label="Keep out (negative prompt)", max_length=1000
+                )
+            seed = SeedControl.create()
+            why = gr.HTML(WHY["words"], **CAPTION)
+        with floor.exhibit:
+            exhibit = gr.HTML(show_example(), elem_classes="between")
+            caption = gr.HTML(
+                f"A finished example: from “{FIRST}” to “{SECOND}”. Press Animate for a new one.",
+                **CAPTION,
+            )
+            with gr.Row():
+                gif = gr.DownloadButton("Download GIF", interactive=False, size="sm")
+                mp4 = gr.DownloadButton("Download MP4", interactive=False, size="sm")
+    with gr.Accordion("Look inside", open=False):
+        recipe = gr.JSON(label="Recipe: the same recipe gives the same animation")
+    wire_generation(
+        buttons,
+        animate,
+        [
+            model,
+            what,
+            prompt,
+            second_prompt,
+            frames,
+            distance,
+            way,
+            steps,
+            guidance,
+            scheduler,
+            negative_prompt,
+            seed.seed,
+        ],
+        [exhibit, caption, gif, mp4, seed.used, recipe],
+        caption=caption,
+        also=[prompt.submit, second_prompt.submit],
+    )
+
+    def choose_kind(chosen: str) -> list[Any]:
+        is_noise = chosen == "noise"
+        return [
+            gr.Textbox(label="Words" if is_noise else "From"),
+            gr.Textbox(visible=not is_noise),
+            gr.Column(visible=is_noise),
+            WHY[chosen],
+        ]
+
+    def suit_model(model: str) -> list[Any]:
+        spec = room.spec(model)
+        own = ImageRequest.numbers() | dict(spec.defaults)
+        count = BetweenRequest.limits("frames")[2] if spec.bundled else LARGE_FRAMES
+        return [count, own["num_inference_steps"], own["guidance_scale"]]
+
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    what.change(choose_kind, what, [prompt, second_prompt, turning, why], **quick)
+    model.change(suit_model, model, [frames, steps, guidance], **quick)
+
+
+def estimate_seconds(request: BetweenRequest) -> float:
+    """How long a graphics card needs for all frames."""
+    return 8 + request.frames * (0.1 + request.num_inference_steps / 15)
+
+
+def show_example() -> str:
+    """The film of the first visit, or a hint where there is none."""
+    if not EXAMPLE.is_file():
+        return '<p class="nothing-yet">Press Animate, and the frames appear here.</p>'
+    data = base64.b64encode(EXAMPLE.read_bytes()).decode()
+    return show_film(f"data:video/mp4;base64,{data}", f"From “{FIRST}” to “{SECOND}”")
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write the film of the first visit."""
+    request = BetweenRequest.parse(
+        what="words", prompt=FIRST, second_prompt=SECOND, seed=EXAMPLE_SEED
+    )
+    with cache.lease(BUNDLED, HOLDER) as pipeline:
+        *_, last = generate_between(pipeline, request, Event())
+    EXAMPLE.parent.mkdir(exist_ok=True)
+    shown, seconds = play(last)
+    recipe = json.dumps(ImageRoom(cache, settings, Catalog(settings)).recipe(BUNDLED, request))
+    # Small, since it is part of the page.
+    save_mp4(
+        shown,
+        EXAMPLE,
+        recipe,
+        seconds=seconds,
+        height=256,
+        frames_per_second=FRAMES_PER_SECOND,
+        crf=32,
+    )

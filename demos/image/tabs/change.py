@@ -1,0 +1,282 @@
+"""Change: a drawing or an upload becomes something else, all of it or a part."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import tempfile
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from PIL import Image, ImageOps
+
+from demos.image.edit import Edit, EditRequest, edit_image, find_own_size, fit_mask, fit_picture
+from demos.image.generate import ImageStep
+from demos.image.noise import OWN, SCHEDULERS
+from demos.image.room import BUNDLED, HOLDER, ImageRoom
+from demos.image.show import show_caption, to_data_url
+from demos.image.show_change import HOW, PAD_SIDE, draw_blobs, show_pad, show_two, show_way
+from shared.errors import InvalidRequest
+from shared.model_cache import ModelCache
+from shared.provenance import CHANGED, save_png
+from shared.settings import Settings
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    SeedControl,
+    create_slider,
+    in_turn,
+    stop_on_exit,
+    tab_floor,
+    throttle,
+    wake,
+    wire_generation,
+)
+from shared.uploads import read_data_url, read_picture
+from shared.zero_gpu import on_gpu
+
+HERE = Path(__file__).parents[1]
+EXAMPLE = HERE / "example-change.png"
+PROMPT = "a happy purple monster with yellow horns on a peach background"
+ALL, PART = "all", "part"
+MODES = [("Change all of it", ALL), ("Replace a part", PART)]
+STRENGTHS = {ALL: 0.6, PART: 0.9}
+QUICK: dict[str, Any] = {
+    "concurrency_limit": 4,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+
+PAD_SCRIPT = """
+const fail = () => {
+  const line = element.querySelector(".sketch-failed");
+  line.hidden = false;
+  line.textContent = "The pad could not start. Reload the page to try again.";
+};
+const show = ({ mount }) => mount(element);
+import(new URL("rooms/image/pad.js", document.baseURI)).then(show).catch(fail);
+"""
+TAKE = "(mode) => [mode, ...(document.querySelector('.pad').pad?.take() ?? ['', ''])]"
+LAY = "(url) => { if (url) document.querySelector('.pad').pad.lay(url); }"
+MARK = f"""(mode) => {{
+  document.querySelector('.pad').pad.mark(mode === '{PART}');
+  return {json.dumps(STRENGTHS)}[mode];
+}}"""
+
+
+def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
+    """Add the tab's contents to the current place; ``model`` is the room's picker."""
+
+    @in_turn
+    @on_gpu(room.catalog, room.settings, lambda edit: 5 + edit.request.num_inference_steps / 2)
+    def stream(model: str, edit: Edit) -> Iterator[ImageStep]:
+        with room.cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
+            changing = edit_image(pipeline, edit.request, edit.picture, stop, edit.mask)
+            yield from throttle(changing)
+
+    def change(
+        model: str,
+        taken: Taken,
+        prompt: str,
+        negative_prompt: str,
+        strength: float,
+        steps: int,
+        guidance: float,
+        scheduler: str,
+        seed: int,
+    ) -> Generator[Any, None, None]:
+        picture, mask = taken.picture, taken.mask
+        request = EditRequest.parse(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            strength=strength,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            scheduler=scheduler,
+            seed=seed,
+        )
+        spec = room.spec(model)
+        yield from wake(room.cache, spec)
+        with room.cache.lease(model, HOLDER) as pipeline:
+            before = fit_picture(picture, find_own_size(pipeline))
+        recipe = room.recipe(model, request)
+        none = gr.update(value=None, interactive=False)
+        for step in stream(model, Edit(request, picture, mask)):
+            after = step.pictures[0] if step.pictures else None
+            shown = show_two(before, after)
+            caption = f"{show_caption(spec, step, [request.seed])} · strength {request.strength:g}"
+            if not step.images:
+                yield shown, caption, none, gr.skip(), gr.skip(), request.seed, recipe
+                continue
+            file = save_picture(step.images[0], recipe)
+            way = show_way(before, step)
+            kept = [gr.DownloadButton(value=str(file), interactive=True), step.images[0]]
+            yield shown, caption, *kept, way, request.seed, recipe
+
+    def take(mode: str, drawn: str, marks: str) -> tuple[Any, str]:
+        try:
+            return read_pad(mode, drawn, marks), ""
+        except InvalidRequest as error:
+            return gr.skip(), show_problem(error)
+
+    def take_upload(path: str | None) -> tuple[Any, str, None]:
+        try:
+            picture = read_picture(path or "")
+        except InvalidRequest as error:  # what is on the pad stays
+            return "", show_problem(error), None
+        return to_sheet(picture), "", None
+
+    def take_result(made: Image.Image | None) -> tuple[Any, str]:
+        if made is None:
+            return "", show_problem("There is no result yet. Press Change first.")
+        return to_sheet(made), ""
+
+    def suit(model: str, strength: float) -> tuple[Any, Any]:
+        numbers = EditRequest.numbers() | dict(room.spec(model).defaults)
+        enough = math.ceil(1 / strength) if strength else 1
+        return max(numbers["num_inference_steps"], enough), numbers["guidance_scale"]
+
+    with tab_floor() as floor:
+        with floor.controls:
+            mode = gr.Radio(MODES, value=ALL, label="What to do")
+            gr.HTML(show_pad(), js_on_load=PAD_SCRIPT, padding=False)
+            upload = gr.UploadButton("Upload a picture", file_types=["image"], size="sm")
+            problem = gr.HTML("", elem_classes=["caption", "change-problem"], padding=False)
+            prompt = gr.Textbox(
+                PROMPT,
+                label="What it should become",
+                info="Describe the whole picture, its background too",
+                lines=2,
+                max_length=1000,
+            )
+            with gr.Column(elem_classes="change-start"):
+                press = gr.Button("Change", variant="primary", size="lg")
+                buttons = RunButtons.create("Change it")
+            strength = create_slider(
+                EditRequest,
+                "strength",
+                step=0.05,
+                info="How much noise covers your picture: 0 leaves it, 1 ignores it",
+            )
+            with gr.Accordion("More settings", open=False):
+                steps = create_slider(
+                    EditRequest,
+                    "num_inference_steps",
+                    step=1,
+                    label="Steps",
+                    info="At strength 0.5, half of them are taken",
+                )
+                guidance = create_slider(EditRequest, "guidance_scale", step=0.5, label="Guidance")
+                negative_prompt = gr.Textbox(
+                    "", label="Keep out (negative prompt)", max_length=1000
+                )
+                scheduler = gr.Dropdown(
+                    [(title, name) for name, title in SCHEDULERS.items()],
+                    value=OWN,
+                    label="Scheduler",
+                )
+            seed = SeedControl.create()
+        with floor.exhibit:
+            exhibit = gr.HTML(show_example())
+            caption = gr.HTML(
+                "A finished example: the drawing on the left became the critter on the right. "
+                "Draw your own, or press Change.",
+                **CAPTION,
+            )
+            with gr.Row():
+                download = gr.DownloadButton("Download PNG", interactive=False, size="sm")
+                again = gr.Button("Go on from this result", size="sm")
+    taken, made = gr.State(), gr.State()
+    # What scripts carry from and to the pad. Gradio's own image editor would send all that is on it
+    # whenever anything on the page tells how far it is.
+    sent, sheet = [gr.Textbox(visible=False) for _ in range(2)], gr.Textbox(visible=False)
+    with gr.Column(elem_classes="inside"), gr.Accordion("Look inside", open=False):
+        gr.HTML(HOW, elem_classes="change-how")
+        way = gr.HTML("Press Change: here is every step from your picture to the result.")
+        recipe = gr.JSON(
+            label="Recipe: with the same picture and marks, which it does not hold, the same result"
+        )
+
+    numbers = [strength, steps, guidance, scheduler, seed.seed]
+    wire_generation(
+        buttons,
+        change,
+        [model, taken, prompt, negative_prompt, *numbers],
+        [exhibit, caption, download, made, way, seed.used, recipe],
+        caption=caption,
+        also=[taken.change],
+    )
+    gr.on([press.click, prompt.submit], take, [mode, *sent], [taken, problem], js=TAKE, **QUICK)
+    laid = [
+        upload.upload(take_upload, upload, [sheet, problem, upload], **QUICK),
+        again.click(take_result, made, [sheet, problem], **QUICK),
+    ]
+    for event in laid:
+        event.then(None, sheet, None, js=LAY, api_visibility="private")
+    mode.input(None, mode, strength, js=MARK, api_visibility="private")
+    model.change(suit, [model, strength], [steps, guidance], **QUICK)
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """What was on the pad when the button was pressed; pressed again, it is another one."""
+
+    picture: Image.Image
+    mask: Image.Image | None = None
+
+
+def read_pad(mode: str, drawn: str, marks: str) -> Taken:
+    """Read what the pad sent: the picture and, to replace a part, where; data URLs, "" for nothing.
+
+    Raises:
+        InvalidRequest: There is no picture, or nothing is marked.
+    """
+    if not drawn:
+        raise InvalidRequest("There is no picture yet. Draw one, or upload one, first.")
+    picture = read_data_url(drawn)
+    if mode != PART:
+        return Taken(picture)
+    if not marks:
+        raise InvalidRequest("Nothing is marked. Paint over the part to replace first.")
+    shown = ImageOps.invert(read_data_url(marks).convert("L"))  # what is clear was white
+    mask = shown.point(lambda value: 255 * (value > 64))
+    fit_mask(mask, mask.size)  # refused now, and not when it is the visitor's turn
+    return Taken(picture, mask)
+
+
+def to_sheet(picture: Image.Image) -> str:
+    """Fit a picture to the pad, as a data URL."""
+    return to_data_url(fit_picture(picture, (PAD_SIDE, PAD_SIDE)))
+
+
+def save_picture(picture: Image.Image, recipe: dict[str, Any]) -> Path:
+    """Write a PNG with its recipe where Gradio serves and clears its files."""
+    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(dir=get_upload_folder()), "changed.png")
+    save_png(picture, path, recipe, source=CHANGED)
+    return path
+
+
+def show_example() -> str:
+    """What the tab shows on the first visit."""
+    after = Image.open(EXAMPLE).convert("RGB")
+    return show_two(fit_picture(draw_blobs(PAD_SIDE), after.size), after)
+
+
+def show_problem(problem: InvalidRequest | str) -> str:
+    """What went wrong with a picture, where it was chosen."""
+    return f'<span class="failed" role="alert">{html.escape(str(problem))}</span>'
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write the picture that the tab shows on the first visit."""
+    del settings
+    request = EditRequest.parse(prompt=PROMPT, seed=7)
+    with cache.lease(BUNDLED, HOLDER) as pipeline, stop_on_exit() as stop:
+        *_, last = edit_image(pipeline, request, draw_blobs(PAD_SIDE), stop)
+    last.images[0].save(EXAMPLE, optimize=True)

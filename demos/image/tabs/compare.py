@@ -1,0 +1,281 @@
+"""Compare: one seed across guidance, steps or schedulers, in a grid that fills."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from demos.image.compare import (
+    MOST_COLUMNS,
+    MOST_VALUES,
+    CompareRequest,
+    CompareStep,
+    compare_images,
+    read_values,
+)
+from demos.image.generate import ImageRequest
+from demos.image.noise import OWN, SCHEDULERS
+from demos.image.room import BUNDLED, HOLDER, ImageRoom
+from demos.image.show_compare import draw_sheet, show_grid, show_progress
+from demos.image.tabs.draw import EXAMPLES as PROMPTS
+from shared.model_cache import ModelCache
+from shared.provenance import save_png
+from shared.settings import Settings
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    SeedControl,
+    create_slider,
+    in_turn,
+    stop_on_exit,
+    tab_floor,
+    throttle,
+    wake,
+    wire_generation,
+)
+from shared.zero_gpu import on_gpu
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "compare.html"
+EXAMPLE_SEED = 7
+NAME = "comparison.png"
+KINDS = {
+    "guidance_scale": "Guidance",
+    "num_inference_steps": "Steps",
+    "scheduler": "Schedulers, in a race",
+}
+# What a visitor finds in the field of values: of a quick model, and of a large one.
+VALUES = {
+    "guidance_scale": ("1, 2, 3, 5, 8, 12", "1, 2, 4, 8"),
+    "num_inference_steps": ("1, 2, 4, 8, 16, 32", "1, 2, 4"),
+    "scheduler": ("2, 4, 8, 16", "1, 2, 4"),
+}
+WHY = {
+    "guidance_scale": (
+        "At each step the network guesses twice, with your words and without, and guidance says "
+        "how far to go from the one guess towards the other and beyond. Up to 1 nothing is added, "
+        "and words are easily overlooked. Too much, and colours glare, shapes break, and other "
+        "seeds bring nearly the same picture."
+    ),
+    "num_inference_steps": (
+        "A step takes away part of the noise. In one single step the network would have to name "
+        "the picture at once, and its best guess is the average of all that fit: it looks blurred. "
+        "With more steps each guess is a smaller one, made from a clearer view; soon more of them "
+        "cost time and change little. Some models, such as SD Turbo, were trained to need few."
+    ),
+    "scheduler": (
+        "The network only says in which direction the picture lies; the scheduler decides how far "
+        "to walk before asking again. These three take the same road, without dice on the way. "
+        "DDIM and Euler go straight ahead from stop to stop, and are nearly the same thing written "
+        "in two ways; DPM-Solver++ also looks at where it pointed last time, and takes the bend. "
+        "With many steps all arrive at one place; the race is who is near it with few."
+    ),
+}
+
+
+def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
+    """Add the tab's contents to the current place; ``model`` is the room's picker."""
+
+    @in_turn
+    @on_gpu(room.catalog, room.settings, estimate_seconds)
+    def stream(model: str, request: CompareRequest) -> Iterator[CompareStep]:
+        with room.cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
+            # The grid is sent whole, so a few times a second is enough.
+            yield from throttle(compare_images(pipeline, request, stop), seconds=0.2)
+
+    def compare(
+        model: str,
+        prompt: str,
+        vary: str,
+        guidances: str,
+        numbers: str,
+        race_numbers: str,
+        schedulers: list[str],
+        finish: bool,
+        steps: int,
+        guidance: float,
+        scheduler: str,
+        negative_prompt: str,
+        seed: int,
+    ) -> Generator[Any, None, None]:
+        values = dict(zip(KINDS, (guidances, numbers, race_numbers), strict=True))
+        request = CompareRequest.parse(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            scheduler=scheduler,
+            seed=seed,
+            vary=vary,
+            values=read_values(values.get(vary, "")),
+            schedulers=schedulers,
+            finish=finish,
+        )
+        spec = room.spec(model)
+        yield from wake(room.cache, spec)
+        recipe = room.recipe(model, request)
+        none = gr.DownloadButton("Download the grid", value=None, interactive=False)
+        last = None
+        for last in stream(model, request):
+            yield show_grid(last), show_progress(last), none, request.seed, recipe
+        if last:
+            path = new_file(NAME)
+            save_png(draw_sheet(last, f"{spec.title}, seed {request.seed}: {prompt}"), path, recipe)
+            yield (
+                show_grid(last),
+                show_progress(last),
+                offer("Download the grid", path),
+                request.seed,
+                recipe,
+            )
+
+    with tab_floor() as floor:
+        with floor.controls:
+            prompt = gr.Textbox(
+                PROMPTS[0], label="Describe a little monster", lines=2, max_length=1000
+            )
+            buttons = RunButtons.create("Compare")
+            vary = gr.Radio(
+                [(label, kind) for kind, label in KINDS.items()],
+                value="guidance_scale",
+                label="What differs from picture to picture",
+            )
+            values = [create_values(kind) for kind in KINDS]
+            with gr.Column(visible=False) as race:
+                schedulers = gr.CheckboxGroup(
+                    [(label, name) for name, label in SCHEDULERS.items()],
+                    value=list(SCHEDULERS),
+                    label="Who races",
+                    info="What does not suit the model is left out",
+                )
+                finish = gr.Checkbox(
+                    True,
+                    label="Draw the finish first",
+                    info="50 steps, with which all others are compared",
+                )
+            with gr.Accordion("What stays the same", open=False):
+                steps = create_slider(ImageRequest, "num_inference_steps", step=1, label="Steps")
+                guidance = create_slider(
+                    ImageRequest, "guidance_scale", step=0.5, label="Guidance", visible=False
+                )
+                scheduler = gr.Dropdown(
+                    [(label, name) for name, label in SCHEDULERS.items()],
+                    value=OWN,
+                    label="Scheduler",
+                )
+                negative_prompt = gr.Textbox(
+                    "", label="Keep out (negative prompt)", max_length=1000
+                )
+            seed = SeedControl.create()
+            why = gr.HTML(WHY["guidance_scale"], **CAPTION)
+        with floor.exhibit:
+            grid = gr.HTML(read_example(), elem_classes="comparison")
+            caption = gr.HTML(
+                f"A finished example: “{PROMPTS[0]}”, seed {EXAMPLE_SEED}. Press Compare for a new "
+                "one.",
+                **CAPTION,
+            )
+            sheet = gr.DownloadButton("Download the grid", interactive=False, size="sm")
+    with gr.Accordion("Look inside", open=False):
+        recipe = gr.JSON(label="Recipe: the same recipe gives the same pictures")
+    wire_generation(
+        buttons,
+        compare,
+        [
+            model,
+            prompt,
+            vary,
+            *values,
+            schedulers,
+            finish,
+            steps,
+            guidance,
+            scheduler,
+            negative_prompt,
+            seed.seed,
+        ],
+        [grid, caption, sheet, seed.used, recipe],
+        caption=caption,
+        also=[prompt.submit, *(field.submit for field in values)],
+    )
+
+    def choose_kind(chosen: str) -> list[Any]:
+        return [
+            *(gr.Textbox(visible=kind == chosen) for kind in KINDS),
+            gr.Column(visible=chosen == "scheduler"),
+            gr.Slider(visible=chosen == "guidance_scale"),
+            gr.Slider(visible=chosen != "guidance_scale"),
+            gr.Dropdown(visible=chosen != "scheduler"),
+            WHY[chosen],
+        ]
+
+    def suit_model(model: str) -> list[Any]:
+        spec = room.spec(model)
+        own = ImageRequest.numbers() | dict(spec.defaults)
+        return [
+            *(VALUES[kind][not spec.bundled] for kind in KINDS),
+            spec.bundled,  # a finish takes too long with a large model
+            own["num_inference_steps"],
+            own["guidance_scale"],
+        ]
+
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    vary.change(choose_kind, vary, [*values, race, steps, guidance, scheduler, why], **quick)
+    model.change(suit_model, model, [*values, finish, steps, guidance], **quick)
+
+
+def create_values(kind: str) -> gr.Textbox:
+    """Add the field for the values of one kind of comparison."""
+    label = "Values of guidance" if kind == "guidance_scale" else "Numbers of steps"
+    most = MOST_COLUMNS if kind == "scheduler" else MOST_VALUES
+    return gr.Textbox(
+        VALUES[kind][0],
+        label=label,
+        info=f"Up to {most}, with commas between",
+        max_lines=1,
+        visible=kind == "guidance_scale",
+    )
+
+
+def estimate_seconds(request: CompareRequest) -> float:
+    """How long a graphics card needs for all pictures."""
+    if request.vary == "guidance_scale":
+        return 5 + len(request.values) * request.num_inference_steps / 4
+    rows = len(request.schedulers) if request.vary == "scheduler" else 1
+    return 5 + rows * sum(request.values) / 4 + 13 * request.finish
+
+
+def read_example() -> str:
+    """The grid of the first visit, or a hint where there is none."""
+    if EXAMPLE.is_file():
+        return EXAMPLE.read_text(encoding="utf-8")
+    return '<p class="nothing-yet">Press Compare, and the pictures appear here one by one.</p>'
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write the grid of the first visit."""
+    request = CompareRequest.parse(
+        prompt=PROMPTS[0], values=read_values(VALUES["guidance_scale"][0]), seed=EXAMPLE_SEED
+    )
+    with cache.lease(BUNDLED, HOLDER) as pipeline:
+        *_, last = compare_images(pipeline, request, Event())
+    EXAMPLE.parent.mkdir(exist_ok=True)
+    EXAMPLE.write_text(show_grid(last) + "\n", encoding="utf-8")
+
+
+def new_file(name: str) -> Path:
+    """Return the path of a file to write, where Gradio serves and clears its files."""
+    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=get_upload_folder()), name)
+
+
+def offer(label: str, path: Path) -> gr.DownloadButton:
+    """A button that hands out a file and says how large it is."""
+    size = path.stat().st_size
+    shown = f"{size / 1e6:.1f} MB" if size > 5e5 else f"{size / 1e3:.0f} kB"
+    return gr.DownloadButton(f"{label} ({shown})", value=str(path), interactive=True)

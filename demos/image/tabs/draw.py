@@ -1,0 +1,286 @@
+"""Draw: pictures from words, and every step on the way."""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from demos.image.builder import BEHAVIOUR, show_builder, write_prompt
+from demos.image.generate import (
+    MAX_PROMPT,
+    ImageRequest,
+    ImageStep,
+    Word,
+    generate_image,
+)
+from demos.image.noise import SCHEDULERS
+from demos.image.room import BUNDLED, HOLDER, ImageRoom
+from demos.image.show import show_caption, show_pictures, show_words
+from demos.image.show_film import make_film
+from demos.image.tabs.endpoint import create_endpoint
+from demos.image.tabs.inside import QUICK, create_inside
+from shared.catalog import Catalog
+from shared.errors import GalleryError
+from shared.model_cache import ModelCache
+from shared.provenance import read_recipe, save_png
+from shared.settings import Settings
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    SeedControl,
+    create_slider,
+    in_turn,
+    stop_on_exit,
+    tab_floor,
+    throttle,
+    wake,
+    wire_generation,
+)
+from shared.zero_gpu import on_gpu
+
+HERE = Path(__file__).parents[1]
+EXAMPLES = [
+    "a happy blue monster with yellow horns",
+    "a red square critter with three eyes on a black wall",
+    "a sleepy purple creature with pink round ears",
+    "an angry orange beast with white spikes and two teeth",
+    "a tall green alien, peach background",
+    "pink, lumpy, monster, yellow crown, smirk",
+]
+EXAMPLE_SEED = 7
+# While one types, at most one drawing is under way for each visitor: the next one takes what is in
+# the fields by then.
+LIVE: dict[str, Any] = {
+    "trigger_mode": "always_last",
+    "concurrency_id": "live",
+    "concurrency_limit": 4,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+
+
+def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
+    """Add the tab's contents and the endpoint ``generate_image`` to the current place."""
+    catalog, settings, cache = room.catalog, room.settings, room.cache
+
+    @in_turn
+    @on_gpu(catalog, settings, lambda request: 5 + request.num_inference_steps / 2)
+    def stream(model: str, request: ImageRequest) -> Iterator[ImageStep]:
+        with cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
+            yield from throttle(generate_image(pipeline, request, stop))
+
+    def write_recipes(model: str, request: ImageRequest) -> list[dict[str, Any]]:
+        alone = ({"seed": seed, "num_images": 1} for seed in request.seeds)
+        return [room.recipe(model, request.model_copy(update=one)) for one in alone]
+
+    def show_on_page(
+        model: str, prompt: str, negative: str, scheduler: str, side: int, *numbers: Any
+    ) -> Generator[Any, None, None]:
+        names = ("num_images", "num_inference_steps", "guidance_scale", "seed")
+        request = ImageRequest.parse(
+            prompt=prompt,
+            negative_prompt=negative,
+            scheduler=scheduler,
+            width=side,
+            height=side,
+            **dict(zip(names, numbers, strict=True)),
+        )
+        spec = room.spec(model)
+        yield from wake(cache, spec)
+        started = time.monotonic()
+        for step in stream(model, request):
+            recipes = write_recipes(model, request) if step.images else []
+            left = say_left(step, time.monotonic() - started)
+            shown = {
+                exhibit: show_pictures(step.pictures, request.seeds, recipes, request.prompt),
+                caption: show_caption(spec, step, request.seeds, left),
+                seed.used: request.seed,
+            }
+            if step.images:
+                shown |= inside.show(model, request, step, recipes[0])
+            yield shown
+
+    def draw_live(
+        following: bool,
+        model: str,
+        prompt: str,
+        negative: str,
+        scheduler: str,
+        steps: int,
+        guidance: float,
+        wish: int,
+        used: int,
+    ) -> Any:
+        if not following or not room.spec(model).bundled or not prompt.strip():
+            return {caption: gr.skip()}
+        last = wish if wish >= 0 else max(used, 0)  # the same noise: only the words change it
+        try:
+            request = ImageRequest.parse(
+                prompt=prompt,
+                negative_prompt=negative,
+                scheduler=scheduler,
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                seed=last,
+            )
+        except GalleryError as error:
+            return {caption: html.escape(str(error))}
+        *_, step = stream(model, request)
+        spec = room.spec(model)
+        return {
+            exhibit: show_pictures(
+                step.images, request.seeds, write_recipes(model, request), request.prompt
+            ),
+            caption: show_caption(spec, step, request.seeds) + " · live",
+            inside.words: show_words(step.words),
+            seed.used: request.seed,
+        }
+
+    def suit_model(model: str) -> list[Any]:
+        """The settings that a newly chosen model works best with."""
+        spec = room.spec(model)
+        numbers = {**ImageRequest.numbers(), **spec.defaults}
+        sizes = [("its own", 0), *((f"{side} × {side}", side) for side in spec.sizes)]
+        return [
+            numbers["num_inference_steps"],
+            numbers["guidance_scale"],
+            gr.update(choices=sizes, value=0, visible=len(sizes) > 1),
+            gr.update(visible=spec.bundled),
+            gr.update(visible=spec.bundled),
+        ]
+
+    def build(event: gr.EventData) -> Any:
+        choice = event._data.get("choice") if isinstance(event._data, dict) else None
+        if not isinstance(choice, dict):
+            return gr.skip()
+        return write_prompt({str(part): str(value) for part, value in choice.items()})
+
+    example = load_example()
+    with tab_floor() as floor:
+        with floor.controls:
+            prompt = gr.Textbox(
+                EXAMPLES[0], label="Describe a little monster", lines=3, max_length=MAX_PROMPT
+            )
+            following = gr.Checkbox(
+                False, label="Draw while I type", info="The picture follows the words and sliders"
+            )
+            buttons = RunButtons.create("Draw")
+            with gr.Accordion("Put one together by clicking", open=False) as helper:
+                builder = gr.HTML(
+                    show_builder(), js_on_load=BEHAVIOUR, elem_classes="builder", padding=False
+                )
+            gr.Examples([[text] for text in EXAMPLES], [prompt], label="Monsters to try")
+            count = create_slider(
+                ImageRequest,
+                "num_images",
+                step=1,
+                label="Pictures",
+                info="Same words, other noise",
+            )
+            steps = create_slider(
+                ImageRequest,
+                "num_inference_steps",
+                step=1,
+                label="Steps",
+                info="More steps take longer and remove the noise more carefully",
+            )
+            guidance = create_slider(
+                ImageRequest,
+                "guidance_scale",
+                step=0.5,
+                label="Guidance",
+                info="How hard each step is pushed towards the words; up to 1, not at all",
+            )
+            with gr.Accordion("More settings", open=False):
+                negative = gr.Textbox(
+                    "",
+                    label="Keep out (negative prompt)",
+                    info="What the picture should not show; works with guidance above 1",
+                    max_length=MAX_PROMPT,
+                )
+                scheduler = gr.Dropdown(
+                    [(name, key) for key, name in SCHEDULERS.items()],
+                    value="own",
+                    label="Scheduler",
+                    info="The recipe by which noise is taken away",
+                )
+                side = gr.Dropdown([("its own", 0)], value=0, label="Size", visible=False)
+            seed = SeedControl.create()
+        with floor.exhibit:
+            exhibit = gr.HTML(example["pictures"], padding=False)
+            caption = gr.HTML(
+                "A finished example. Press Draw for a new one, or tick “Draw while I type”.",
+                **CAPTION,
+            )
+    inside = create_inside(room, example)
+    create_endpoint(room, stream)
+
+    settings_of_live = [model, prompt, negative, scheduler, steps, guidance, seed.seed, seed.used]
+    wire_generation(
+        buttons,
+        show_on_page,
+        [model, prompt, negative, scheduler, side, count, steps, guidance, seed.seed],
+        [exhibit, caption, seed.used, *inside.outputs],
+        caption=caption,
+        also=[prompt.submit],
+    )
+    gr.on(
+        [prompt.input, following.input, *(one.input for one in (steps, guidance, seed.seed))],
+        draw_live,
+        [following, *settings_of_live],
+        [exhibit, caption, inside.words, seed.used],
+        **LIVE,
+    )
+    built = builder.select(build, None, prompt, trigger_mode="always_last", **QUICK)
+    built.then(
+        draw_live,
+        [following, *settings_of_live],
+        [exhibit, caption, inside.words, seed.used],
+        **{**LIVE, "trigger_mode": "once"},
+    )
+    model.change(suit_model, model, [steps, guidance, side, following, helper], **QUICK)
+
+
+def say_left(step: ImageStep, seconds: float) -> str:
+    """Say how long a drawing will take from here, if that is long enough to want to know."""
+    left = seconds / max(1, step.index) * (step.total - step.index)
+    return f" · about {left:.0f} s left" if left >= 2 else ""
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Draw what a first visit shows: ``example.png`` with its recipe, and ``example.json``."""
+    room = ImageRoom(cache, settings, Catalog(settings))
+    defaults = room.spec(BUNDLED).defaults
+    request = ImageRequest.parse(prompt=EXAMPLES[0], seed=EXAMPLE_SEED, **defaults)
+    with cache.lease(BUNDLED) as pipeline, stop_on_exit() as stop:
+        *_, last = generate_image(pipeline, request, stop)
+    save_png(last.images[0], HERE / "example.png", room.recipe(BUNDLED, request))
+    example = {
+        "words": [asdict(word) for word in last.words],
+        "film": make_film("example", last.film, request.seeds, last.images),
+    }
+    text = json.dumps(example, ensure_ascii=False) + "\n"
+    (HERE / "example.json").write_text(text, encoding="utf-8")
+
+
+def load_example() -> dict[str, Any]:
+    """What ``make_example`` wrote, ready for the page."""
+    example = json.loads((HERE / "example.json").read_text(encoding="utf-8"))
+    path = HERE / "example.png"
+    recipe = read_recipe(path) or {}
+    with Image.open(path) as picture:
+        shown = show_pictures([picture.convert("RGB")], [EXAMPLE_SEED], [recipe], EXAMPLES[0])
+    return {
+        "pictures": shown,
+        "film": example["film"],
+        "words": show_words([Word(**word) for word in example["words"]]),
+        "recipe": recipe,
+    }

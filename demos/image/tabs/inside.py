@@ -1,0 +1,162 @@
+"""Look inside a drawing: its film, which words paint what, the prompt as tokens, the recipe."""
+
+from __future__ import annotations
+
+import html
+import json
+import uuid
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from demos.image.attention import AttentionStep, attention_maps
+from demos.image.generate import Film, ImageRequest, ImageStep, decode_frame
+from demos.image.room import HOLDER, ImageRoom
+from demos.image.show import show_words
+from demos.image.show_attention import BEHAVIOUR, NO_MAPS, show_attention
+from demos.image.show_film import answer_frame, make_film
+from shared.errors import InvalidRequest
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    in_turn,
+    stop_on_exit,
+    throttle,
+    wake,
+    wire_generation,
+)
+from shared.zero_gpu import on_gpu
+
+FILM_SCRIPT = """
+const start = ({ mount }) => mount(element, { trigger, watch, props });
+import(new URL("rooms/image/film.js", document.baseURI)).then(start);
+"""
+QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The last drawing of a visitor, kept on the server for whoever looks inside.
+
+    Attributes:
+        run: A name that no other drawing has.
+        model: What drew it.
+        request: What was asked for.
+        film: Every step of it.
+    """
+
+    run: str
+    model: str
+    request: ImageRequest
+    film: Film
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The components that a drawing fills."""
+
+    film: gr.HTML
+    words: gr.HTML
+    recipe: gr.JSON
+    drawn: gr.State
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All of them, as outputs of an event."""
+        return [self.film, self.words, self.recipe, self.drawn]
+
+    def show(
+        self, model: str, request: ImageRequest, step: ImageStep, recipe: dict[str, Any]
+    ) -> dict[Any, Any]:
+        """Return the values of all of them for a finished drawing."""
+        drawn = Drawn(uuid.uuid4().hex, model, request, step.film)
+        film = make_film(drawn.run, step.film, request.seeds, step.images)
+        return {
+            self.film: json.dumps(film),
+            self.words: show_words(step.words),
+            self.recipe: recipe,
+            self.drawn: drawn,
+        }
+
+
+def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
+    """Add the fold to the current place, filled with ``example`` (film, words and recipe)."""
+    with gr.Column(elem_classes="inside"), gr.Accordion("Look inside", open=False) as fold:
+        gr.Markdown(
+            "**Every step.** Left, what there is after each step; in the middle, what the network "
+            "believes the picture will be; right, the latents, which is all it ever sees. Move the "
+            "slider. The curve is the scheduler's plan: how much noise is left when."
+        )
+        film = gr.HTML(
+            None,
+            html_template="",
+            js_on_load=FILM_SCRIPT,
+            apply_default_css=False,
+            elem_classes="diffusion-film",
+        )
+        gr.Markdown(
+            "**Which words paint what.** Draws the last picture once more and notes, at every "
+            "step, how much each place of it attends to each word (cross-attention)."
+        )
+        buttons = RunButtons.create("Show which words paint what")
+        heat = gr.HTML(NO_MAPS, js_on_load=BEHAVIOUR, padding=False)
+        heat_caption = gr.HTML("", **CAPTION)
+        gr.Markdown(
+            "**The prompt as the model reads it.** Each box is a token, a number to the "
+            "model. Words that it has no token for are spelled out in several (dashed), "
+            "and mean little to it. What does not fit is struck out and never read."
+        )
+        words = gr.HTML(example["words"], elem_classes="words", padding=False)
+        with gr.Accordion("Recipe: the same recipe gives the same picture", open=False):
+            recipe = gr.JSON(example["recipe"], show_label=False)
+    drawn = gr.State(None)
+
+    @in_turn
+    @on_gpu(room.catalog, room.settings, lambda request: 10 + request.num_inference_steps)
+    def attend(model: str, request: ImageRequest) -> Iterator[AttentionStep]:
+        with room.cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
+            yield from throttle(attention_maps(pipeline, request, stop))
+
+    def show_heat(drawn: Drawn | None) -> Generator[Any, None, None]:
+        if not drawn:
+            raise InvalidRequest("Draw something first: then this shows how its words were used.")
+        spec = room.spec(drawn.model)
+        yield from wake(room.cache, spec)
+        alone = drawn.request.model_copy(update={"num_images": 1})
+        for step in attend(drawn.model, alone):
+            done = f"step {step.drawing.index} of {step.drawing.total}"
+            line = html.escape(f"“{alone.prompt}”, seed {alone.seed} · {done}")
+            shown: dict[Any, Any] = {heat_caption: line}
+            if step.maps:
+                shown[heat] = show_attention(step.maps, step.drawing.images[0])
+            yield shown
+
+    def decode(drawn: Drawn | None, event: gr.EventData) -> Any:
+        wanted = event._data if isinstance(event._data, dict) else {}
+        index = wanted.get("frame")
+        if not drawn or wanted.get("run") != drawn.run or not isinstance(index, int):
+            return gr.skip()  # of a drawing that is no longer there
+        if not 0 <= index < len(drawn.film.frames):
+            return gr.skip()
+        with room.cache.lease(drawn.model, HOLDER) as pipeline:
+            frame = drawn.film.frames[index]
+            noisy, clean = (decode_frame(pipeline, frame, clean=one) for one in (False, True))
+        return json.dumps(answer_frame(drawn.run, index, noisy, clean))
+
+    # The example's film is not small, so it comes when somebody looks.
+    fold.expand(
+        lambda drawn: gr.skip() if drawn else json.dumps(example["film"]), drawn, film, **QUICK
+    )
+    film.input(
+        decode,
+        drawn,
+        film,
+        trigger_mode="always_last",
+        concurrency_limit=4,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    wire_generation(buttons, show_heat, [drawn], [heat, heat_caption], caption=heat_caption)
+    return Inside(film, words, recipe, drawn)

@@ -1,0 +1,90 @@
+"""Animations as GIF and MP4, with what they were made from inside the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def save_gif(
+    frames: Sequence[Image.Image],
+    path: Path,
+    comment: str,
+    *,
+    seconds: Sequence[float],
+    height: int,
+) -> None:
+    """Write an endless animation.
+
+    Args:
+        frames: RGB pictures, all of one size.
+        path: The file.
+        comment: Kept in the file, such as the recipe.
+        seconds: How long each frame is shown; the format counts hundredths.
+        height: Of the animation, in pixels; each pixel of a frame becomes a sharp square.
+    """
+    # Colours are chosen before pixels are repeated, which is less work and changes none.
+    pictures = [_resize(frame.quantize(128), height) for frame in frames]
+    pictures[0].save(
+        path,
+        "GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=[round(1000 * shown) for shown in seconds],
+        loop=0,
+        comment=comment.encode(),
+    )
+
+
+def save_mp4(
+    frames: Sequence[Image.Image],
+    path: Path,
+    comment: str,
+    *,
+    seconds: Sequence[float],
+    height: int,
+    frames_per_second: int,
+    crf: int = 20,
+) -> None:
+    """Write the same as MP4, in the kind of H.264 (yuv420p) that every browser plays.
+
+    Each pixel is repeated before it is encoded, so that it is a sharp square in every player. What
+    is shown for longer than a frame of the film is repeated, too.
+
+    Args:
+        frames: As for ``save_gif``.
+        path: The file.
+        comment: As for ``save_gif``.
+        seconds: How long each frame is shown.
+        height: As for ``save_gif``; even.
+        frames_per_second: Of the film.
+        crf: The encoder's measure of loss, 0 (none) to 51.
+    """
+    import av  # its libraries take a moment to load
+
+    # faststart: what a player must read first stands first.
+    with av.open(str(path), "w", "mp4", options={"movflags": "+faststart"}) as film:
+        film.metadata["comment"] = comment
+        stream = film.add_stream(
+            "libx264", frames_per_second, options={"crf": str(crf), "preset": "veryfast"}
+        )
+        stream.width, stream.height = _resize(frames[0], height).size
+        stream.pix_fmt = "yuv420p"
+        number = 0
+        for picture, shown in zip(frames, seconds, strict=True):
+            pixels = np.asarray(_resize(picture.convert("RGB"), height))
+            for _ in range(max(1, round(shown * frames_per_second))):
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, frames_per_second)
+                film.mux(stream.encode(frame))
+                number += 1
+        film.mux(stream.encode())
+
+
+def _resize(frame: Image.Image, height: int) -> Image.Image:
+    width = frame.width * height // frame.height
+    return frame.resize((width - width % 2, height), Image.Resampling.NEAREST)

@@ -1,0 +1,122 @@
+"""Models that visitors trained here: each is for whoever trained it, and goes when they leave."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.catalog import Catalog, ModelSpec
+from shared.errors import GalleryError
+from shared.model_cache import ModelCache
+from shared.sources import Folder
+
+# Waits until this process has ended, however that comes about, and then tidies up.
+_JANITOR = "import shutil, sys; sys.stdin.read(); shutil.rmtree(sys.argv[1], ignore_errors=True)"
+_lock = threading.Lock()
+_home: tuple[Path, subprocess.Popen[bytes]] | None = None
+
+
+@dataclass(frozen=True)
+class Trained(Folder):
+    """A checkpoint folder that a visitor's training wrote."""
+
+    @property
+    def version(self) -> str:
+        """Nobody else has these weights."""
+        return "trained here"
+
+    @property
+    def remedy(self) -> str:
+        """There is no other copy."""
+        return "It is kept for one visit only. Train another one."
+
+
+class Shelf:
+    """One visitor's models: the one that was trained last, and one that is kept.
+
+    Args:
+        cache: Where kept models are loaded.
+        catalog: Knows kept models by their keys, which nobody can guess, and lists them nowhere.
+
+    Raises:
+        GalleryError: This machine lets the gallery write to no temporary folder.
+    """
+
+    def __init__(self, cache: ModelCache, catalog: Catalog) -> None:
+        self._cache, self._catalog = cache, catalog
+        try:
+            self._folder = Path(tempfile.mkdtemp(dir=_open_home()))
+        except OSError as error:
+            raise GalleryError(
+                "Training needs a place for its files, but this machine lets the gallery write to "
+                "no temporary folder. Whoever runs it can set TMPDIR to one."
+            ) from error
+        self.kept: ModelSpec | None = None
+
+    @property
+    def fresh(self) -> Path:
+        """Where a training leaves its model; there may be none."""
+        return self._folder / "fresh"
+
+    def clear_fresh(self) -> None:
+        """Remove a model that was trained and not kept."""
+        shutil.rmtree(self.fresh, ignore_errors=True)
+
+    def keep(self, like: ModelSpec, title: str) -> ModelSpec:
+        """Make the fresh model one that can be used, in place of one that was kept before.
+
+        Args:
+            like: The entry of a model of the same kind.
+            title: What the page calls it.
+
+        Raises:
+            GalleryError: There is no fresh model.
+        """
+        folder = self._folder / secrets.token_hex(8)
+        try:
+            self.fresh.replace(folder)
+        except OSError as error:
+            raise GalleryError("There is no model to keep. Train one first.") from error
+        self.discard()
+        self.kept = dataclasses.replace(
+            like,
+            key=f"{like.task}/guest-{folder.name}",
+            title=title,
+            summary="Trained by a visitor, for one visit.",
+            sources=(Trained(folder),),
+        )
+        self._catalog.add_guest(self.kept)
+        return self.kept
+
+    def discard(self) -> None:
+        """Forget the model that is kept, if there is one, and remove its files."""
+        if self.kept:
+            self._catalog.remove_guest(self.kept.key)
+            self._cache.unload(self.kept.key)
+            shutil.rmtree(self._folder / self.kept.key.rpartition("-")[2], ignore_errors=True)
+            self.kept = None
+
+    def close(self) -> None:
+        """Forget everything: the visitor has left."""
+        self.discard()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _open_home() -> Path:
+    """Return the folder of all shelves, which is removed after this process."""
+    global _home
+    with _lock:
+        if _home is None or not _home[0].is_dir():
+            folder = Path(tempfile.mkdtemp(prefix="gallery-guests-"))
+            command = [sys.executable, "-I", "-S", "-c", _JANITOR, str(folder)]
+            # A Ctrl-C is meant for the gallery, hence the session of its own.
+            janitor = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+            _home = (folder, janitor)
+        return _home[0]

@@ -1,0 +1,253 @@
+"""Measure how well image/critters follows its prompts, in the eyes of a classifier.
+
+    python -m training.evaluate_image [--count 1000] [--json]
+    python -m training.evaluate_image --out models/image-critters/evaluation.json
+
+The classifier (``training/critter_classifier.py``) has never seen a drawn picture. Captions come
+from the grammar of training, in words that mean one value only: half ask for pairs of attributes
+that training has shown, half for one or two of ``HELD_OUT_PAIRS``. ``oracle_acc`` is how often the
+classifier itself is right, on fresh renders: nothing can be measured more finely than that.
+
+* ``attr_acc_seen``, ``attr_acc_heldout``: share of attributes that the pictures have as asked, at
+  the gallery's own steps and guidance.
+* ``fewstep_share``: the same score of the same captions, over that of ``FULL_STEPS`` steps.
+* ``diversity``: where a caption leaves attributes open, how often two seeds fill them differently,
+  over how often two fresh draws of the data do.
+* ``near_copy_ratio``: how often a picture lies as near to a training picture as the nearest
+  ``NEAR`` of fresh renders do, over that share; 1 is what never having seen them would give.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from torch import Tensor
+from tqdm import tqdm
+
+from shared.catalog import SPECS
+from shared.settings import ROOT
+from training.captions import Caption, write_caption
+from training.common import describe_hardware
+from training.critter_classifier import judge, load_judge
+from training.critter_data import (
+    VALUES,
+    count_held_out,
+    load_critters,
+    render_critter,
+    sample_attributes,
+)
+from training.critter_metrics import nearest_distances, to_model_range
+
+DEFAULTS = next(spec for spec in SPECS if spec.key == "image/critters").defaults
+STEPS = int(DEFAULTS.get("num_inference_steps", 8))
+GUIDANCE = float(DEFAULTS.get("guidance_scale", 3.0))
+FULL_STEPS = 50
+TRAINING_PICTURES = 50_000
+NEAR = 0.05
+BATCH = 50
+
+
+@dataclass(frozen=True)
+class Following:
+    """Pictures, and where they are as their captions asked.
+
+    Attributes:
+        images: (N, 3, 64, 64) in [-1, 1].
+        answers: Attribute -> (N,) the value that the classifier sees.
+        right: Attribute -> bool for each caption that names it.
+    """
+
+    images: Tensor
+    answers: dict[str, Tensor]
+    right: dict[str, list[bool]]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Attribute -> share that is right."""
+        return {name: round(float(np.mean(hits)), 4) for name, hits in self.right.items() if hits}
+
+    @property
+    def overall(self) -> float:
+        """Share of all attributes asked for that are right."""
+        return float(np.mean([hit for hits in self.right.values() for hit in hits]))
+
+
+def measure_following(
+    pipeline: StableDiffusionPipeline,
+    words: Sequence[Mapping[str, str]],
+    *,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    drop: float = 0.0,
+    seed: int = 0,
+) -> Following:
+    """Draw a picture for a caption of each of ``words`` and judge it.
+
+    Args:
+        pipeline: Draws; it keeps no memory of it.
+        words: Attribute -> value, for each picture.
+        steps: Of denoising.
+        guidance: Scale of the guidance.
+        drop: Chance that a caption leaves an attribute open.
+        seed: Of the noise; captions are the same with any seed.
+    """
+    rng = random.Random(0)
+    captions = [write_caption(one, rng, drop=drop, clear=True) for one in words]
+    noise = torch.Generator().manual_seed(seed)
+    images = draw(pipeline, captions, noise, steps=steps, guidance=guidance)
+    _, answers = judge(load_judge(), images)
+    right: dict[str, list[bool]] = {name: [] for name in VALUES}
+    for index, (one, caption) in enumerate(zip(words, captions, strict=True)):
+        for name in caption.said:
+            right[name].append(VALUES[name][int(answers[name][index])] == one[name])
+    return Following(images, answers, right)
+
+
+@torch.inference_mode()
+def draw(
+    pipeline: StableDiffusionPipeline,
+    captions: Sequence[Caption],
+    noise: torch.Generator,
+    *,
+    steps: int,
+    guidance: float,
+) -> Tensor:
+    """Draw one picture for each caption: (N, 3, 64, 64) in [-1, 1]."""
+    parts = []
+    for start in tqdm(range(0, len(captions), BATCH), unit="batch", mininterval=5, leave=False):
+        part = [caption.text for caption in captions[start : start + BATCH]]
+        parts.append(
+            pipeline(
+                part,
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                generator=noise,
+                output_type="pt",
+            ).images.cpu()
+        )
+    return torch.cat(parts) * 2 - 1
+
+
+def choose_words(count: int, *, held_out: bool, seed: int) -> list[dict[str, str]]:
+    """Draw the attributes of ``count`` critters with, or without, a pair that was held out."""
+    attributes = sample_attributes(8 * count, seed=seed)
+    chosen = np.flatnonzero((count_held_out(attributes) > 0) == held_out)[:count]
+    return [
+        {name: VALUES[name][column[row]] for name, column in attributes.items()} for row in chosen
+    ]
+
+
+def measure_oracle(count: int) -> float:
+    """Return how often the classifier is right about fresh renders, over all attributes."""
+    rows = choose_words(count, held_out=False, seed=21) + choose_words(
+        count, held_out=True, seed=22
+    )
+    images = to_model_range(np.stack([render_critter(words) for words in rows]))
+    _, answers = judge(load_judge(), images)
+    right = [
+        VALUES[name][int(answers[name][index])] == words[name]
+        for index, words in enumerate(rows)
+        for name in VALUES
+        if name != "accent" or words["top"] != "nothing"
+    ]
+    return float(np.mean(right))
+
+
+def measure_diversity(pipeline: StableDiffusionPipeline, count: int) -> float:
+    """Return how often two seeds differ where a caption says nothing, over chance."""
+    words = choose_words(count, held_out=False, seed=23)
+    one, other = (measure_following(pipeline, words, drop=0.5, seed=seed) for seed in (1, 2))
+    rng = random.Random(0)
+    differ, chance = [], []
+    for index, told in enumerate(words):
+        caption = write_caption(told, rng, drop=0.5, clear=True)
+        for name in VALUES.keys() - caption.said - {"accent"}:
+            differ.append(bool(one.answers[name][index] != other.answers[name][index]))
+            chance.append(1 - 1 / len(VALUES[name]))
+    return float(np.mean(differ) / np.mean(chance))
+
+
+def measure_near_copies(images: Tensor, words: Sequence[Mapping[str, str]]) -> dict[str, float]:
+    """Compare how near ``images`` and fresh renders of the same ``words`` lie to training pictures.
+
+    Distances are Euclidean, in the classifier's features.
+    """
+    model = load_judge()
+    trained = load_critters(TRAINING_PICTURES)
+    seen = trained.select(count_held_out(trained.attributes) == 0)
+    known, _ = judge(model, to_model_range(seen.images))
+    fresh_images = to_model_range(np.stack([render_critter(one) for one in words]))
+    drawn, fresh = (
+        nearest_distances(judge(model, pictures)[0], known) for pictures in (images, fresh_images)
+    )
+    near = torch.quantile(fresh, NEAR)
+    return {
+        "near_copy_ratio": float((drawn <= near).float().mean() / NEAR),
+        "nearest_drawn": float(drawn.median()),
+        "nearest_fresh": float(fresh.median()),
+    }
+
+
+def evaluate(folder: Path, count: int) -> dict[str, Any]:
+    """Measure everything; ``count`` captions of each kind."""
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    seen_words = choose_words(count, held_out=False, seed=11)
+    seen = measure_following(pipeline, seen_words)
+    held_out = measure_following(pipeline, choose_words(count, held_out=True, seed=12))
+    some = seen_words[: max(1, count // 4)]
+    few = measure_following(pipeline, some)
+    full = measure_following(pipeline, some, steps=FULL_STEPS)
+    return {
+        "oracle_acc": round(measure_oracle(count), 4),
+        "attr_acc_seen": round(seen.overall, 4),
+        "attr_acc_heldout": round(held_out.overall, 4),
+        "fewstep_share": round(few.overall / full.overall, 4),
+        "diversity": round(measure_diversity(pipeline, max(1, count // 5)), 3),
+        **{
+            name: round(value, 3)
+            for name, value in measure_near_copies(seen.images, seen_words).items()
+        },
+        "seen": seen.scores,
+        "held_out": held_out.scores,
+        "captions": count,
+        "steps": STEPS,
+        "full_steps": FULL_STEPS,
+        "guidance_scale": GUIDANCE,
+        "hardware": describe_hardware(torch.device("cpu")),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "image-critters")
+    parser.add_argument("--count", type=int, default=1_000, help="captions of each kind")
+    parser.add_argument("--json", action="store_true", help="print nothing but JSON")
+    parser.add_argument("--out", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    with contextlib.redirect_stdout(sys.stderr):  # huggingface_hub prints what it loads
+        figures = evaluate(arguments.model, arguments.count)
+    text = json.dumps(figures, indent=2)
+    if arguments.out:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+    if not arguments.json:
+        print(f"{arguments.model.name}, {arguments.count} captions of each kind", file=sys.stderr)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
