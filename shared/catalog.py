@@ -291,10 +291,11 @@ SPECS: tuple[ModelSpec, ...] = (
         key="image/critters",
         title="Critters",
         licence="Apache-2.0",
-        parameters=6_924_403,
+        parameters=7_376_803,
         summary="Our own, trained on drawn monsters. Knows monsters and nothing else.",
         load=load_image_pipeline,
         sources=(Bundled("image-critters"),),
+        defaults={"num_inference_steps": 6, "guidance_scale": 2.0},
     ),
     ModelSpec(
         key="image/sd-turbo",

@@ -8,6 +8,7 @@ import html
 import inspect
 import math
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 import gradio as gr
 from gradio.components.api_component import Api
+from gradio.utils import get_upload_folder
 
 from shared.catalog import Catalog, ModelSpec, Task
 from shared.errors import GalleryError
@@ -218,8 +220,11 @@ def wire_generation(
     *,
     caption: gr.HTML,
     also: Sequence[Callable[..., Any]] = (),
+    begin: Sequence[Callable[..., Any]] = (),
 ) -> list[Any]:
     """Run ``generate`` on a click of the run button (and on events ``also``); end it on Stop.
+
+    With ``begin``, those events start it and the button does not: what it does first is the room's.
 
     It yields ``Waiting`` first, then values for ``outputs``. The waiting is an event of its own,
     so that a visitor who waits for a download does not keep the device from everybody else.
@@ -271,7 +276,7 @@ def wire_generation(
         return [*ready, gr.skip() if shown else f"{caption} · stopped"]
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    started = gr.on([run.click, *also], lambda: busy, None, places, **quick)
+    started = gr.on([*(begin or [run.click]), *also], lambda: busy, None, places, **quick)
     waking = started.then(
         keep_message(wait),
         list(inputs),
@@ -315,6 +320,19 @@ def in_turn(stream: Callable[..., Iterator[T]]) -> Callable[..., Iterator[T]]:
             yield from steps
 
     return generate
+
+
+def new_file(name: str) -> Path:
+    """Return the path of a file to write, where Gradio serves and clears its files."""
+    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=get_upload_folder()), name)
+
+
+def offer_download(label: str, path: Path) -> gr.DownloadButton:
+    """A button that hands out a file and says how large it is."""
+    size = path.stat().st_size
+    shown = f"{size / 1e6:.1f} MB" if size > 5e5 else f"{size / 1e3:.0f} kB"
+    return gr.DownloadButton(f"{label} ({shown})", value=str(path), interactive=True)
 
 
 def throttle(steps: Iterable[T], seconds: float = 0.08) -> Iterator[T]:

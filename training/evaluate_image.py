@@ -50,8 +50,8 @@ from training.critter_data import (
 from training.critter_metrics import nearest_distances, to_model_range
 
 DEFAULTS = next(spec for spec in SPECS if spec.key == "image/critters").defaults
-STEPS = int(DEFAULTS.get("num_inference_steps", 8))
-GUIDANCE = float(DEFAULTS.get("guidance_scale", 3.0))
+STEPS = int(DEFAULTS["num_inference_steps"])
+GUIDANCE = float(DEFAULTS["guidance_scale"])
 FULL_STEPS = 50
 TRAINING_PICTURES = 50_000
 NEAR = 0.05

@@ -44,8 +44,8 @@ class DiffusionRequest(Request):
 
     prompt: Prompt = Field("a happy blue monster with yellow horns", min_length=1)
     negative_prompt: Prompt = ""
-    num_inference_steps: int = Field(8, ge=1, le=MAX_STEPS)
-    guidance_scale: float = Field(3.0, ge=0.0, le=15.0)
+    num_inference_steps: int = Field(6, ge=1, le=MAX_STEPS)
+    guidance_scale: float = Field(2.0, ge=0.0, le=15.0)
     scheduler: str = OWN
 
     @field_validator("scheduler")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,7 +12,6 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.utils import get_upload_folder
 
 from demos.music.generate import Bar, MusicRequest, MusicStep, NoteToken, generate_music
 from demos.music.show import show_bars, show_caption, show_roll
@@ -32,6 +30,7 @@ from shared.ui import (
     create_room,
     create_slider,
     in_turn,
+    new_file,
     say_errors,
     stop_on_exit,
     throttle,
@@ -223,8 +222,7 @@ def save(step: MusicStep, name: str) -> tuple[str, str]:
     """Write a WAV and a MIDI file where Gradio keeps and clears its files; return their paths."""
     import soundfile
 
-    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
-    base = Path(tempfile.mkdtemp(dir=get_upload_folder()), name)
+    base = new_file(name)
     wav, midi = base.with_suffix(".wav"), base.with_suffix(".mid")
     soundfile.write(wav, play(step), SAMPLE_RATE, subtype="PCM_16")
     midi.write_bytes(score_to_midi_bytes(step.score))

@@ -53,6 +53,13 @@ def page(request: pytest.FixtureRequest, open_page: OpenPage, app_url: str) -> I
         yield page
 
 
+@pytest.fixture
+def desktop(open_page: OpenPage, app_url: str) -> Iterator[Page]:
+    """The gallery on a desktop only, for what a phone does in the same way."""
+    with open_page(app_url) as page:
+        yield page
+
+
 def enter_wing(page: Page, room: str, tab: str) -> Locator:
     """Open a tab of a room; a phone shows the later ones in a menu only."""
     page.set_default_timeout(LONG)

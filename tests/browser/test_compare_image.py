@@ -72,8 +72,8 @@ def test_a_race_is_a_table_with_a_finish(page: Page) -> None:
     expect_no_sideways_scrolling(page)
 
 
-def test_stop_keeps_the_pictures_there_are(page: Page) -> None:
-    room = enter_wing(page, "Images", "Compare")
+def test_stop_keeps_the_pictures_there_are(desktop: Page) -> None:
+    room = enter_wing(desktop, "Images", "Compare")
     room.get_by_role("radio", name="Steps").click()
     room.get_by_label("Numbers of steps").first.fill("1, 50, 49, 48, 47, 46, 45, 44, 43, 42")
     start(room, "Compare")
@@ -87,8 +87,10 @@ def test_stop_keeps_the_pictures_there_are(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("values", "message"), BAD_VALUES)
-def test_bad_values_are_explained_and_can_be_mended(page: Page, values: str, message: str) -> None:
-    room = enter_wing(page, "Images", "Compare")
+def test_bad_values_are_explained_and_can_be_mended(
+    desktop: Page, values: str, message: str
+) -> None:
+    room = enter_wing(desktop, "Images", "Compare")
     field = room.get_by_label("Values of guidance").first
     field.fill(values)
     start(room, "Compare")
@@ -122,8 +124,8 @@ def test_an_animation_from_words_to_words_to_keep(page: Page) -> None:
     expect_no_sideways_scrolling(page)
 
 
-def test_turning_noise_can_be_stopped_and_done_again(page: Page) -> None:
-    room = enter_wing(page, "Images", "Between")
+def test_turning_noise_can_be_stopped_and_done_again(desktop: Page) -> None:
+    room = enter_wing(desktop, "Images", "Between")
     room.get_by_role("radio", name="The noise").click()
     expect(room.get_by_label("How far to the other seeds").first).to_be_visible()
     room.get_by_label("Frames").first.fill("48")

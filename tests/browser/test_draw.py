@@ -19,8 +19,8 @@ SEEN = re.compile(r"seed \d+")
 
 
 @pytest.fixture
-def room(page: Page) -> Locator:
-    return enter_wing(page, "Images", "Draw")
+def room(desktop: Page) -> Locator:
+    return enter_wing(desktop, "Images", "Draw")
 
 
 def draw(room: Locator, prompt: str = "") -> None:
@@ -47,7 +47,8 @@ def read(address: str) -> np.ndarray:
     return np.asarray(Image.open(file).convert("RGB"), dtype=int)
 
 
-def test_a_saved_picture_has_its_recipe_in_it(page: Page, room: Locator) -> None:
+def test_a_saved_picture_has_its_recipe_in_it(page: Page) -> None:
+    room = enter_wing(page, "Images", "Draw")
     draw(room, "a red monster with one eye")
     with page.expect_download() as download:
         room.get_by_role("link", name="Save PNG").click()

@@ -48,13 +48,13 @@ def test_each_part_has_run_when_the_tab_opens_and_words_run_again(page: Page) ->
     expect(alike).to_have_text(["horns"], timeout=LONG)
 
 
-def test_a_channel_is_chosen_with_the_keyboard_and_multiplied(page: Page) -> None:
-    room = enter_parts(page)
+def test_a_channel_is_chosen_with_the_keyboard_and_multiplied(desktop: Page) -> None:
+    room = enter_parts(desktop)
     pictures = room.locator(".part-pictures").first
     expect(pictures).to_contain_text("Channel 1 switched off")
     tile = room.get_by_role("button", name="Channel 3")
     tile.focus()
-    page.keyboard.press("Enter")
+    desktop.keyboard.press("Enter")
     expect(tile).to_have_attribute("aria-pressed", "true")
     expect(pictures).to_contain_text("Channel 3 switched off", timeout=LONG)
     room.get_by_role("slider", name=re.compile("Multiply")).press("ArrowRight")
@@ -85,8 +85,8 @@ def test_an_upload_is_encoded_and_a_file_that_is_none_is_explained(
     expect(room.locator(".failed")).to_have_count(0)
 
 
-def test_the_denoiser_is_asked_again_with_other_words_and_more_noise(page: Page) -> None:
-    room = enter_parts(page)
+def test_the_denoiser_is_asked_again_with_other_words_and_more_noise(desktop: Page) -> None:
+    room = enter_parts(desktop)
     pictures = room.locator(".part-pictures").last
     told = room.get_by_label("What the denoiser is told")
     expect(told).to_have_value(re.compile("yellow"), timeout=LONG)

@@ -76,7 +76,6 @@ def test_the_maps_are_the_attention_that_the_layers_compute(tiny_pipeline: Any) 
     torch.testing.assert_close(layer(places, encoder_hidden_states=tokens), expected)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers
 @pytest.mark.parametrize("scheduler", ["own", "euler", "dpm++"])
 def test_watching_changes_no_pixel(tiny_pipeline: Any, scheduler: str) -> None:
     settings: dict[str, Any] = {"guidance_scale": 5.0, "scheduler": scheduler}

@@ -29,7 +29,6 @@ from shared.errors import InvalidRequest
 from shared.provenance import read_recipe, save_png
 
 # Schedulers of diffusers still turn tensors into arrays in the old way.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from demos.image.generate import ImageRequest, ImageStep, generate_image, read_prompt
+from shared.catalog import Catalog
 from shared.errors import InvalidRequest
+from shared.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +125,8 @@ def test_words_are_found_again_in_the_prompt(tiny_pipeline: Any) -> None:
 def test_bad_values_name_the_field(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         ImageRequest.parse(**values)
+
+
+def test_the_room_opens_with_what_suits_its_own_model() -> None:
+    spec = Catalog(Settings(device="cpu")).get("image/critters")
+    assert spec.defaults.items() <= ImageRequest.numbers().items()

@@ -26,7 +26,6 @@ from demos.image.show_between import (
     show_progress,
     show_withheld,
 )
-from demos.image.tabs.compare import new_file, offer
 from demos.image.tabs.draw import EXAMPLES as PROMPTS
 from shared.catalog import Catalog
 from shared.film import save_mp4
@@ -38,6 +37,8 @@ from shared.ui import (
     SeedControl,
     create_slider,
     in_turn,
+    new_file,
+    offer_download,
     stop_on_exit,
     tab_floor,
     throttle,
@@ -122,8 +123,8 @@ def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
                 show_film(f"gradio_api/file={mp4.as_posix()}", describe(request))
                 + show_frames(last),
                 f"{about}{show_withheld(last)}",
-                offer("Download GIF", gif),
-                offer("Download MP4", mp4),
+                offer_download("Download GIF", gif),
+                offer_download("Download MP4", mp4),
                 request.seed,
                 recipe,
             )

@@ -5,14 +5,12 @@ from __future__ import annotations
 import html
 import json
 import math
-import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from PIL import Image, ImageOps
 
 from demos.image.edit import Edit, EditRequest, edit_image, find_own_size, fit_mask, fit_picture
@@ -31,6 +29,7 @@ from shared.ui import (
     SeedControl,
     create_slider,
     in_turn,
+    new_file,
     stop_on_exit,
     tab_floor,
     throttle,
@@ -154,9 +153,7 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
                 lines=2,
                 max_length=1000,
             )
-            with gr.Column(elem_classes="change-start"):
-                press = gr.Button("Change", variant="primary", size="lg")
-                buttons = RunButtons.create("Change it")
+            buttons = RunButtons.create("Change")
             strength = create_slider(
                 EditRequest,
                 "strength",
@@ -209,9 +206,10 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
         [model, taken, prompt, negative_prompt, *numbers],
         [exhibit, caption, download, made, way, seed.used, recipe],
         caption=caption,
-        also=[taken.change],
+        begin=[taken.change],  # the button first reads the pad
     )
-    gr.on([press.click, prompt.submit], take, [mode, *sent], [taken, problem], js=TAKE, **QUICK)
+    asked = [buttons.run.click, prompt.submit]
+    gr.on(asked, take, [mode, *sent], [taken, problem], js=TAKE, **QUICK)
     laid = [
         upload.upload(take_upload, upload, [sheet, problem, upload], **QUICK),
         again.click(take_result, made, [sheet, problem], **QUICK),
@@ -256,8 +254,7 @@ def to_sheet(picture: Image.Image) -> str:
 
 def save_picture(picture: Image.Image, recipe: dict[str, Any]) -> Path:
     """Write a PNG with its recipe where Gradio serves and clears its files."""
-    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(dir=get_upload_folder()), "changed.png")
+    path = new_file("changed.png")
     save_png(picture, path, recipe, source=CHANGED)
     return path
 

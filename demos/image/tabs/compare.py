@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from demos.image.compare import (
     MOST_COLUMNS,
@@ -33,6 +31,8 @@ from shared.ui import (
     SeedControl,
     create_slider,
     in_turn,
+    new_file,
+    offer_download,
     stop_on_exit,
     tab_floor,
     throttle,
@@ -42,7 +42,7 @@ from shared.ui import (
 from shared.zero_gpu import on_gpu
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "compare.html"
-EXAMPLE_SEED = 7
+EXAMPLE_SEED = 3
 NAME = "comparison.png"
 KINDS = {
     "guidance_scale": "Guidance",
@@ -129,7 +129,7 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
             yield (
                 show_grid(last),
                 show_progress(last),
-                offer("Download the grid", path),
+                offer_download("Download the grid", path),
                 request.seed,
                 recipe,
             )
@@ -266,16 +266,3 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
         *_, last = compare_images(pipeline, request, Event())
     EXAMPLE.parent.mkdir(exist_ok=True)
     EXAMPLE.write_text(show_grid(last) + "\n", encoding="utf-8")
-
-
-def new_file(name: str) -> Path:
-    """Return the path of a file to write, where Gradio serves and clears its files."""
-    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=get_upload_folder()), name)
-
-
-def offer(label: str, path: Path) -> gr.DownloadButton:
-    """A button that hands out a file and says how large it is."""
-    size = path.stat().st_size
-    shown = f"{size / 1e6:.1f} MB" if size > 5e5 else f"{size / 1e3:.0f} kB"
-    return gr.DownloadButton(f"{label} ({shown})", value=str(path), interactive=True)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from demos.image.generate import ImageRequest, ImageStep
 from demos.image.room import BUNDLED, ImageRoom
 from shared.provenance import save_png
-from shared.ui import add_endpoint, wake
+from shared.ui import add_endpoint, new_file, wake
 
 NUMBERS = ("num_inference_steps", "guidance_scale", "seed")
 
@@ -81,7 +78,6 @@ def create_endpoint(
 
 def write_file(picture: Image.Image, recipe: Mapping[str, Any]) -> str:
     """Write a PNG with its recipe where the page may hand it out, and return its path."""
-    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(dir=get_upload_folder()), "picture.png")
+    path = new_file("picture.png")
     save_png(picture, path, recipe)
     return str(path)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from demos.latent.film import save_gif, save_mp4
@@ -29,6 +27,8 @@ from shared.ui import (
     CAPTION,
     RunButtons,
     create_slider,
+    new_file,
+    offer_download,
     stop_on_exit,
     tab_floor,
     throttle,
@@ -74,8 +74,8 @@ def create_walk(room: LatentRoom) -> None:
         yield (
             show_film(link(mp4), way),
             describe_film(steps, way),
-            offer("GIF", gif),
-            offer("MP4", mp4),
+            offer_download("Download GIF", gif),
+            offer_download("Download MP4", mp4),
             show_inside(steps),
             used,
             recipe,
@@ -137,8 +137,7 @@ def show_start() -> str:
 
 def save_films(steps: list[WalkStep], comment: str) -> tuple[Path, Path]:
     """Write the GIF and the MP4 where Gradio serves and clears its files; return their paths."""
-    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
-    base = Path(tempfile.mkdtemp(dir=get_upload_folder()), "latent-walk")
+    base = new_file("latent-walk")
     gif, mp4 = base.with_suffix(".gif"), base.with_suffix(".mp4")
     save_gif(steps, gif, comment)
     save_mp4(steps, mp4, comment)
@@ -148,9 +147,3 @@ def save_films(steps: list[WalkStep], comment: str) -> tuple[Path, Path]:
 def link(path: Path) -> str:
     """Where the page finds one of Gradio's files; relative, since the app may lie under a path."""
     return f"gradio_api/file={path.as_posix()}"
-
-
-def offer(kind: str, path: Path) -> gr.DownloadButton:
-    """A button that hands out a film and says how large it is."""
-    label = f"Download {kind} ({path.stat().st_size / 1e6:.1f} MB)"
-    return gr.DownloadButton(label, value=str(path), interactive=True)
