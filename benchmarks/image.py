@@ -146,7 +146,7 @@ def measure_live(seconds: float) -> float:
         page.goto(url, timeout=PATIENCE)
         page.get_by_role("tab", name="Image").click(timeout=PATIENCE)
         page.get_by_label("Draw while I type").check(timeout=PATIENCE)
-        page.locator(".caption", has_text="live").wait_for(timeout=PATIENCE)
+        page.locator(".exhibit .caption", has_text="live").first.wait_for(timeout=PATIENCE)
         slider = page.get_by_label("range slider for Guidance").first
         slider.scroll_into_view_if_needed()
         box = slider.bounding_box()

@@ -93,5 +93,7 @@ def _sentence(problem: Any) -> str:
             wanted = "must be text"
         case _:
             wanted = problem["msg"].replace("Input should", "must")
+    if problem["input"] is None:
+        return f"The {field} is empty: it {wanted}."
     given = repr(problem["input"])
     return f"The {field} {wanted}, not {given if len(given) < 40 else given[:36] + '...'}."

@@ -8,6 +8,7 @@ import html
 import inspect
 import math
 import os
+import re
 import tempfile
 import threading
 import time
@@ -42,6 +43,8 @@ CSS_PATH = Path(__file__).with_name("gallery.css")
 _SANS = ["ui-sans-serif", "system-ui", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
+# What a caption says of the time to come is in such an element: it goes when nothing comes.
+_LEFT = re.compile(r'<span class="left">.*?</span>')
 CAPTION: dict[str, Any] = {"elem_classes": "caption", "padding": False}
 T = TypeVar("T")
 
@@ -273,7 +276,9 @@ def wire_generation(
         if "failed" in shown:
             return [*ready[:2], gr.skip(), gr.skip()]
         # Who still waits has not begun anything: the caption belongs to what was there before.
-        return [*ready, gr.skip() if shown else f"{caption} · stopped"]
+        if shown:
+            return [*ready, gr.skip()]
+        return [*ready, f"{_LEFT.sub('', caption)} · stopped"]
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     started = gr.on([*(begin or [run.click]), *also], lambda: busy, None, places, **quick)

@@ -54,7 +54,7 @@ def write_prompt(choice: Mapping[str, str]) -> str:
 
     The colour of what is on top needs something on top.
     """
-    known = {part: value for part, value in choice.items() if part in PARTS}
+    known = {part: str(value) for part, value in choice.items() if part in PARTS}
     known = {part: value for part, value in known.items() if value in list_values(part)}
     words = ["a", *(_say(part, known) for part in ("color", "body") if part in known), "monster"]
     features = [_say(part, known) for part in ("eyes", "mouth", "top") if part in known]
@@ -107,6 +107,7 @@ element.addEventListener("click", (event) => {
   const choice = {};
   for (const one of element.querySelectorAll('[aria-pressed="true"]'))
     choice[one.dataset.part] = one.dataset.value;
-  trigger("select", { choice });
+  const clicked = pressed ? {} : { [button.dataset.part]: button.dataset.value };
+  trigger("select", { choice, clicked });
 });
 """

@@ -73,18 +73,20 @@ def show_caption(spec: ModelSpec, step: ImageStep, seeds: Sequence[int], left: s
 
     ``left`` says how long it will take.
     """
-    done = f"{step.total} steps" if step.images else f"step {step.index} of {step.total}{left}"
+    steps = "1 step" if step.total == 1 else f"{step.total} steps"
+    done = steps if step.images else f"step {step.index} of {step.total}"
     seed = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
     parts = [f"<b>{html.escape(spec.title)}</b>", done, seed]
     # Models with a vocabulary of the whole web spell rare words out and still know them.
-    strange = [word.text for word in step.words if word.pieces > 1 and word.text.isalpha()]
+    read = [word for word in step.words if word.is_read]
+    strange = [word.text for word in read if word.pieces > 1 and word.text.isalpha()]
     if spec.bundled and strange:
         parts.append(f"Not in its vocabulary: {html.escape(', '.join(dict.fromkeys(strange)))}")
     if unread := [word.text for word in step.words if not word.is_read]:
         parts.append(f"Too long: not read from “{html.escape(unread[0])}” on")
     if any(step.withheld):
         parts.append("A safety checker withheld what is black")
-    return " · ".join(parts)
+    return " · ".join(parts) + (f'<span class="left"> · {left}</span>' if left else "")
 
 
 def show_words(words: Sequence[Word]) -> str:

@@ -121,6 +121,8 @@ def test_the_picture_follows_the_words_while_one_types(room: Locator) -> None:
     prompt.press_sequentially(" and wings")
     expect(caption).to_contain_text("Not in its vocabulary: wings", timeout=LONG)
     expect(room.locator(".pictures img")).not_to_have_attribute("src", before)
+    film = look_inside(room)
+    expect(film.locator(".film-step")).to_contain_text("Press Draw for one", timeout=LONG)
 
 
 def test_a_monster_is_clicked_together(room: Locator) -> None:
@@ -132,6 +134,9 @@ def test_a_monster_is_clicked_together(room: Locator) -> None:
     expect(prompt).to_have_value("a pink monster with one eye and a crown", timeout=LONG)
     group.get_by_role("button", name="crown", exact=True).click()  # lets go of it
     expect(prompt).to_have_value("a pink monster with one eye", timeout=LONG)
+    prompt.fill("my own words")  # which a click only adds to
+    group.get_by_role("button", name="horns", exact=True).click()
+    expect(prompt).to_have_value("my own words, a monster with horns", timeout=LONG)
 
 
 @pytest.mark.parametrize(

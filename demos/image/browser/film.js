@@ -15,6 +15,7 @@ const SHELL = `
 </div>
 <div class="film-strip" role="group" aria-label="All steps: choose one"></div>`;
 const REST = 400; // milliseconds at a step before its exact picture is asked for
+const SMALL_PLACES = 256; // of latents whose whole film is decoded at once, see show_film.py
 const PACE = 280; // milliseconds a step when playing
 const EMPTY = "Draw something, and every step of it appears here.";
 
@@ -105,6 +106,7 @@ export function mount(element, { trigger, watch, props }) {
 
   let decode = null;
   let drawTiles = null;
+  let smallFilm = false;
 
   const say = (view, text) => {
     find(`[data-view=${view}]`).nextElementSibling.textContent = text;
@@ -131,10 +133,11 @@ export function mount(element, { trigger, watch, props }) {
     slider.setAttribute("aria-valuetext", name);
     for (const button of strip.children)
       button.setAttribute("aria-pressed", String(Number(button.dataset.index) === index));
+    const thumbnail = strip.children[index];
+    if (thumbnail) strip.scrollLeft = thumbnail.offsetLeft - strip.offsetLeft - strip.clientWidth / 2;
     drawCurve(index);
     clearTimeout(rest);
-    if (!frame.exact && run)
-      rest = setTimeout(() => trigger("input", { run, frame: index }), REST);
+    rest = setTimeout(() => askFor(index), REST);
   }
 
   /** The picture of a frame as an address: exact if it is there, else decoded here. */
@@ -142,6 +145,13 @@ export function mount(element, { trigger, watch, props }) {
     if (frame.exact && view !== "latents") return frame.exact[view][number];
     const numbers = frame[view === "clean" ? "clean" : "noisy"];
     return (view === "latents" ? drawTiles : decode)(numbers, number);
+  }
+
+  /** Ask for exact pictures, where they are seen: small films come whole. */
+  function askFor(index) {
+    let missing = frames[index]?.exact ? -1 : index;
+    if (missing < 0 && smallFilm) missing = frames.findIndex((frame) => !frame.exact);
+    if (missing >= 0 && run && element.offsetParent) trigger("input", { run, frame: missing });
   }
 
   function drawCurve(index) {
@@ -180,9 +190,8 @@ export function mount(element, { trigger, watch, props }) {
       return;
     }
     if (film.exact) {
-      const frame = frames[film.frame];
-      if (film.run !== run || !frame) return;
-      frame.exact = film.exact;
+      if (film.run !== run) return;
+      for (const [index, exact] of Object.entries(film.exact)) frames[index].exact = exact;
       const shown = Number(slider.value);
       lay();
       show(shown);
@@ -190,6 +199,13 @@ export function mount(element, { trigger, watch, props }) {
     }
     stop();
     run = film.run;
+    if (film.note) {
+      frames = [];
+      element.classList.add("film-empty");
+      find(".film-step span").textContent = film.note;
+      strip.replaceChildren();
+      return;
+    }
     frames = film.frames.map((frame) => ({
       ...frame,
       noisy: unpack(frame.noisy),
@@ -199,6 +215,7 @@ export function mount(element, { trigger, watch, props }) {
     if (!frames.length) return;
     decode = createDecoder(film.shape, film.decoder.scale, unpack(film.decoder.weights));
     drawTiles = createTiles(film.shape);
+    smallFilm = film.shape[1] * film.shape[2] <= SMALL_PLACES;
     slider.max = frames.length - 1;
     which.replaceChildren(...film.seeds.map((seed, i) => new Option(`seed ${seed}`, i)));
     find(".film-which").hidden = film.seeds.length < 2;
@@ -224,6 +241,9 @@ export function mount(element, { trigger, watch, props }) {
     }, PACE);
   }
 
+  new IntersectionObserver(([entry]) => {
+    if (entry.isIntersecting) askFor(Number(slider.value));
+  }).observe(element);
   slider.addEventListener("input", () => {
     stop();
     show(Number(slider.value));

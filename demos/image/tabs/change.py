@@ -158,7 +158,7 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
                 EditRequest,
                 "strength",
                 step=0.05,
-                info="How much noise covers your picture: 0 leaves it, 1 ignores it",
+                info="How much noise covers your picture: a little leaves it, 1 ignores it",
             )
             with gr.Accordion("More settings", open=False):
                 steps = create_slider(

@@ -73,7 +73,8 @@ WHY = {
         "to walk before asking again. These three take the same road, without dice on the way. "
         "DDIM and Euler go straight ahead from stop to stop, and are nearly the same thing written "
         "in two ways; DPM-Solver++ also looks at where it pointed last time, and takes the bend. "
-        "With many steps all arrive at one place; the race is who is near it with few."
+        "With many steps all arrive near one place; the race is who is near it with few. Do not "
+        "expect a clear winner with a model this small: it settles early, whoever leads the way."
     ),
 }
 
@@ -236,7 +237,7 @@ def create_values(kind: str) -> gr.Textbox:
     return gr.Textbox(
         VALUES[kind][0],
         label=label,
-        info=f"Up to {most}, with commas between",
+        info=f"At most {most} of them, with commas between",
         max_lines=1,
         visible=kind == "guidance_scale",
     )

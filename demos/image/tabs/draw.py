@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from demos.image.generate import (
     ImageRequest,
     ImageStep,
     Word,
+    decode_frame,
     generate_image,
 )
 from demos.image.noise import SCHEDULERS
 from demos.image.room import BUNDLED, HOLDER, ImageRoom
 from demos.image.show import show_caption, show_pictures, show_words
-from demos.image.show_film import make_film
+from demos.image.show_film import answer_frames, make_film
 from demos.image.tabs.endpoint import create_endpoint
 from demos.image.tabs.inside import QUICK, create_inside
 from shared.catalog import Catalog
@@ -56,6 +58,7 @@ EXAMPLES = [
     "pink, lumpy, monster, yellow crown, smirk",
 ]
 EXAMPLE_SEED = 3
+OWN_LABEL = "Describe a little monster"
 # While one types, at most one drawing is under way for each visitor: the next one takes what is in
 # the fields by then.
 LIVE: dict[str, Any] = {
@@ -119,8 +122,10 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
         wish: int,
         used: int,
     ) -> Any:
-        if not following or not room.spec(model).bundled or not prompt.strip():
+        if not following or not room.spec(model).bundled:
             return {caption: gr.skip()}
+        if not prompt.strip():
+            return {caption: "Write something: the picture waits for words."}
         last = wish if wish >= 0 else max(used, 0)  # the same noise: only the words change it
         try:
             request = ImageRequest.parse(
@@ -140,7 +145,7 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
                 step.images, request.seeds, write_recipes(model, request), request.prompt
             ),
             caption: show_caption(spec, step, request.seeds) + " · live",
-            inside.words: show_words(step.words),
+            **inside.forget(step),
             seed.used: request.seed,
         }
 
@@ -155,20 +160,24 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
             gr.update(choices=sizes, value=0, visible=len(sizes) > 1),
             gr.update(visible=spec.bundled),
             gr.update(visible=spec.bundled),
+            gr.update(label=OWN_LABEL if spec.bundled else "Describe a picture"),
         ]
 
-    def build(event: gr.EventData) -> Any:
-        choice = event._data.get("choice") if isinstance(event._data, dict) else None
-        if not isinstance(choice, dict):
-            return gr.skip()
-        return write_prompt({str(part): str(value) for part, value in choice.items()})
+    def build(prompt: str, written: str, event: gr.EventData) -> Any:
+        told = event._data if isinstance(event._data, dict) else {}
+        choice, clicked = told.get("choice"), told.get("clicked")
+        if not isinstance(choice, dict) or not isinstance(clicked, dict):
+            return gr.skip(), gr.skip()
+        if prompt.strip() in ("", written, *EXAMPLES):
+            sentence = write_prompt(choice)
+            return sentence, sentence
+        # The visitor's own words stay.
+        return f"{prompt}, {write_prompt(clicked)}"[:MAX_PROMPT], gr.skip()
 
     example = load_example()
     with tab_floor() as floor:
         with floor.controls:
-            prompt = gr.Textbox(
-                EXAMPLES[0], label="Describe a little monster", lines=3, max_length=MAX_PROMPT
-            )
+            prompt = gr.Textbox(EXAMPLES[0], label=OWN_LABEL, lines=3, max_length=MAX_PROMPT)
             following = gr.Checkbox(
                 False, label="Draw while I type", info="The picture follows the words and sliders"
             )
@@ -220,9 +229,11 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
                 "A finished example. Press Draw for a new one, or tick “Draw while I type”.",
                 **CAPTION,
             )
+    written = gr.State("")  # what the helper wrote last
     inside = create_inside(room, example)
     create_endpoint(room, stream)
 
+    live_places = [exhibit, caption, seed.used, *inside.outputs]
     settings_of_live = [model, prompt, negative, scheduler, steps, guidance, seed.seed, seed.used]
     wire_generation(
         buttons,
@@ -236,23 +247,25 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
         [prompt.input, following.input, *(one.input for one in (steps, guidance, seed.seed))],
         draw_live,
         [following, *settings_of_live],
-        [exhibit, caption, inside.words, seed.used],
+        live_places,
         **LIVE,
     )
-    built = builder.select(build, None, prompt, trigger_mode="always_last", **QUICK)
+    built = builder.select(
+        build, [prompt, written], [prompt, written], trigger_mode="always_last", **QUICK
+    )
     built.then(
         draw_live,
         [following, *settings_of_live],
-        [exhibit, caption, inside.words, seed.used],
+        live_places,
         **{**LIVE, "trigger_mode": "once"},
     )
-    model.change(suit_model, model, [steps, guidance, side, following, helper], **QUICK)
+    model.change(suit_model, model, [steps, guidance, side, following, helper, prompt], **QUICK)
 
 
 def say_left(step: ImageStep, seconds: float) -> str:
     """Say how long a drawing will take from here, if that is long enough to want to know."""
     left = seconds / max(1, step.index) * (step.total - step.index)
-    return f" · about {left:.0f} s left" if left >= 2 else ""
+    return f"about {left:.0f} s left" if left >= 2 else ""
 
 
 def make_example(cache: ModelCache, settings: Settings) -> None:
@@ -262,10 +275,15 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
     request = ImageRequest.parse(prompt=EXAMPLES[0], seed=EXAMPLE_SEED, **defaults)
     with cache.lease(BUNDLED) as pipeline, stop_on_exit() as stop:
         *_, last = generate_image(pipeline, request, stop)
+        film = make_film("example", last.film, request.seeds, last.images)
+        exact = partial(decode_frame, pipeline)
+        answer = answer_frames("example", last.film, range(len(last.film.frames) - 1), exact)
+    for index, pictures in answer["exact"].items():
+        film["frames"][index]["exact"] = pictures
     save_png(last.images[0], HERE / "example.png", room.recipe(BUNDLED, request))
     example = {
         "words": [asdict(word) for word in last.words],
-        "film": make_film("example", last.film, request.seeds, last.images),
+        "film": film,
     }
     text = json.dumps(example, ensure_ascii=False) + "\n"
     (HERE / "example.json").write_text(text, encoding="utf-8")

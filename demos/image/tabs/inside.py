@@ -7,7 +7,8 @@ import json
 import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -16,7 +17,7 @@ from demos.image.generate import Film, ImageRequest, ImageStep, decode_frame
 from demos.image.room import HOLDER, ImageRoom
 from demos.image.show import show_words
 from demos.image.show_attention import BEHAVIOUR, NO_MAPS, show_attention
-from demos.image.show_film import answer_frame, make_film
+from demos.image.show_film import answer_frames, make_film, may_decode_all
 from shared.errors import InvalidRequest
 from shared.ui import (
     CAPTION,
@@ -58,6 +59,7 @@ class Inside:
     """The components that a drawing fills."""
 
     film: gr.HTML
+    heat: gr.HTML
     words: gr.HTML
     recipe: gr.JSON
     drawn: gr.State
@@ -65,7 +67,17 @@ class Inside:
     @property
     def outputs(self) -> list[Any]:
         """All of them, as outputs of an event."""
-        return [self.film, self.words, self.recipe, self.drawn]
+        return [self.film, self.heat, self.words, self.recipe, self.drawn]
+
+    def forget(self, step: ImageStep) -> dict[Any, Any]:
+        """Return the values of those that a live picture changes; it has no film."""
+        note = {"note": "Pictures that follow your typing have no film. Press Draw for one."}
+        return {
+            self.film: json.dumps(note),
+            self.heat: NO_MAPS,
+            self.words: show_words(step.words),
+            self.drawn: False,
+        }
 
     def show(
         self, model: str, request: ImageRequest, step: ImageStep, recipe: dict[str, Any]
@@ -75,6 +87,7 @@ class Inside:
         film = make_film(drawn.run, step.film, request.seeds, step.images)
         return {
             self.film: json.dumps(film),
+            self.heat: NO_MAPS,
             self.words: show_words(step.words),
             self.recipe: recipe,
             self.drawn: drawn,
@@ -97,21 +110,22 @@ def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
             elem_classes="diffusion-film",
         )
         gr.Markdown(
-            "**Which words paint what.** Draws the last picture once more and notes, at every "
+            "**Which words paint what.** Draws the (first) picture once more and notes, at every "
             "step, how much each place of it attends to each word (cross-attention)."
         )
         buttons = RunButtons.create("Show which words paint what")
         heat = gr.HTML(NO_MAPS, js_on_load=BEHAVIOUR, padding=False)
         heat_caption = gr.HTML("", **CAPTION)
         gr.Markdown(
-            "**The prompt as the model reads it.** Each box is a token, a number to the "
-            "model. Words that it has no token for are spelled out in several (dashed), "
-            "and mean little to it. What does not fit is struck out and never read."
+            "**The prompt as the model reads it.** Each box is a word. Most are one token, a "
+            "number to the model; dashed ones have none of their own, so they are spelled out in "
+            "several (the tab *Parts* shows which) and mean little to it. What does not fit is "
+            "struck out and never read."
         )
         words = gr.HTML(example["words"], elem_classes="words", padding=False)
         with gr.Accordion("Recipe: the same recipe gives the same picture", open=False):
             recipe = gr.JSON(example["recipe"], show_label=False)
-    drawn = gr.State(None)
+    drawn = gr.State(None)  # a Drawn; False after a live picture, which has no film
 
     @in_turn
     @on_gpu(room.catalog, room.settings, lambda request: 10 + request.num_inference_steps)
@@ -119,9 +133,9 @@ def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
         with room.cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
             yield from throttle(attention_maps(pipeline, request, stop))
 
-    def show_heat(drawn: Drawn | None) -> Generator[Any, None, None]:
+    def show_heat(drawn: Drawn | Literal[False] | None) -> Generator[Any, None, None]:
         if not drawn:
-            raise InvalidRequest("Draw something first: then this shows how its words were used.")
+            raise InvalidRequest("Press Draw first: then this shows how its words were used.")
         spec = room.spec(drawn.model)
         yield from wake(room.cache, spec)
         alone = drawn.request.model_copy(update={"num_images": 1})
@@ -133,21 +147,24 @@ def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
                 shown[heat] = show_attention(step.maps, step.drawing.images[0])
             yield shown
 
-    def decode(drawn: Drawn | None, event: gr.EventData) -> Any:
+    def decode(drawn: Drawn | Literal[False] | None, event: gr.EventData) -> Any:
         wanted = event._data if isinstance(event._data, dict) else {}
-        index = wanted.get("frame")
-        if not drawn or wanted.get("run") != drawn.run or not isinstance(index, int):
+        if not drawn or wanted.get("run") != drawn.run:
             return gr.skip()  # of a drawing that is no longer there
-        if not 0 <= index < len(drawn.film.frames):
+        every = range(len(drawn.film.frames) - 1)  # the last is there already
+        if not isinstance(index := wanted.get("frame"), int) or index not in every:
             return gr.skip()
+        frames = list(every) if may_decode_all(drawn.film) else [index]
         with room.cache.lease(drawn.model, HOLDER) as pipeline:
-            frame = drawn.film.frames[index]
-            noisy, clean = (decode_frame(pipeline, frame, clean=one) for one in (False, True))
-        return json.dumps(answer_frame(drawn.run, index, noisy, clean))
+            exact = partial(decode_frame, pipeline)
+            return json.dumps(answer_frames(drawn.run, drawn.film, frames, exact))
 
     # The example's film is not small, so it comes when somebody looks.
     fold.expand(
-        lambda drawn: gr.skip() if drawn else json.dumps(example["film"]), drawn, film, **QUICK
+        lambda drawn: json.dumps(example["film"]) if drawn is None else gr.skip(),
+        drawn,
+        film,
+        **QUICK,
     )
     film.input(
         decode,
@@ -159,4 +176,4 @@ def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
         api_visibility="private",
     )
     wire_generation(buttons, show_heat, [drawn], [heat, heat_caption], caption=heat_caption)
-    return Inside(film, words, recipe, drawn)
+    return Inside(film, heat, words, recipe, drawn)

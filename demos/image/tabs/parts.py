@@ -8,10 +8,12 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from demos.image import parts, parts_text, show_parts
 from demos.image.generate import MAX_PROMPT
 from demos.image.room import HOLDER, ImageRoom
+from shared.errors import InvalidRequest
 from shared.requests import MAX_SEED, Request
 from shared.ui import (
     CAPTION,
@@ -134,8 +136,10 @@ def _create_encoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> No
 def _create_autoencoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> None:
     run = _run_part(room, parts.autoencode)
 
-    def ask(seed: int, path: str | None, channel: int, factor: float) -> parts.AutoencoderRequest:
-        picture = read_picture(path) if path else None
+    def ask(
+        seed: int, path: str | None, channel: int, factor: float, *, lenient: bool = False
+    ) -> parts.AutoencoderRequest:
+        picture = _read_upload(path, lenient)
         return parts.AutoencoderRequest.parse(
             picture=picture, seed=seed, channel=channel, factor=factor
         )
@@ -153,7 +157,7 @@ def _create_autoencoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -
     def change(model: str, *values: Any) -> Any:
         if not room.spec(model).bundled:
             return gr.skip()  # larger ones take seconds: the button asks them
-        request = ask(*values)
+        request = ask(*values, lenient=True)
         (result,) = run(model, request)
         return show_parts.show_autoencoded(result, request.factor)
 
@@ -195,10 +199,16 @@ def _create_denoiser(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> N
     run = _run_part(room, parts.denoise_once)
 
     def ask(
-        seed: int, path: str | None, prompt: str, noise: float, guidance: float
+        seed: int,
+        path: str | None,
+        prompt: str,
+        noise: float,
+        guidance: float,
+        *,
+        lenient: bool = False,
     ) -> parts.DenoiserRequest:
         return parts.DenoiserRequest.parse(
-            picture=read_picture(path) if path else None,
+            picture=_read_upload(path, lenient),
             seed=seed,
             prompt=prompt,
             noise=noise,
@@ -220,7 +230,7 @@ def _create_denoiser(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> N
     def change(model: str, *values: Any) -> Any:
         if not room.spec(model).bundled:
             return gr.skip(), gr.skip()
-        (shown,) = paint(model, ask(*values))
+        (shown,) = paint(model, ask(*values, lenient=True))
         return shown
 
     def another_described() -> Values:
@@ -294,6 +304,16 @@ def _choose_picture() -> tuple[gr.State, gr.File, gr.Button]:
     # for visitors; a file field leaves that to us.
     upload = gr.File(label="Or a picture of yours", file_types=["image"], height=120)
     return gr.State(FIRST_CRITTER), upload, another
+
+
+def _read_upload(path: str | None, lenient: bool) -> Image.Image | None:
+    """The visitor's picture, if there is one; a slider that is dragged does not complain again."""
+    try:
+        return read_picture(path) if path else None
+    except InvalidRequest:
+        if not lenient:
+            raise
+        return None
 
 
 def _another() -> tuple[int, None]:

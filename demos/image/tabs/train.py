@@ -73,7 +73,7 @@ def create_train(room: ImageRoom, model: gr.Dropdown, options: Sequence[str] = (
 
     def show_offer(visit: Visit | None) -> list[Any]:
         """What can be done now with what was trained."""
-        fresh = visit is not None and visit.shelf.fresh.is_dir()
+        fresh = visit is not None and visit.story.step > 0 and visit.shelf.fresh.is_dir()
         kept = visit.shelf.kept if visit else None
         if fresh or not kept:
             text, name = "", "it"
