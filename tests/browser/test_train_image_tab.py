@@ -97,7 +97,7 @@ def test_a_training_is_watched_stopped_kept_used_and_discarded(
         expect(status).to_have_text(re.compile("learning to read first"), timeout=LONG)
         expect(page.locator("figure.reference")).to_contain_text("The bundled model")
         expect(page.locator(".training-curves figure")).to_have_count(2)
-        expect(frames(page)).to_have_count(4, timeout=LONG)
+        expect(frames(page).nth(3)).to_be_visible(timeout=LONG)
         expect(page.locator(".mine figcaption")).to_contain_text("twelve prompts")
         expect(page.locator(".training-curves")).to_contain_text("Wishes that came true")
         stop(page)

@@ -25,7 +25,7 @@ class Painting(Request):
         ({"seed": "twelve"}, "The seed must be a whole number, not 'twelve'."),
         ({"seed": 1.5}, "The seed must be a whole number, not 1.5."),
         ({"brush_size": float("nan")}, "The brush size must be a number, not nan."),
-        ({"brush_size": None}, "The brush size must be a number, not None."),
+        ({"brush_size": None}, "The brush size is empty: it must be a number."),
         ({"prompt": 3}, "The prompt must be text, not 3."),
     ],
 )
