@@ -28,7 +28,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from benchmarks.latent import CHROMIUM_FLAGS, PATIENCE, SWEEP
+from benchmarks.latent import CHROMIUM_FLAGS, PATIENCE, SWEEP, grasp
 from benchmarks.startup import start
 from shared.settings import ROOT
 
@@ -126,10 +126,11 @@ def measure_cold(rounds: int, steps: int, guidance: float) -> float:
         for name, program in (("bare", BARE), ("room", ROOM)):
             code = program.format(prompt=PROMPT, steps=steps, guidance=guidance)
             command = [sys.executable, "-c", code]
-            run = lambda command=command: subprocess.run(  # noqa: E731
+            began = time.perf_counter()
+            subprocess.run(
                 command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            seconds[name].append(measure_seconds(run))
+            seconds[name].append(time.perf_counter() - began)
     return statistics.median(seconds["room"]) / statistics.median(seconds["bare"])
 
 
@@ -148,19 +149,7 @@ def measure_live(seconds: float) -> float:
         page.get_by_label("Draw while I type").check(timeout=PATIENCE)
         page.locator(".exhibit .caption", has_text="live").first.wait_for(timeout=PATIENCE)
         slider = page.get_by_label("range slider for Guidance").first
-        slider.scroll_into_view_if_needed()
-        box = slider.bounding_box()
-        assert box
-        left, width, y = box["x"] + 10, box["width"] - 20, box["y"] + box["height"] / 2
-
-        def drag(duration: float) -> None:
-            began = time.monotonic()
-            while (now := time.monotonic() - began) < duration:
-                phase = now / SWEEP % 2
-                page.mouse.move(left + width * min(phase, 2 - phase), y)
-
-        page.mouse.move(left, y)
-        page.mouse.down()
+        drag = grasp(page, slider)
         drag(SWEEP)
         page.evaluate(COUNT)
         began = time.monotonic()

@@ -19,11 +19,11 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from benchmarks.startup import start
 
@@ -99,11 +99,8 @@ def delay(url: str, seconds: float) -> Iterator[str]:
         loop.close()
 
 
-def measure_drag(browser: Browser, url: str, seconds: float) -> float:
-    """Updates of both pictures per second while the truncation slider is dragged."""
-    page = open_latent_room(browser, url)
-    slider = page.locator(".explorer [data-field=truncation]")
-    slider.wait_for(timeout=PATIENCE)
+def grasp(page: Page, slider: Locator) -> Callable[[float], None]:
+    """Press the mouse on a slider; return what drags it to and fro for some seconds."""
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     assert box
@@ -117,6 +114,15 @@ def measure_drag(browser: Browser, url: str, seconds: float) -> float:
 
     page.mouse.move(left, y)
     page.mouse.down()
+    return drag
+
+
+def measure_drag(browser: Browser, url: str, seconds: float) -> float:
+    """Updates of both pictures per second while the truncation slider is dragged."""
+    page = open_latent_room(browser, url)
+    slider = page.locator(".explorer [data-field=truncation]")
+    slider.wait_for(timeout=PATIENCE)
+    drag = grasp(page, slider)
     drag(2 * SWEEP)  # until the models are there and warm
     page.wait_for_function("Number(document.querySelector('.explorer').dataset.updates) > 0")
     page.evaluate(COUNT)

@@ -39,6 +39,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from training import common
+from training.critter_colors import ACCENTS, BACKGROUNDS, COLORS
 
 # The words that captions and labels use -> what DiceBear calls it.
 BODIES = {
@@ -52,25 +53,6 @@ BODIES = {
     "stepped": "steps",
     "tapered": "wedgeInv",
     "leaning": "lean",
-}
-COLORS = {
-    "red": "#ef4444",
-    "orange": "#fb923c",
-    "yellow": "#fde047",
-    "green": "#4ade80",
-    "turquoise": "#22d3ee",
-    "blue": "#3b82f6",
-    "purple": "#a78bfa",
-    "pink": "#f9a8d4",
-    "brown": "#a9744a",
-    "grey": "#94a3b8",
-}
-ACCENTS = {
-    "white": "#f8fafc",
-    "yellow": "#fde047",
-    "green": "#4ade80",
-    "blue": "#3b82f6",
-    "pink": "#f9a8d4",
 }
 EYES = {
     "round eyes": "round",
@@ -111,16 +93,6 @@ TOPS = {
     "fin": "fin",
     "crown": "crown",
     "sprout": "sprout",
-}
-BACKGROUNDS = {
-    "white": "#f8fafc",
-    "black": "#18181b",
-    "navy": "#1e3a8a",
-    "maroon": "#7f1d1d",
-    "forest green": "#14532d",
-    "plum": "#581c87",
-    "sky blue": "#bae6fd",
-    "peach": "#fed7aa",
 }
 # Attribute -> (DiceBear's option, words -> DiceBear's names). The accent is the colour of the top,
 # so it cannot be seen where the top is "nothing".

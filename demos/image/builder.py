@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from training.captions import ADJECTIVES, FEATURES
+from training.critter_colors import ACCENTS, BACKGROUNDS, COLORS
 
 # What can be chosen, in the order in which the page shows it -> its heading there.
 PARTS: dict[str, str] = {
@@ -21,27 +22,7 @@ PARTS: dict[str, str] = {
     "accent": "Its colour",
     "background": "Background",
 }
-# How a colour looks on its button; about as in the pictures.
-SWATCHES: dict[str, str] = {
-    "red": "#ef4444",
-    "orange": "#fb923c",
-    "yellow": "#fde047",
-    "green": "#4ade80",
-    "turquoise": "#22d3ee",
-    "blue": "#3b82f6",
-    "purple": "#a78bfa",
-    "pink": "#f9a8d4",
-    "brown": "#a9744a",
-    "grey": "#94a3b8",
-    "white": "#f8fafc",
-    "black": "#18181b",
-    "navy": "#1e3a8a",
-    "maroon": "#7f1d1d",
-    "forest green": "#14532d",
-    "plum": "#581c87",
-    "sky blue": "#bae6fd",
-    "peach": "#fed7aa",
-}
+SWATCHES: dict[str, str] = {**COLORS, **ACCENTS, **BACKGROUNDS}
 
 
 def list_values(part: str) -> tuple[str, ...]:

@@ -1,0 +1,34 @@
+"""The colours of critters: the words that captions and labels use -> what is drawn.
+
+Apart from critter_data.py, which brings torch with it: the page shows them, too.
+"""
+
+COLORS = {
+    "red": "#ef4444",
+    "orange": "#fb923c",
+    "yellow": "#fde047",
+    "green": "#4ade80",
+    "turquoise": "#22d3ee",
+    "blue": "#3b82f6",
+    "purple": "#a78bfa",
+    "pink": "#f9a8d4",
+    "brown": "#a9744a",
+    "grey": "#94a3b8",
+}
+ACCENTS = {
+    "white": "#f8fafc",
+    "yellow": "#fde047",
+    "green": "#4ade80",
+    "blue": "#3b82f6",
+    "pink": "#f9a8d4",
+}
+BACKGROUNDS = {
+    "white": "#f8fafc",
+    "black": "#18181b",
+    "navy": "#1e3a8a",
+    "maroon": "#7f1d1d",
+    "forest green": "#14532d",
+    "plum": "#581c87",
+    "sky blue": "#bae6fd",
+    "peach": "#fed7aa",
+}
