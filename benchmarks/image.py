@@ -1,6 +1,6 @@
 """What the image room adds to a bare diffusers pipeline, and how fast it follows a hand.
 
-    python -m benchmarks.image [--rounds 15] [--json]
+    python -m benchmarks.image [--rounds 25] [--json]
 
 * ``overhead_ratio``: a picture as the room draws it, with a preview of every step and the whole
   film made ready for the page, over the bare pipeline with the same steps. They take turns in one
@@ -43,12 +43,14 @@ pipeline({prompt!r}, num_inference_steps={steps}, guidance_scale={guidance}, gen
 ROOM = """
 from threading import Event
 from demos.image.generate import ImageRequest, generate_image
-from shared.serve import create_cache
+from shared.catalog import Catalog
+from shared.model_cache import ModelCache
 from shared.settings import Settings
 request = ImageRequest.parse(
     prompt={prompt!r}, num_inference_steps={steps}, guidance_scale={guidance}, seed=1
 )
-with create_cache(Settings()).lease("image/critters") as pipeline:
+settings = Settings()
+with ModelCache(settings.cache_bytes, Catalog(settings)).lease("image/critters") as pipeline:
     for step in generate_image(pipeline, request, Event()):
         pass
 """
@@ -97,8 +99,9 @@ def measure_drawing(rounds: int, steps: int, guidance: float) -> dict[str, float
             )
 
         def room(wish: ImageRequest = request) -> None:
-            *_, last = generate_image(pipeline, wish, Event())
-            make_film("benchmark", last.film, wish.seeds, last.images)
+            for step in generate_image(pipeline, wish, Event()):
+                assert step.pictures  # decodes the preview
+            make_film("benchmark", step.film, wish.seeds, step.images)
 
         works: dict[str, Callable[[], None]] = {
             "bare": bare,
@@ -163,7 +166,7 @@ def measure_live(seconds: float) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="pictures of each kind")
+    parser.add_argument("--rounds", type=int, default=25, help="pictures of each kind")
     parser.add_argument("--cold-rounds", type=int, default=3, help="processes of each kind")
     parser.add_argument("--seconds", type=float, default=8, help="of dragging")
     parser.add_argument("--json", action="store_true", help="end with one flat JSON object")

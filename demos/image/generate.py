@@ -6,7 +6,7 @@ import copy
 import functools
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import groupby
 from queue import SimpleQueue
@@ -31,6 +31,8 @@ MAX_FILM_BYTES = 8_000_000
 # Latents of at most so many places are decoded in no time: previews show what the network believes
 # in, exactly decoded, for this share of a drawing's time, once it has taken so many seconds.
 SMALL_PLACES, PREVIEW_SHARE, PREVIEW_AFTER = 256, 0.03, 0.3
+# Threads that draw. They are kept: each new one would have to gather torch's workers anew.
+_THREADS = ThreadPoolExecutor(16, "image")
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_PROMPT)]
 
 
@@ -134,9 +136,9 @@ class ImageStep:
         index: Steps done, from 1.
         total: Steps in all; more than were asked for with schedulers that go twice.
         words: How the prompt was read.
-        previews: What is in each picture's latents now, roughly decoded, or, in longer drawings of
-            small pictures, what the network believed in; empty for a pipeline whose latents are not
-            laid out as a picture.
+        latents: What there is now, (B, C, H, W); None for a pipeline whose latents are not laid out
+            as a picture.
+        beliefs: In longer drawings of small pictures, what the network lately believed in.
         film: All that came before.
         images: The finished pictures, at the model's own resolution, with the last step.
         withheld: Which of them a safety checker found unfit to show; those are black.
@@ -145,10 +147,19 @@ class ImageStep:
     index: int
     total: int
     words: tuple[Word, ...]
-    previews: tuple[Image, ...] = ()
+    latents: np.ndarray | None = None
+    beliefs: tuple[Image, ...] = ()
     film: Film = Film()
     images: tuple[Image, ...] = ()
     withheld: tuple[bool, ...] = ()
+
+    # Only for who looks: a page shows fewer steps than there are.
+    @functools.cached_property
+    def previews(self) -> tuple[Image, ...]:
+        """A look at each picture as it is now: a belief, if there is one, or roughly decoded."""
+        if self.latents is None or not self.film.decoder:
+            return ()
+        return self.beliefs or tuple(self.film.decoder.decode(_tame(self.latents)))
 
     @property
     def pictures(self) -> tuple[Image, ...]:
@@ -184,7 +195,7 @@ def generate_image(pipeline: Any, request: ImageRequest, stop: Event) -> Iterato
 def run_pipeline(
     own: Any, request: DiffusionRequest, stop: Event, *, seeds: Sequence[int], **inputs: Any
 ) -> Iterator[ImageStep]:
-    """Let a borrowed pipeline draw one picture for each of ``seeds``, in a thread of its own.
+    """Let a borrowed pipeline draw one picture for each of ``seeds``, in another thread.
 
     Args:
         own: What ``borrow_pipeline`` returned, or another pipeline made from that.
@@ -223,16 +234,12 @@ def run_pipeline(
         if stop.is_set() or closed.is_set():
             raise _Stopped
         latents = tensors["latents"]
-        previews: tuple[Image, ...] = ()
-        film = Film()
+        step = replace(step, index=index + 1, total=pipe.num_timesteps)
         if latents.ndim == 4:
             if index + 1 == pipe.num_timesteps:
                 recorder.close(latents)
-            previews = look(pipe) or tuple(decoder.decode(_to_array(_tame(latents))))
             film = Film(tuple(recorder.frames), decoder)
-        step = replace(
-            step, index=index + 1, total=pipe.num_timesteps, previews=previews, film=film
-        )
+            step = replace(step, latents=_to_array(latents), beliefs=look(pipe), film=film)
         steps.put(step)
         return {}
 
@@ -246,13 +253,13 @@ def run_pipeline(
         "callback_on_step_end": hand_over,
         **inputs,
     }
-    with ThreadPoolExecutor(1, "image") as pool:
-        drawing = pool.submit(own, **arguments)
-        drawing.add_done_callback(lambda _: steps.put(None))
-        try:
-            yield from iter(steps.get, None)
-        finally:
-            closed.set()
+    drawing = _THREADS.submit(own, **arguments)
+    drawing.add_done_callback(lambda _: steps.put(None))
+    try:
+        yield from iter(steps.get, None)
+    finally:
+        closed.set()
+        wait([drawing])
     if not isinstance(drawing.exception(), _Stopped):
         answer = drawing.result()
         flags = getattr(answer, "nsfw_content_detected", None)
@@ -284,11 +291,11 @@ def borrow_pipeline(pipeline: Any, scheduler: str = OWN) -> Any:
 
 
 def read_prompt(tokenizer: Any, prompt: str) -> tuple[Word, ...]:
-    """Split ``prompt`` into the words that ``tokenizer`` sees, as it was written."""
-    backend = copy.deepcopy(tokenizer.backend_tokenizer)
-    backend.no_padding()  # a saved tokenizer may remember how it was last called
-    backend.no_truncation()
-    encoding = backend.encode(prompt, add_special_tokens=False)
+    """Split ``prompt`` into the words that ``tokenizer`` sees, as it was written.
+
+    It must not be in use elsewhere: a call switches its padding.
+    """
+    encoding = tokenizer(prompt, add_special_tokens=False, verbose=False).encodings[0]
     room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
     ids: Sequence[int | None] = encoding.word_ids
     if len(set(ids)) < 2:  # tokenizers of the SentencePiece kind do not split at words first
@@ -356,9 +363,9 @@ def _find_index(scheduler: Any, timestep: Any) -> int:
     return int(scheduler.index_for_timestep(timestep)) if hasattr(scheduler, "sigmas") else 0
 
 
-def _tame(latents: torch.Tensor) -> torch.Tensor:
+def _tame(latents: np.ndarray) -> np.ndarray:
     """Scale each picture's latents down where they are louder than clean ones, as Euler's are."""
-    return latents / latents.flatten(1).std(dim=1).clamp(min=1)[:, None, None, None]
+    return latents / latents.std(axis=(1, 2, 3), keepdims=True).clip(min=1)
 
 
 def _to_array(latents: torch.Tensor) -> np.ndarray:

@@ -38,9 +38,10 @@ class LinearDecoder:
         """Decode (B, C, H, W), scaled as the denoiser has them."""
         batch, channels, height, width = latents.shape
         small = self.shrink(max(height, width))
-        patch = small.weights.reshape(channels + 1, small.scale, small.scale, 3)
-        pixels = np.einsum("bchw,cijk->bhiwjk", latents, patch[:-1], optimize=True)
-        pixels = pixels + patch[-1][:, None]
+        places = latents.transpose(0, 2, 3, 1).reshape(-1, channels)
+        patches = places @ small.weights[:-1] + small.weights[-1]
+        pixels = patches.reshape(batch, height, width, small.scale, small.scale, 3)
+        pixels = pixels.transpose(0, 1, 3, 2, 4, 5)
         pixels = pixels.reshape(batch, height * small.scale, width * small.scale, 3)
         return [Image.fromarray((one.clip(0, 1) * 255).astype(np.uint8)) for one in pixels]
 

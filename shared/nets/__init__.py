@@ -1,7 +1,7 @@
 """Our own torch modules: the generator that the VAE and the GAN share, and what trains each."""
 
 from shared.nets.gan import Discriminator, ProjectedDiscriminator
-from shared.nets.generator import Generator, GeneratorConfig
+from shared.nets.generator import Generator, GeneratorConfig, use_channels_last
 from shared.nets.judge import Judge, JudgeConfig
 from shared.nets.vae import VAE, VAEConfig, kl_divergence, reparameterize
 
@@ -16,4 +16,5 @@ __all__ = [
     "VAEConfig",
     "kl_divergence",
     "reparameterize",
+    "use_channels_last",
 ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from demos.image import generate
 from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
 from training.caption_tokenizer import build_tokenizer
 
@@ -140,3 +142,19 @@ def small_heap() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def drawings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Future[Any]]]:
+    """Every drawing that was begun in another thread; at the end of the test all must be done."""
+    begun: list[Future[Any]] = []
+
+    class Threads(ThreadPoolExecutor):
+        def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+            begun.append(super().submit(*args, **kwargs))
+            return begun[-1]
+
+    with Threads() as threads:
+        monkeypatch.setattr(generate, "_THREADS", threads)
+        yield begun
+        assert all(drawing.done() for drawing in begun)

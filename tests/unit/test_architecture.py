@@ -91,6 +91,11 @@ def test_gradio_stays_in_the_page(path: Path) -> None:
     assert allowed or "gradio" not in {name.split(".")[0] for name in imports_of(path)}
 
 
+def test_a_script_may_use_a_room_without_the_page() -> None:
+    code = "import sys, demos.image.generate; sys.exit('gradio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
 FIRST_PAGE = """
 import sys, urllib.request
 import app

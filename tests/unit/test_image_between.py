@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -26,13 +25,9 @@ from demos.image.generate import ImageRequest, borrow_pipeline, generate_image
 from demos.image.show_between import describe, save_films, show_frames, show_progress
 from shared.errors import InvalidRequest
 
+pytestmark = pytest.mark.usefixtures("drawings")
+
 # Schedulers of diffusers still turn tensors into arrays in the old way.
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays_behind() -> Iterator[None]:
-    yield
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("image")]
 
 
 def ask(**values: Any) -> BetweenRequest:
@@ -125,12 +120,12 @@ def test_stop_ends_it_within_a_step_and_keeps_what_there_is(tiny_pipeline: Any) 
     assert not last.is_done
 
 
-def test_closing_it_ends_the_thread(tiny_pipeline: Any) -> None:
+def test_closing_it_ends_the_drawing(tiny_pipeline: Any, drawings: list[Future[Any]]) -> None:
     steps: Any = generate_between(tiny_pipeline, ask(num_inference_steps=50), Event())
     next(steps)
     next(steps)
-    assert any(thread.name.startswith("image") for thread in threading.enumerate())
-    steps.close()  # the fixture sees that the thread is gone
+    assert not drawings[-1].done()
+    steps.close()  # the fixture sees that it is done
 
 
 def test_a_model_that_takes_no_prompts_as_numbers_says_so(tiny_pipeline: Any) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import html
-import threading
-from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -28,13 +27,9 @@ from demos.image.show_compare import draw_sheet, show_grid, show_progress
 from shared.errors import InvalidRequest
 from shared.provenance import read_recipe, save_png
 
+pytestmark = pytest.mark.usefixtures("drawings")
+
 # Schedulers of diffusers still turn tensors into arrays in the old way.
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays_behind() -> Iterator[None]:
-    yield
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("image")]
 
 
 def ask(**values: Any) -> CompareRequest:
@@ -131,12 +126,12 @@ def test_stop_ends_it_within_a_step_and_keeps_what_there_is(tiny_pipeline: Any) 
     assert sum(calls) <= 1
 
 
-def test_closing_it_ends_the_thread(tiny_pipeline: Any) -> None:
+def test_closing_it_ends_the_drawing(tiny_pipeline: Any, drawings: list[Future[Any]]) -> None:
     steps: Any = compare_images(tiny_pipeline, ask(num_inference_steps=50), Event())
     next(steps)
     next(steps)
-    assert any(thread.name.startswith("image") for thread in threading.enumerate())
-    steps.close()  # the fixture sees that the thread is gone
+    assert not drawings[-1].done()
+    steps.close()  # the fixture sees that it is done
 
 
 @pytest.mark.parametrize(

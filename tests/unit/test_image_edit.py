@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
@@ -23,14 +21,10 @@ from demos.image.show import to_data_url
 from demos.image.tabs.change import ALL, PART, read_pad
 from shared.errors import InvalidRequest
 
+pytestmark = pytest.mark.usefixtures("drawings")
+
 SIZE = (16, 16)
 # Schedulers of diffusers turn tensors into arrays in a way that NumPy means to forbid.
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays_behind() -> Iterator[None]:
-    yield
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("image")]
 
 
 @pytest.fixture(params=["tiny_pipeline", "flow_pipeline"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
@@ -16,11 +14,7 @@ from shared.catalog import Catalog
 from shared.errors import InvalidRequest
 from shared.settings import Settings
 
-
-@pytest.fixture(autouse=True)
-def no_thread_stays_behind() -> Iterator[None]:
-    yield
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("image")]
+pytestmark = pytest.mark.usefixtures("drawings")
 
 
 def draw(pipeline: Any, **values: Any) -> list[ImageStep]:
@@ -76,12 +70,12 @@ def test_stop_ends_it_within_a_step(tiny_pipeline: Any) -> None:
     assert not seen[-1].images
 
 
-def test_closing_it_ends_the_thread(tiny_pipeline: Any) -> None:
+def test_closing_it_ends_the_drawing(tiny_pipeline: Any, drawings: list[Future[Any]]) -> None:
     request = ImageRequest.parse(num_inference_steps=50)
     steps: Any = generate_image(tiny_pipeline, request, Event())
     next(steps)
-    assert any(thread.name.startswith("image") for thread in threading.enumerate())
-    steps.close()  # the fixture sees that the thread is gone
+    assert not drawings[-1].done()
+    steps.close()  # the fixture sees that it is done
 
 
 def test_errors_of_the_pipeline_come_out(
