@@ -33,7 +33,18 @@ from training.common import DATA_CACHE
 SEPARATOR = "<|endoftext|>"
 SOURCE = DATA_CACHE / "text" / "source"
 VOCABULARY = 4096
-HELD_OUT_EVERY = 50
+# Held out whole, with all that their authors wrote: about a tenth. A book is known by its title page.
+HELD_OUT_BOOKS = (
+    "BLACK BEAUTY",  # Anna Sewell
+    "JAPANESE FAIRY TALES",  # Yei Theodora Ozaki
+    "OLD MOTHER WEST WIND",  # Thornton W. Burgess
+    "PETER PAN",  # J. M. Barrie
+    "THE ADVENTURES OF PINOCCHIO",  # Carlo Collodi
+    "THE PRINCESS AND THE GOBLIN",  # George MacDonald
+)
+# The file of poems goes author by author; from this one on, all are by Walter de la Mare.
+HELD_OUT_POEMS_FROM = "A-Tishoo"
+TITLE_PAGE = 700  # characters
 POEM_COPIES = 2  # verse is a sixth of the text: shown twice, it becomes a quarter
 LONGEST_DOCUMENT = 20_000  # characters; what is longer is a book without headings we recognise
 
@@ -199,15 +210,25 @@ def split_tales(blocks: list[str]) -> Iterator[list[str]]:
         yield tale
 
 
-def documents(text: str, *, verse: bool, left_out: Counter[str]) -> Iterator[list[str]]:
-    """Yield the documents of one file's text as lists of paragraphs."""
+def works(text: str, *, verse: bool) -> Iterator[tuple[str, bool]]:
+    """Yield the works of one file's text, and whether each is held out."""
+    held_out = False
     for work in text.split(SEPARATOR):
         if verse:
-            work = re.sub(r"(Nursery Rhyme\.) [IVXLCDM]+\.", r"\1", work)
-            yield paragraphs(work, verse=True)
+            held_out |= work.lstrip().startswith(f"{HELD_OUT_POEMS_FROM}\n")
         else:
-            work = SCHOLARLY_NOTES.sub("", SMALL_PRINT_END.sub("", work))
-            yield from split_tales(drop_front_matter(paragraphs(work, verse=False), left_out))
+            held_out = any(title in work[:TITLE_PAGE] for title in HELD_OUT_BOOKS)
+        yield work, held_out
+
+
+def documents(work: str, *, verse: bool, left_out: Counter[str]) -> Iterator[list[str]]:
+    """Yield the documents of one work as lists of paragraphs."""
+    if verse:
+        work = re.sub(r"(Nursery Rhyme\.) [IVXLCDM]+\.", r"\1", work)
+        yield paragraphs(work, verse=True)
+    else:
+        work = SCHOLARLY_NOTES.sub("", SMALL_PRINT_END.sub("", work))
+        yield from split_tales(drop_front_matter(paragraphs(work, verse=False), left_out))
 
 
 def prejudice(paragraph: str) -> str | None:
@@ -249,7 +270,7 @@ def keep(blocks: list[str], seen: set[str], left_out: Counter[str]) -> str | Non
 def read_corpus(folder: Path) -> Corpus:
     """Clean and split every ``book*.txt`` and ``poem*.txt`` of ``folder``.
 
-    Every fiftieth document is held out, whole: the same ones on every run.
+    The works of some authors are held out, whole: see ``HELD_OUT_BOOKS``.
 
     Raises:
         FileNotFoundError: the folder holds no such file.
@@ -262,13 +283,11 @@ def read_corpus(folder: Path) -> Corpus:
     for path in files:
         verse = path.name.startswith("poem")
         train = corpus.train_poems if verse else corpus.train_books
-        count = 0
-        for blocks in documents(path.read_text("utf-8"), verse=verse, left_out=corpus.left_out):
-            document = keep(blocks, seen, corpus.left_out)
-            if document is None:
-                continue
-            count += 1
-            (corpus.held_out if count % HELD_OUT_EVERY == 0 else train).append(document)
+        for work, held_out in works(path.read_text("utf-8"), verse=verse):
+            for blocks in documents(work, verse=verse, left_out=corpus.left_out):
+                document = keep(blocks, seen, corpus.left_out)
+                if document:
+                    (corpus.held_out if held_out else train).append(document)
     return corpus
 
 
