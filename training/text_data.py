@@ -33,7 +33,7 @@ from training.common import DATA_CACHE
 SEPARATOR = "<|endoftext|>"
 SOURCE = DATA_CACHE / "text" / "source"
 VOCABULARY = 4096
-# Held out whole, with all that their authors wrote: about a tenth. A book is known by its title page.
+# Held out whole, with all that their authors wrote: about a tenth. A title page tells a book.
 HELD_OUT_BOOKS = (
     "BLACK BEAUTY",  # Anna Sewell
     "JAPANESE FAIRY TALES",  # Yei Theodora Ozaki

@@ -36,7 +36,9 @@ def tale(number: int) -> str:
 
 def write_corpus(folder: Path, tales: int = 60) -> Path:
     folder.mkdir()
-    (folder / "books.txt").write_text("\n\n".join(tale(n) for n in range(1, tales + 1)))
+    known = "\n\n".join(tale(n) for n in range(1, tales + 1))
+    kept_apart = "\n\n".join(["BLACK BEAUTY", *(tale(n) for n in range(70, 80))])
+    (folder / "books.txt").write_text(f"{known}\n{SEPARATOR}\n{kept_apart}")
     poems = [f"Poem {n}\n\n{VERSE}\nVerse {n} ends the song of {n}." for n in range(1, 6)]
     (folder / "poems.txt").write_text(f"\n{SEPARATOR}\n".join(poems))
     return folder
@@ -78,15 +80,25 @@ def test_production_notes_and_contents_are_not_stories() -> None:
     assert [block[:9] for block in tale] == ["Once upon"]
 
 
-def test_held_out_documents_are_the_same_each_time_and_never_trained_on(tmp_path: Path) -> None:
+def test_held_out_works_are_whole_and_never_trained_on(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path / "text")
-    with (folder / "books.txt").open("a") as file:
-        file.write("\n\nChapter 99\n\n" + tale(50).split("\n\n")[1])  # a second edition
     corpus = read_corpus(folder)
-    assert [text.split("\n")[0] for text in corpus.held_out] == ["Chapter 50"]
-    passage = corpus.held_out[0].split("\n\n")[1]
-    assert passage not in "".join(corpus.train_books + corpus.train_poems)
-    assert read_corpus(folder) == corpus
+    titles = [text.split("\n")[0] for text in corpus.held_out]
+    assert titles == ["BLACK BEAUTY", *(f"Chapter {n}" for n in range(71, 80))]
+    with (folder / "books.txt").open("a") as file:
+        file.write(f"\n{SEPARATOR}\nChapter 99\n\n" + tale(75).split("\n\n")[1])  # a second edition
+    again = read_corpus(folder)
+    assert again.train_books == corpus.train_books
+    assert again.held_out == corpus.held_out
+
+
+def test_poems_of_the_held_out_poet_are_held_out(tmp_path: Path) -> None:
+    poems = [f"Poem {n}\n\n{VERSE}\nVerse {n}." for n in range(3)]
+    poems[1] = poems[1].replace("Poem 1", "A-Tishoo")
+    (tmp_path / "poems.txt").write_text(f"\n\n{SEPARATOR}\n".join(poems))
+    corpus = read_corpus(tmp_path)
+    assert [text[:6] for text in corpus.train_poems] == ["Poem 0"]
+    assert [text[:6] for text in corpus.held_out] == ["A-Tish", "Poem 2"]
 
 
 def test_a_folder_without_texts_says_what_is_missing(tmp_path: Path) -> None:
@@ -115,7 +127,7 @@ def test_two_steps_make_a_folder_that_transformers_loads(
 ) -> None:
     data, out = write_corpus(tmp_path / "text"), tmp_path / "model"
     words = f"train_text --data {data} --out {out} --max-steps 2 --minutes 1 --threads 1"
-    size = "--width 64 --layers 1 --context 32 --batch-size 2"
+    size = "--width 64 --layers 1 --context 32 --batch-size 2 --dropout 0.1"
     monkeypatch.setattr("sys.argv", f"{words} {size}".split())
     monkeypatch.setattr("training.text_data.DATA_CACHE", tmp_path)
     train_text.main()
@@ -126,5 +138,6 @@ def test_two_steps_make_a_folder_that_transformers_loads(
     model = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
     ids = tokenizer("The fox", return_tensors="pt").input_ids
     assert model(ids, labels=ids).loss < 1.5 * math.log(len(tokenizer))
+    assert max(path.stat().st_size for path in out.glob("*.safetensors")) < 10_000_000
     assert (out / "training.json").exists()
     assert (out / "checkpoint.pt").exists()
