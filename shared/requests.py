@@ -58,7 +58,9 @@ class Request(BaseModel):
         fields = {name: info.default for name, info in cls.model_fields.items()}
         seed = fields.pop("seed")
         return {
-            name: default for name, default in fields.items() if isinstance(default, int | float)
+            name: default
+            for name, default in fields.items()
+            if isinstance(default, int | float) and not isinstance(default, bool)
         } | {"seed": seed}
 
     @classmethod

@@ -2,80 +2,194 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
     from transformers import LogitsProcessor, PreTrainedModel
 
+ALTERNATIVES = 10
+
 
 @dataclass(frozen=True)
 class SampledToken:
-    """A token id and the probability that the model gave it before any sampling rule."""
+    """A token, and what else might have stood in its place.
+
+    Attributes:
+        id: Of the token in the vocabulary.
+        probability: That the model gave it, before any sampling rule.
+        alternatives: The likeliest tokens and their probabilities, likeliest first.
+    """
 
     id: int
     probability: float
+    alternatives: tuple[tuple[int, float], ...] = ()
 
 
-def sample_tokens(
-    model: PreTrainedModel,
-    prompt_ids: Sequence[int],
-    processors: Sequence[LogitsProcessor],
-    rng: torch.Generator,
-    stop: Event,
-) -> Iterator[SampledToken]:
-    """Continue ``prompt_ids`` until the context is full or ``stop`` is set.
+@dataclass(frozen=True)
+class Sampling:
+    """How boldly a token is drawn.
 
-    Keys and values of earlier tokens are kept, so that each step computes one token only. The
-    caller decides where a text ends, by closing this generator.
-
-    Args:
-        model: A causal language model of transformers.
-        prompt_ids: At least one token id, and fewer than the context holds.
-        processors: Sampling rules, each called with all ids (1, T) and the logits (1, V).
-        rng: On the CPU, so that a seed means the same on every device.
-        stop: Ends the sampling before the next token.
-    """
-    import torch
-
-    ids = torch.tensor([prompt_ids])  # (1, T)
-    new_ids, past = ids, None
-    for _ in range(model.config.max_position_embeddings - len(prompt_ids)):
-        if stop.is_set():
-            return
-        with torch.inference_mode():
-            output = model(new_ids.to(model.device), past_key_values=past, use_cache=True)
-            logits = output.logits[:, -1].float().cpu()  # (1, V)
-            probabilities = logits.softmax(-1)
-            for process in processors:
-                logits = process(ids, logits)
-            new_ids = torch.multinomial(logits.softmax(-1), 1, generator=rng)  # (1, 1)
-        past, ids = output.past_key_values, torch.cat([ids, new_ids], dim=1)
-        token = int(new_ids)
-        yield SampledToken(token, probabilities[0, token].item())
-
-
-def sampling_rules(temperature: float, *, top_k: int = 0, top_p: float = 1.0) -> list[Any]:
-    """The sampling rules of transformers, in the order in which its ``generate`` applies them.
-
-    Args:
+    Attributes:
         temperature: Divides the logits; 0 always takes the likeliest token.
         top_k: Sample among this many likeliest tokens; 0 means all.
         top_p: Sample among the likeliest tokens that together have this probability
-            (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration").
+            (Holtzman et al. 2020, arXiv:1904.09751).
+        min_p: Leave out tokens with less than this share of the likeliest one's probability
+            (Nguyen et al. 2024, arXiv:2407.01082).
+        repetition_penalty: Divides what speaks for tokens that stand in the text already
+            (Keskar et al. 2019, arXiv:1909.05858); 1 is no penalty.
     """
-    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-    if temperature == 0:
-        return [TopKLogitsWarper(1)]
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+
+    def processors(self) -> tuple[LogitsProcessor, ...]:
+        """The rules of transformers, in the order in which its ``generate`` applies them."""
+        return _make_processors(self)
+
+
+class Writer(Protocol):
+    """Writes with a model; ``write`` may be called by several threads at once."""
+
+    def write(
+        self,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        rng: torch.Generator,
+        stop: Event,
+        rules: Sequence[LogitsProcessor] = (),
+    ) -> Iterator[SampledToken]:
+        """Continue ``prompt_ids`` until the context is full or ``stop`` is set.
+
+        The caller decides where a text ends, by closing the iterator.
+
+        Args:
+            prompt_ids: At least one token id, and fewer than the context holds.
+            sampling: How boldly.
+            rng: On the CPU, so that a seed means the same on every device.
+            stop: Ends the writing before the next token.
+            rules: Processors that come before those of ``sampling``.
+        """
+        ...
+
+
+@functools.lru_cache(64)
+def _make_processors(sampling: Sampling) -> tuple[LogitsProcessor, ...]:
+    import transformers as hf
+
     rules: list[Any] = []
-    if temperature != 1:
-        rules.append(TemperatureLogitsWarper(temperature))
-    if top_k:
-        rules.append(TopKLogitsWarper(top_k))
-    if top_p < 1:
-        rules.append(TopPLogitsWarper(top_p))
-    return rules
+    if sampling.repetition_penalty != 1:
+        rules.append(hf.RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+    if sampling.temperature == 0:
+        return (*rules, hf.TopKLogitsWarper(1))
+    if sampling.temperature != 1:
+        rules.append(hf.TemperatureLogitsWarper(sampling.temperature))
+    if sampling.top_k:
+        rules.append(hf.TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        rules.append(hf.TopPLogitsWarper(sampling.top_p))
+    if sampling.min_p:
+        rules.append(hf.MinPLogitsWarper(sampling.min_p))
+    return tuple(rules)
+
+
+@dataclass
+class Draft:
+    """A text in the making: what the drawing of its next token depends on."""
+
+    ids: list[int]
+    sampling: Sampling
+    rng: torch.Generator
+    rules: Sequence[LogitsProcessor] = ()
+
+
+def draw_tokens(drafts: Sequence[Draft], logits: torch.Tensor) -> list[SampledToken]:
+    """Draw the next token of each draft and add it to its ids.
+
+    Texts with equal settings are handled together, which is faster and changes nothing: every row
+    is computed for itself and drawn with its own generator.
+
+    Args:
+        drafts: B texts.
+        logits: (B, V) float32, on the CPU.
+    """
+    import torch
+
+    with torch.inference_mode():
+        probabilities = logits.softmax(-1)
+        likeliest = probabilities.topk(min(ALTERNATIVES, logits.shape[-1]))
+        chosen = [0] * len(drafts)
+        for rows in _group(drafts):
+            first = drafts[rows[0]]
+            scores = logits[rows]
+            for rule in (*first.rules, *first.sampling.processors()):
+                scores = rule(_pad([drafts[row].ids for row in rows]), scores)
+            weights = scores.softmax(-1)
+            for row, weight in zip(rows, weights, strict=True):
+                chosen[row] = int(torch.multinomial(weight, 1, generator=drafts[row].rng))
+        tops = zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
+        own = probabilities[range(len(drafts)), chosen].tolist()
+    for draft, token in zip(drafts, chosen, strict=True):
+        draft.ids.append(token)
+    return [
+        SampledToken(token, probability, tuple(zip(ids, values, strict=True)))
+        for token, probability, (ids, values) in zip(chosen, own, tops, strict=True)
+    ]
+
+
+def _group(drafts: Sequence[Draft]) -> Iterator[list[int]]:
+    """Yield the numbers of drafts with equal settings; rules of their own set a text apart."""
+    groups: dict[Any, list[int]] = {}
+    for number, draft in enumerate(drafts):
+        groups.setdefault(number if draft.rules else draft.sampling, []).append(number)
+    yield from groups.values()
+
+
+def _pad(texts: Sequence[list[int]]) -> torch.Tensor:
+    """Stack ids, (B, T), repeating the last of shorter texts: to be there twice changes nothing."""
+    import torch
+
+    longest = max(map(len, texts))
+    return torch.tensor([ids + ids[-1:] * (longest - len(ids)) for ids in texts])
+
+
+class TransformersWriter:
+    """Writes with any causal language model of transformers, through its own ``forward``."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+
+    def write(
+        self,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        rng: torch.Generator,
+        stop: Event,
+        rules: Sequence[LogitsProcessor] = (),
+    ) -> Iterator[SampledToken]:
+        """See ``Writer``. Keys and values are kept: each step computes one token only."""
+        import torch
+
+        draft = Draft(list(prompt_ids), sampling, rng, rules)
+        ids, past = list(prompt_ids), None
+        for _ in range(self.model.config.max_position_embeddings - len(prompt_ids)):
+            if stop.is_set():
+                return
+            with torch.inference_mode():
+                output = self.model(
+                    torch.tensor([ids], device=self.model.device),
+                    past_key_values=past,
+                    use_cache=True,
+                )
+            past = output.past_key_values
+            (token,) = draw_tokens([draft], output.logits[:, -1].float().cpu())
+            ids = [token.id]
+            yield token

@@ -115,10 +115,10 @@ class Folder:
         return self.path.is_dir()
 
     def fetch(self, settings: Settings, report: Report) -> Path:
-        """Return the folder. One without safetensors is refused: a pickle can run any code."""
+        """Return the folder. One without safetensors or GGUF is refused: a pickle can run code."""
         if not self.is_here(settings):
             raise ModelUnavailable(f"is missing: its folder is gone. {self.remedy}")
-        if not any(self.path.rglob("*.safetensors")):
+        if not any(any(self.path.rglob(f"*.{kind}")) for kind in ("safetensors", "gguf")):
             raise ModelUnavailable(
                 f"cannot be loaded: there are no safetensors weights in {self.path.name!r}. Other "
                 "files (.bin, .pt) are not read because they can run code: save the model again "
@@ -139,13 +139,15 @@ class Package:
         module: Import name of the package, which is also the name of its distribution.
         resource: Path of the file within the package.
         convert: A module's function that reads the file and writes the folder.
-        needs: Packages that ``convert`` imports beyond ``requirements.txt``.
+        needs: Packages that it takes beyond ``requirements.txt``.
+        suffix: Sets its copy apart from another conversion of the same file.
     """
 
     module: str
     resource: str
     convert: Callable[[Path, Path], None]
     needs: tuple[str, ...] = ()
+    suffix: str = ""
 
     @property
     def version(self) -> str:
@@ -159,7 +161,7 @@ class Package:
 
     @property
     def _name(self) -> str:
-        return f"{Path(self.resource).stem}-{metadata.version(self.module)}"
+        return f"{Path(self.resource).stem}{self.suffix}-{metadata.version(self.module)}"
 
     def _find(self) -> Path | None:
         spec = find_spec(self.module)

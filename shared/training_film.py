@@ -93,6 +93,8 @@ watch("value", take);
 take();
 """
 
+LABEL_HEIGHT = 18  # percent of a chart's height
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -138,7 +140,10 @@ def show_curves(curves: Sequence[Curve], minutes: float) -> str:
 
 
 def show_curve(curve: Curve, minutes: float) -> str:
-    """Draw one curve over ``minutes``, with its last value beside the title."""
+    """Draw one curve over ``minutes``, with its last value beside the title.
+
+    Its first and last value stand at the left, each at its height, and the minutes below.
+    """
 
     def scale(value: float) -> float:
         return math.log10(max(value, 1e-9)) if curve.logarithmic else value
@@ -163,6 +168,14 @@ def show_curve(curve: Curve, minutes: float) -> str:
     )
     if points:
         lines += f'<polyline points="{" ".join(place(x, y) for x, y in points)}"/>'
+    marks = ""
+    if points:
+        shown = [format_value(y) + curve.unit for _, y in curve.points if math.isfinite(y)]
+        tops = [100 * (high - y) / (high - low) for y in (points[0][1], points[-1][1])]
+        labels = zip(_part(*tops), (shown[0], shown[-1]), strict=True)
+        marks = "".join(
+            f'<span style="top:{top:.1f}%">{escape(label)}</span>' for top, label in labels
+        )
     compared = (
         ""
         if curve.reference is None
@@ -171,9 +184,19 @@ def show_curve(curve: Curve, minutes: float) -> str:
     text = f"{curve.title}: {value}, over {format_minutes(longest)} minutes"
     return (
         f"<figure><figcaption><b>{escape(curve.title)}</b> <span>{escape(value)}</span>{compared}"
-        f'</figcaption><svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(text)}">{lines}</svg><p>{escape(curve.note)}</p></figure>'
+        f'</figcaption><div class="training-plot"><div class="values" aria-hidden="true">{marks}'
+        f'</div><svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(text)}">{lines}</svg><div class="minutes" aria-hidden="true">'
+        f"<span>0:00</span><span>{format_minutes(longest)} minutes</span></div></div>"
+        f"<p>{escape(curve.note)}</p></figure>"
     )
+
+
+def _part(first: float, last: float) -> tuple[float, float]:
+    """Move two labels at these heights, in percent, so far apart that both can be read."""
+    middle, half = (first + last) / 2, max(abs(first - last), LABEL_HEIGHT) / 2
+    middle = min(max(middle, half), 100 - half)
+    return (middle - half, middle + half) if first <= last else (middle + half, middle - half)
 
 
 def format_value(value: float) -> str:

@@ -132,22 +132,27 @@ def create_hall(slug: str, title: str, wall_label: str, lesson: Path) -> Iterato
             gr.Markdown(lesson.read_text(encoding="utf-8"))
 
 
-def choose_model(catalog: Catalog, task: Task) -> gr.Dropdown:
-    """A picker of the room's models; the first, bundled one is chosen."""
+def choose_model(catalog: Catalog, task: Task, label: str = "Model", none: str = "") -> gr.Dropdown:
+    """A picker of the room's models; the first, bundled one is chosen.
+
+    With ``none``, that is chosen instead, and its value is "".
+    """
     specs = catalog.for_task(task)
-    choices = []
+    choices = [(none, "")] if none else []
     for spec in specs:
         missing = catalog.download_bytes(spec.key)
         note = f" (download, {missing / 1e6:,.0f} MB)" if missing else ""
         choices.append((spec.title + note, spec.key))
-    return gr.Dropdown(choices, value=specs[0].key, label="Model", elem_classes="model")
+    chosen = "" if none else specs[0].key
+    return gr.Dropdown(choices, value=chosen, label=label, elem_classes="model")
 
 
 def create_slider(request: type[Request], name: str, *, step: float, **options: Any) -> gr.Slider:
     """A slider with the range and default that ``request`` declares for field ``name``."""
     minimum, maximum, default = request.limits(name)
     label = options.pop("label", name.replace("_", " ").capitalize())
-    return gr.Slider(minimum, maximum, default, step=step, label=label, **options)
+    value = options.pop("value", default)
+    return gr.Slider(minimum, maximum, value, step=step, label=label, **options)
 
 
 @dataclass(frozen=True)
@@ -224,10 +229,13 @@ def wire_generation(
     caption: gr.HTML,
     also: Sequence[Callable[..., Any]] = (),
     begin: Sequence[Callable[..., Any]] = (),
+    together: int = 1,
 ) -> list[Any]:
     """Run ``generate`` on a click of the run button (and on events ``also``); end it on Stop.
 
     With ``begin``, those events start it and the button does not: what it does first is the room's.
+    ``together`` visitors may run it at once; more than one only if it takes turns by itself where
+    the device needs that.
 
     It yields ``Waiting`` first, then values for ``outputs``. The waiting is an event of its own,
     so that a visitor who waits for a download does not keep the device from everybody else.
@@ -295,8 +303,8 @@ def wire_generation(
         keep_message(work),
         list(inputs),
         [*outputs, waiting],
-        concurrency_id=DEVICE_QUEUE,
-        concurrency_limit=1,
+        concurrency_id=DEVICE_QUEUE if together == 1 else f"{DEVICE_QUEUE} for {together}",
+        concurrency_limit=together,
         show_progress="minimal",
         show_progress_on=list(outputs),
         api_visibility="private",

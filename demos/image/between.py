@@ -54,6 +54,11 @@ class BetweenRequest(DiffusionRequest):
         return prompt
 
     @property
+    def unused(self) -> frozenset[str]:
+        """What belongs to the other kind of animation."""
+        return frozenset({"second_prompt"} if self.what == "noise" else {"distance", "way"})
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Where the road passes, if it is one of noises."""
         count = 1 if self.what == "words" else 3

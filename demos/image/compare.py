@@ -45,6 +45,13 @@ class CompareRequest(DiffusionRequest):
     schedulers: tuple[str, ...] = tuple(SCHEDULERS)
     finish: bool = False
 
+    @property
+    def unused(self) -> frozenset[str]:
+        """What is varied, and what belongs to a race only."""
+        if self.vary == "scheduler":
+            return frozenset({"scheduler", STEPS})
+        return frozenset({self.vary, "schedulers", "finish"})
+
     @field_validator("values")
     @classmethod
     def _usable(cls, values: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from pydantic import ConfigDict, Field
 
 from demos.image.generate import Prompt, borrow_pipeline
-from demos.image.noise import make_scheduler, mix_at, predict_clean
+from demos.image.noise import Mix, make_scheduler, mix_at, predict_clean
 from demos.image.preview import encode, from_vae, to_unit, to_vae
 from shared.errors import InvalidRequest
 from shared.requests import Request
@@ -55,7 +55,7 @@ class DenoiserRequest(PictureRequest):
 
     Attributes:
         prompt: The words that it is told.
-        noise: Share of noise, 0 to 1, by amplitude; the nearest that the model was trained on.
+        noise: Share of noise, 0 to 1, by amplitude.
         guidance_scale: How far to go from the answer without words through the one with them (Ho
             and Salimans 2022, arXiv:2207.12598).
         seed: Of the noise, and of the critter where no picture is given.
@@ -98,6 +98,7 @@ class Denoised:
         guided: Pushed further that way.
         difference: (h, w) float32: how far the words moved its belief at each place.
         noise: Share of noise that there was, 0 to 1.
+        told: The share that the denoiser was told: the nearest that it was trained on.
         timestep: The model's own name for that.
     """
 
@@ -109,6 +110,7 @@ class Denoised:
     guided: Image.Image
     difference: np.ndarray
     noise: float
+    told: float
     timestep: int
 
 
@@ -145,7 +147,8 @@ def denoise_once(pipeline: Any, request: DenoiserRequest) -> Denoised:
     scheduler = make_scheduler(pipeline, "ddim")
     shares = (1 - scheduler.alphas_cumprod).sqrt()
     timestep = int((shares - request.noise).abs().argmin())
-    mix = mix_at(scheduler, timestep, 0)
+    told = mix_at(scheduler, timestep, 0)
+    mix = Mix((1 - request.noise**2) ** 0.5, request.noise)
     original = _fit(own, request)
     rng = torch.Generator("cpu").manual_seed(request.seed)
     with torch.inference_mode():
@@ -158,9 +161,9 @@ def denoise_once(pipeline: Any, request: DenoiserRequest) -> Denoised:
         ).sample.chunk(2)
         guided = plain + request.guidance_scale * (worded - plain)
         beliefs = [
-            predict_clean(scheduler, output, noisy, mix) for output in (plain, worded, guided)
+            predict_clean(scheduler, output, noisy, told) for output in (plain, worded, guided)
         ]
-        looked, *believed = (_decode(own, one) for one in (noisy / mix.scale, *beliefs))
+        looked, *believed = (_decode(own, one) for one in (noisy, *beliefs))
         moved = (beliefs[1] - beliefs[0]).float().pow(2).mean(dim=1).sqrt()
     return Denoised(
         original=original,
@@ -170,7 +173,8 @@ def denoise_once(pipeline: Any, request: DenoiserRequest) -> Denoised:
         worded=believed[1],
         guided=believed[2],
         difference=_to_array(moved)[0],
-        noise=mix.share,
+        noise=request.noise,
+        told=told.share,
         timestep=timestep,
     )
 

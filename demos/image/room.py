@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from demos.image.generate import DiffusionRequest
 from shared.catalog import Catalog, ModelSpec
 from shared.model_cache import ModelCache
 from shared.recipes import Recipe
-from shared.requests import Request
 from shared.settings import Settings
 
 HOLDER = "the image room"
@@ -27,6 +28,21 @@ class ImageRoom:
         """Return the entry of a model of this room. Raises UnknownModel."""
         return self.catalog.get(model, "image")
 
-    def recipe(self, model: str, request: Request) -> dict[str, Any]:
-        """Write the recipe of what ``model`` makes of ``request``, whose seed is drawn."""
-        return Recipe.of(self.spec(model), request, self.settings).to_dict()
+    def recipe(self, model: str, request: DiffusionRequest) -> dict[str, Any]:
+        """Write the recipe of what ``model`` makes of ``request``, whose seed is drawn.
+
+        Settings that the request does not use are left out.
+        """
+        recipe = Recipe.of(self.spec(model), request, self.settings).to_dict()
+        for name in request.unused:
+            del recipe["settings"][name]
+        return recipe
+
+
+def name_file(spec: ModelSpec, seed: int, kind: str = "") -> str:
+    """Name a file to keep, without its ending, such as ``critters-comparison-seed-7``.
+
+    The title says which model it was: keys of models that visitors trained are theirs alone.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", spec.title.lower()).strip("-")
+    return "-".join(filter(None, (slug, kind, "seed", str(seed))))

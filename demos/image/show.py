@@ -38,6 +38,7 @@ def show_pictures(
     seeds: Sequence[int],
     recipes: Sequence[Mapping[str, Any]] = (),
     alt: str = "",
+    names: Sequence[str] = (),
 ) -> str:
     """Hang the pictures: one large, or several in a grid.
 
@@ -46,6 +47,7 @@ def show_pictures(
         seeds: One for each.
         recipes: Of finished pictures, one for each: with them come downloads that contain them.
         alt: What they should show.
+        names: Of the files, if there are recipes, one for each.
     """
     figures = []
     for index, (picture, seed) in enumerate(zip(pictures, seeds, strict=False)):
@@ -55,7 +57,7 @@ def show_pictures(
             file = io.BytesIO()
             save_png(picture, file, recipes[index])
             url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-            caption = f'<a href="{url}" download="gallery-seed-{seed}.png">Save PNG</a>'
+            caption = f'<a href="{url}" download="{names[index]}">Save PNG</a>'
             if len(pictures) > 1:
                 caption = f"seed {seed} · {caption}"
         else:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
@@ -49,8 +50,11 @@ show();
 """
 SHOWN_SIDE = 192  # pixels of the picture under the masks
 MASK_SIDE = 32  # pixels of a mask; the page enlarges it smoothly
-EVEN = 1.25  # a peak lower than this many times the average is none
-_ROWS, _COLUMNS = ("upper", "", "lower"), ("left", "middle", "right")
+# What is coloured has a place if it covers no more than so much of the picture, and a band of a
+# third of the picture is named if at least so much of the colour lies in it.
+SPREAD, MOSTLY = 0.4, 0.55
+_ROWS = {"upper": "in the upper third", "": "at half height", "lower": "in the lower third"}
+_COLUMNS = {"left": "at the left", "middle": "halfway across", "right": "at the right"}
 
 
 def show_attention(maps: AttentionMaps, picture: Image.Image) -> str:
@@ -90,17 +94,36 @@ def show_attention(maps: AttentionMaps, picture: Image.Image) -> str:
 
 
 def describe_place(share: np.ndarray) -> str:
-    """Say in a few words where (h, w) shares are greatest, such as "mostly upper middle"."""
-    thirds = [
-        [part.mean() if part.size else 0.0 for part in np.array_split(band, 3, axis=1)]
-        for band in np.array_split(share, 3, axis=0)
-    ]
-    row, column = np.unravel_index(np.argmax(thirds), (3, 3))
-    if thirds[row][column] < EVEN * share.mean():
-        return "all over the picture"
-    if row == column == 1:
-        return "mostly in the middle"
-    return " ".join(["mostly", *_ROWS[row : row + 1], _COLUMNS[column]]).replace("  ", " ")
+    """Say in a few words where (h, w) shares are great, such as "mostly upper middle".
+
+    A place is named only where there is one: how much of the picture the colour covers is its
+    participation ratio, 1 if it is even and 1 / n if it is all in one of n places.
+    """
+    color = _shade(share.astype(float))
+    if color.sum() ** 2 >= SPREAD * color.size * (color**2).sum():
+        return "spread widely"
+    match _find_band(color, 0, _ROWS), _find_band(color, 1, _COLUMNS):
+        case None, None:
+            return "in several places"
+        case str(row), None:
+            return f"mostly {_ROWS[row]}"
+        case None, str(column):
+            return f"mostly {_COLUMNS[column]}"
+        case "", "middle":
+            return "mostly in the middle"
+        case row, column:
+            return " ".join(filter(None, ("mostly", row, column)))
+
+
+def _find_band(color: np.ndarray, axis: int, names: Iterable[str]) -> str | None:
+    """Return the third along ``axis`` that most of the colour lies in, if there is one."""
+    sums = [band.sum() / color.sum() for band in np.array_split(color, 3, axis=axis)]
+    return next((name for name, part in zip(names, sums, strict=True) if part >= MOSTLY), None)
+
+
+def _shade(share: np.ndarray) -> np.ndarray:
+    """Return how strong the colour is: squared, or all of the picture would be veiled."""
+    return (share / max(share.max(), 1e-6)) ** 2
 
 
 def _show_word(word: str, frames: np.ndarray) -> str:
@@ -122,8 +145,7 @@ def _make_sheet(frames: np.ndarray) -> Image.Image:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     masks = []
     for frame in frames:
-        level = (frame / max(frame.max(), 1e-6)) ** 2  # or all of the picture would be veiled
-        mask = Image.fromarray((255 * level).astype(np.uint8))
+        mask = Image.fromarray((255 * _shade(frame)).astype(np.uint8))
         masks.append(np.asarray(mask.resize(size, Image.Resampling.BICUBIC)))
     opaque = Image.fromarray(np.concatenate(masks))
     return Image.merge("LA", [Image.new("L", opaque.size), opaque])

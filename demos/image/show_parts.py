@@ -104,7 +104,8 @@ def _show_shared(one: Vectors, other: Vectors) -> str:
 
 
 def _show_bar(value: float) -> str:
-    return f'<span style="--share:{max(value, 0):.3f}">{value:.2f}</span>'
+    shown = f"{round(value, 2) + 0.0:.2f}"  # no zero has a sign
+    return f'<span style="--share:{max(value, 0):.3f}">{shown}</span>'
 
 
 def show_autoencoded(result: Autoencoded, factor: float) -> str:
@@ -180,9 +181,11 @@ def show_denoised(result: Denoised, guidance: float) -> str:
 def describe_denoised(result: Denoised) -> str:
     """Say what was done."""
     channels, height, width = result.latents.shape
+    asked, told = f"{result.noise:.0%}", f"{result.told:.0%}"
+    nearest = "" if told == asked else ", the nearest to it that it was trained on"
     return (
-        f"The denoiser saw {channels} × {height} × {width} numbers and time step "
-        f"{result.timestep}, which tells it how much of them is noise: {result.noise:.0%}."
+        f"The denoiser saw {channels} × {height} × {width} numbers, {asked} of them noise, and "
+        f"time step {result.timestep}, which tells it how much: {told}{nearest}."
     )
 
 

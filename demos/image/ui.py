@@ -39,7 +39,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
         create_hall("image", "From noise to a picture", WALL_LABEL, HERE / "lesson.md"),
     ):
         model = choose_model(room.catalog, "image")
-        with gr.Tabs(elem_classes="wings"):
+        with gr.Tabs(elem_classes="wings", overflow_behavior="wrap"):
             for title, create_tab in TABS.items():
                 with gr.Tab(title):
                     create_tab(room, model)

@@ -38,7 +38,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
     with (
         gr.Blocks(title="Latent space · Generative Gallery") as demo,
         create_hall("latent", "The same numbers, twice", WALL_LABEL, HERE / "lesson.md"),
-        gr.Tabs(elem_classes="wings"),
+        gr.Tabs(elem_classes="wings", overflow_behavior="wrap"),
     ):
         for title, create_tab in TABS.items():
             with gr.Tab(title):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from shared.catalog import TuneModel
 from shared.requests import Request
-from shared.sampling import SampledToken, sample_tokens, sampling_rules
+from shared.sampling import SampledToken, Sampling
 from shared.tunes import (
     HIGHEST,
     PlayedNote,
@@ -138,16 +138,19 @@ def _write_set(
 ) -> Iterator[tuple[int, list[SampledToken]]]:
     """Yield bars with the number of their tune, tune after tune, all in the meter of the first."""
     tokenizer = tune_model.tokenizer
-    rules = [
-        BarGrammar(
-            tokenizer,
-            longest_bar=_context(tune_model) // 3,
-            highest_pitch=HIGHEST - controls.transposition,
-        ),
-        *sampling_rules(temperature, top_p=TOP_P),
-    ]
+    grammar = BarGrammar(
+        tokenizer,
+        longest_bar=_context(tune_model) // 3,
+        highest_pitch=HIGHEST - controls.transposition,
+    )
+    sampling = Sampling(temperature, top_p=TOP_P)
+
+    def write(ids: Sequence[int]) -> Iterator[SampledToken]:
+        rules: list[Any] = [grammar]  # it does what a LogitsProcessor does
+        return tune_model.writer.write(ids, sampling, rng, stop, rules)
+
     for tune in count(1):
-        for bar in _write_tune(tune_model, controls, rules, rng, stop):
+        for bar in _write_tune(tune_model, controls, write, stop):
             controls = replace(controls, meter=_meter(tokenizer, bar))
             yield tune, bar
         if stop.is_set():
@@ -157,18 +160,17 @@ def _write_set(
 def _write_tune(
     tune_model: TuneModel,
     controls: TuneControls,
-    rules: Sequence[Any],
-    rng: torch.Generator,
+    write: Callable[[Sequence[int]], Iterator[SampledToken]],
     stop: Event,
 ) -> Iterator[list[SampledToken]]:
     """Yield the bars of one tune until the model ends it, or ``stop``."""
-    model, tokenizer = tune_model.model, tune_model.tokenizer
+    tokenizer = tune_model.tokenizer
     new_bar, end = tokenizer["Bar_None"], tokenizer["EOS_None"]
     prompt = prompt_ids(tokenizer, controls)
     bar = [SampledToken(prescribed, 1.0) for prescribed in prompt[prompt.index(new_bar) :]]
     bars: list[list[SampledToken]] = []
     while not stop.is_set():
-        for token in sample_tokens(model, prompt, rules, rng, stop):
+        for token in write(prompt):
             if token.id in (new_bar, end):
                 yield bar
                 if token.id == end:

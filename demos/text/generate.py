@@ -2,45 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.catalog import LanguageModel
 from shared.errors import InvalidRequest
 from shared.requests import Request
-from shared.sampling import sample_tokens, sampling_rules
+from shared.sampling import SampledToken, Sampling
+
+MAX_PROMPT = 20_000
 
 
 class TextRequest(Request):
     """What to write on, and how boldly.
 
     Attributes:
-        prompt: What the model continues or answers.
-        max_new_tokens: Tokens to add; a token is about three quarters of a word.
+        prompt: What the model continues, word for word.
+        begun: Tokens that the continuation begins with; where a text branches, this is its stem.
+        max_new_tokens: Tokens to add to both; a token is about three quarters of a word.
         temperature: Divides the logits; 0 always takes the likeliest token.
         top_k: Sample among this many likeliest tokens; 0 means all.
-        top_p: Sample among the likeliest tokens that together have this probability
-            (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration").
+        top_p: Sample among the likeliest tokens that together have this probability.
+        min_p: Leave out tokens with less than this share of the likeliest one's probability.
+        repetition_penalty: Makes tokens that stand in the text less likely; 1 is no penalty.
+        keep_end: Read the end of a prompt that is longer than the context, instead of refusing it.
+        as_message: A model that was trained to answer gets the prompt as a message to it.
     """
 
-    prompt: str = Field("Once upon a time", min_length=1, max_length=20_000)
+    prompt: str = Field("Once upon a time", min_length=1, max_length=MAX_PROMPT)
+    begun: tuple[int, ...] = ()
     max_new_tokens: int = Field(160, ge=1, le=400)
     temperature: float = Field(0.8, ge=0.0, le=2.0)
     top_k: int = Field(40, ge=0, le=200)
     top_p: float = Field(0.95, ge=0.05, le=1.0)
+    min_p: float = Field(0.0, ge=0.0, le=0.5)
+    repetition_penalty: float = Field(1.0, ge=1.0, le=2.0)
+    keep_end: bool = False
+    as_message: bool = False
+
+    @property
+    def sampling(self) -> Sampling:
+        """How boldly."""
+        return Sampling(
+            self.temperature, self.top_k, self.top_p, self.min_p, self.repetition_penalty
+        )
+
+
+class Turn(BaseModel):
+    """Something said in a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(max_length=MAX_PROMPT)
+
+
+class ChatRequest(TextRequest):
+    """What to answer: the turns of a conversation, the last of them the visitor's."""
+
+    prompt: str = Field("", max_length=0)
+    turns: tuple[Turn, ...] = Field(min_length=1, max_length=200)
 
 
 @dataclass(frozen=True)
 class Token:
-    """A generated token: its text and the probability that the model gave it before sampling."""
+    """A token of a text and what else might have stood in its place.
 
+    Attributes:
+        id: In the model's vocabulary.
+        text: What it adds; empty if it ends within a character, which a later token completes.
+        probability: That the model gave it, before any sampling rule.
+        alternatives: The likeliest ids, texts and probabilities, likeliest first.
+    """
+
+    id: int
     text: str
     probability: float
+    alternatives: tuple[tuple[int, str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,12 +91,19 @@ class TextStep:
     """The state after one more token.
 
     Attributes:
-        text: All that has been generated so far, without the prompt.
-        tokens: The same, token by token; their texts joined give ``text``.
+        tokens: All that has been written so far, without the prompt and what was begun.
+        is_over: The model has ended its text here.
+        clipped: Characters at the beginning of the prompt that the model did not read.
     """
 
-    text: str
-    tokens: tuple[Token, ...]
+    tokens: tuple[Token, ...] = ()
+    is_over: bool = False
+    clipped: int = 0
+
+    @property
+    def text(self) -> str:
+        """The tokens' texts, joined."""
+        return "".join(token.text for token in self.tokens)
 
 
 def generate_text(
@@ -62,56 +112,111 @@ def generate_text(
     """Yield after every token until the model ends its text, the budget is used, or ``stop``.
 
     Sampling draws from a generator of its own, so simultaneous calls do not disturb each other
-    and a seed gives the same text each time.
+    and a seed gives the same text each time. The last step of a text that the model ended has the
+    same tokens as the one before.
 
     Raises:
-        InvalidRequest: The prompt is empty or longer than the model's context.
+        InvalidRequest: The prompt is empty, cannot be read as a conversation, or is longer than
+            the model's context.
     """
     import torch
 
-    model, tokenizer = language_model.model, language_model.tokenizer
-    prompt_ids = _encode_prompt(language_model, request.prompt)
-    room = model.config.max_position_embeddings - len(prompt_ids)
-    if room < 1:
-        raise InvalidRequest(
-            f"The prompt is too long for this model: {len(prompt_ids):,} tokens, "
-            f"and it reads {model.config.max_position_embeddings - 1:,} at most. Shorten it."
-        )
+    prompt_ids, clipped = encode_prompt(language_model, request)
     rng = torch.Generator("cpu").manual_seed(request.seed)
-    rules = sampling_rules(request.temperature, top_k=request.top_k, top_p=request.top_p)
-    ends = _end_ids(language_model)
-
-    made: list[int] = []
+    writer, tokenizer = language_model.writer, language_model.tokenizer
+    unfold = Unfolder(tokenizer, request.begun)
     tokens: list[Token] = []
-    text = ""
-    sampled = sample_tokens(model, prompt_ids, rules, rng, stop)
+    sampled = writer.write([*prompt_ids, *request.begun], request.sampling, rng, stop)
     for token in islice(sampled, request.max_new_tokens):
-        if token.id in ends:
+        if token.id in language_model.ends:
+            yield TextStep(tuple(tokens), is_over=True, clipped=clipped)
             return
-        made.append(token.id)
-        # A character may span tokens: an unfinished one decodes to U+FFFD and is held back.
-        whole = str(tokenizer.decode(made, skip_special_tokens=True)).rstrip("\ufffd")
-        tokens.append(Token(whole[len(text) :], token.probability))
-        text = whole
-        yield TextStep(text, tuple(tokens))
+        tokens.append(unfold(token))
+        yield TextStep(tuple(tokens), clipped=clipped)
 
 
-def _encode_prompt(language_model: LanguageModel, prompt: str) -> list[int]:
-    """Turn the prompt into token ids, as a chat turn where the model expects one."""
+def encode_prompt(language_model: LanguageModel, request: TextRequest) -> tuple[list[int], int]:
+    """Turn a prompt, or the turns of a conversation, into token ids.
+
+    Returns:
+        The ids, which leave room for one token at least, and how many characters of the beginning
+        are not among them.
+
+    Raises:
+        InvalidRequest: The prompt is empty, cannot be read as a conversation, or is too long and
+            its end may not be kept alone.
+    """
     tokenizer = language_model.tokenizer
-    if not prompt.strip():
+    room = language_model.context - 1 - len(request.begun)
+    if isinstance(request, ChatRequest):
+        return _encode_turns(language_model, request.turns, room)
+    if not request.prompt.strip():
         raise InvalidRequest("The prompt is empty. Write a few words first.")
-    if tokenizer.chat_template:
-        turn: Any = [{"role": "user", "content": prompt}]
-        prompt = str(
-            tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+    if request.as_message and tokenizer.chat_template:
+        return _encode_turns(language_model, [Turn(role="user", content=request.prompt)], room)
+    ids = list(tokenizer(request.prompt, verbose=False).input_ids)
+    if len(ids) <= room:
+        return ids, 0
+    if not request.keep_end or room < 1:
+        raise InvalidRequest(
+            f"The prompt is too long for this model: {len(ids):,} tokens, and it reads "
+            f'{max(0, room):,} at most. Shorten it, or tick "Read only the end".'
         )
-    return list(tokenizer(prompt).input_ids)
+    kept = ids[-room:]
+    read = str(tokenizer.decode(kept, skip_special_tokens=True))
+    return kept, max(0, len(request.prompt) - len(read))
 
 
-def _end_ids(language_model: LanguageModel) -> set[int]:
-    """Token ids that end a text; a model may have several."""
-    ends = language_model.model.generation_config.eos_token_id
-    if ends is None:
-        ends = language_model.tokenizer.eos_token_id
-    return set(ends) if isinstance(ends, list) else {ends}
+def _encode_turns(
+    language_model: LanguageModel, turns: Sequence[Turn], room: int
+) -> tuple[list[int], int]:
+    """Write a conversation as the model was trained to read it, leaving out its earliest turns."""
+    tokenizer = language_model.tokenizer
+    if not tokenizer.chat_template:
+        raise InvalidRequest(
+            "This model continues texts; it was never trained to answer. "
+            "Choose one whose name ends in Instruct to chat."
+        )
+    if not turns[-1].content.strip():
+        raise InvalidRequest("The message is empty. Write a few words first.")
+    rules = [turn for turn in turns if turn.role == "system"]
+    said = [turn for turn in turns if turn.role != "system"]
+    total = sum(len(turn.content) for turn in said)
+    while said:
+        messages: Any = [turn.model_dump() for turn in (*rules, *said)]
+        text = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **language_model.chat_options
+        )
+        ids = list(tokenizer(str(text), add_special_tokens=False, verbose=False).input_ids)
+        if len(ids) <= room:
+            return ids, total - sum(len(turn.content) for turn in said)
+        said = said[2:]  # a question goes with its answer
+    raise InvalidRequest(
+        f"The message is too long for this model: {len(ids):,} tokens, and it reads {room:,} at "
+        "most. Shorten it."
+    )
+
+
+class Unfolder:
+    """Turns ids into text as they come: a character may span tokens."""
+
+    def __init__(self, tokenizer: Any, begun: Sequence[int] = ()) -> None:
+        """Begin after the tokens ``begun``."""
+        from tokenizers.decoders import DecodeStream
+
+        self._backend = tokenizer.backend_tokenizer
+        self._stream = DecodeStream(ids=list(begun), skip_special_tokens=True)
+
+    def __call__(self, token: SampledToken) -> Token:
+        """Return ``token`` with its text."""
+        alternatives = tuple(
+            (id_, read_token(self._backend, id_), probability)
+            for id_, probability in token.alternatives
+        )
+        text = self._stream.step(self._backend, token.id) or ""
+        return Token(token.id, text, token.probability, alternatives)
+
+
+def read_token(backend: Any, id_: int) -> str:
+    """Return what a token looks like alone, a replacement character for half a letter."""
+    return str(backend.decode([id_], skip_special_tokens=False))

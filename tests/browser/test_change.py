@@ -109,6 +109,13 @@ def test_a_marked_part_is_replaced_and_the_rest_stays(room: Locator) -> None:
     half = len(before) // 2
     assert (before[half:] == after[half:]).all()
     assert (before[:half] != after[:half]).any()
+    with room.page.expect_download() as download:
+        room.get_by_role("button", name="Download PNG").click()
+    assert download.value.suggested_filename == "critters-changed-seed-1.png"
+    recipe = read_recipe(Path(download.value.path()))
+    assert recipe
+    assert recipe["settings"]["changed"] == "part"
+    assert 0 < recipe["settings"]["part_share"] < 0.5
     expect(room.get_by_role("alert").filter(visible=True)).to_have_count(0)
 
 

@@ -51,6 +51,7 @@ def test_a_sweep_fills_a_grid_to_keep(page: Page) -> None:
     recipe = read_recipe(sheet)
     assert recipe
     assert recipe["settings"]["values"] == [1, 2, 3]
+    assert "num_inference_steps" not in recipe["settings"], "each picture has its own"
     with Image.open(sheet) as grid:
         assert grid.width > 3 * 192
     expect_no_sideways_scrolling(page)

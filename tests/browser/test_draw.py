@@ -54,6 +54,7 @@ def test_a_saved_picture_has_its_recipe_in_it(page: Page) -> None:
         room.get_by_role("link", name="Save PNG").click()
     recipe = read_recipe(Path(download.value.path()))
     assert recipe
+    assert download.value.suggested_filename == f"critters-seed-{recipe['seed']}.png"
     assert recipe["settings"]["prompt"] == "a red monster with one eye"
     assert f"seed {recipe['seed']}" in room.locator(".exhibit .caption").first.inner_text()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -123,6 +124,27 @@ def test_the_picture_follows_the_words_while_one_types(room: Locator) -> None:
     expect(room.locator(".pictures img")).not_to_have_attribute("src", before)
     film = look_inside(room)
     expect(film.locator(".film-step")).to_contain_text("Press Draw for one", timeout=LONG)
+
+
+def test_without_words_the_live_picture_stays_and_says_why(room: Locator) -> None:
+    room.get_by_label("Draw while I type").check()
+    caption = room.locator(".exhibit .caption").first
+    expect(caption).to_contain_text("live", timeout=LONG)
+    shown = source(room.locator(".pictures img"))
+    prompt = room.get_by_label("Describe a little monster")
+    prompt.fill("")
+    expect(caption).to_contain_text("waits for words", timeout=LONG)
+    assert source(room.locator(".pictures img")) == shown
+    room.get_by_role("button", name="a tall green alien, peach background").click()
+    expect(caption).to_contain_text("live", timeout=LONG)
+    expect(room.locator(".pictures img")).not_to_have_attribute("src", shown)
+
+
+def test_no_tab_of_the_room_is_hidden_in_a_menu(page: Page) -> None:
+    enter_wing(page, "Images", "Draw")
+    for name in ("Change", "Compare", "Between", "Parts", "Train one"):
+        expect(page.get_by_role("tab", name=name, exact=True).first).to_be_visible(timeout=LONG)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_monster_is_clicked_together(room: Locator) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import LONG, enter_wing
+from tests.browser.conftest import LONG, OpenPage, enter_wing
 from training.critter_data import VALUES, render_critter
 
 
@@ -102,3 +102,17 @@ def test_the_denoiser_is_asked_again_with_other_words_and_more_noise(desktop: Pa
     room.get_by_role("slider", name="Noise").press("ArrowRight")
     expect(pictures).to_contain_text("81% noise", timeout=LONG)
     expect(plain).not_to_have_attribute("src", before[1])
+    room.get_by_role("slider", name="Noise").press("Home")
+    expect(pictures.get_by_alt_text("0% noise", exact=True)).to_be_visible(timeout=LONG)
+
+
+def test_on_a_phone_each_part_shows_its_result_after_what_it_is_given(
+    open_page: OpenPage, app_url: str
+) -> None:
+    with open_page(app_url, "phone") as phone:
+        room = enter_parts(phone)
+        given = room.get_by_label("Text", exact=True).bounding_box()
+        made = room.locator(".part-tokens").bounding_box()
+        assert given
+        assert made
+        assert given["y"] < made["y"]

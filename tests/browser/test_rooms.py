@@ -15,19 +15,6 @@ def enter(page: Page, room: str) -> Locator:
     return page.get_by_role("tabpanel").filter(visible=True).first
 
 
-def test_text_is_written_and_can_be_stopped(page: Page) -> None:
-    room = enter(page, "Text")
-    room.get_by_label("Begin a story or a poem").fill("A mouse <b>and</b> a lion")
-    room.get_by_role("button", name="Write").click()
-    expect(room.locator(".paper .prompt")).to_have_text("A mouse <b>and</b> a lion", timeout=LONG)
-    expect(room.locator(".paper .made")).to_have_text(re.compile(r"\w+ \w+"), timeout=LONG)
-    stop = room.get_by_role("button", name="Stop")
-    if stop.is_visible():
-        stop.click()
-    expect(room.get_by_role("button", name="Write")).to_be_visible(timeout=LONG)
-    expect(room.locator(".paper .made")).not_to_be_empty()
-
-
 def test_a_picture_is_drawn_step_by_step(page: Page) -> None:
     room = enter(page, "Images")
     before = room.locator(".exhibit img").first.get_attribute("src")
@@ -66,15 +53,3 @@ def test_the_same_z_goes_through_both_models(page: Page) -> None:
     assert len(after) == 2
     assert after[0] != before[0]
     assert after[1] != before[1]
-
-
-def test_an_empty_prompt_is_explained_and_nothing_is_lost(page: Page) -> None:
-    room = enter(page, "Text")
-    made = room.locator(".paper").inner_text()
-    room.get_by_label("Begin a story or a poem").fill("")
-    room.get_by_role("button", name="Write").click()
-    message = room.locator(".failed").get_by_text("The prompt is empty")
-    expect(message).to_be_visible(timeout=LONG)
-    expect(page.get_by_test_id("toast-text")).to_have_text(message.inner_text())
-    expect(room.get_by_role("button", name="Write")).to_be_visible()
-    assert room.locator(".paper").inner_text() == made

@@ -36,7 +36,12 @@ RULES = {
     "shared/sources.py": GROUND | {"shared.loader"},
     "shared/hub.py": GROUND | {"shared.loader", "shared.sources"},
     "shared/catalog.py": GROUND
-    | {"shared.loader", "shared.hub", "shared.sources", "shared.nets", "shared.tunes"},
+    | {"shared.loader", "shared.hub", "shared.sources", "shared.nets", "shared.tunes"}
+    | {"shared.batching", "shared.llamacpp", "shared.sampling"},
+    "shared/sampling.py": set(),
+    "shared/decoder.py": set(),
+    "shared/batching.py": {"shared.decoder", "shared.sampling"},
+    "shared/llamacpp.py": {"shared.sampling"},
     "shared/assets.py": GROUND | {"shared.catalog"},
     "shared/zero_gpu.py": GROUND | {"shared.catalog", "shared.model_cache"},
 }

@@ -154,6 +154,7 @@ def test_tokens_become_words_again(tiny_pipeline: Any) -> None:
 def make_maps(*words: str) -> AttentionMaps:
     """Maps in which the first word is looked up in the upper left, others everywhere."""
     maps = np.full((2, len(words) + 2, 6, 6), 0.1, np.float16)
+    maps[:, 1] = 0.02
     maps[:, 1, :2, :2] = 0.6
     return AttentionMaps(maps, tuple(Word(word, 1, True) for word in words))
 
@@ -179,7 +180,11 @@ def test_a_prompt_without_words_says_so() -> None:
         (slice(2, 4), slice(2, 4), "mostly in the middle"),
         (slice(2, 4), slice(4, 6), "mostly right"),
         (slice(4, 6), slice(0, 2), "mostly lower left"),
-        (slice(0, 6), slice(0, 6), "all over the picture"),
+        (slice(0, 2), slice(0, 6), "mostly in the upper third"),
+        (slice(0, 6, 5), slice(3, 4), "mostly halfway across"),
+        (slice(0, 6, 5), slice(0, 6, 5), "in several places"),
+        (slice(0, 6), slice(0, 6), "spread widely"),
+        (slice(0, 4), slice(0, 4), "spread widely"),
     ],
 )
 def test_a_place_is_put_into_words(rows: slice, columns: slice, words: str) -> None:

@@ -18,7 +18,7 @@ from demos.image.edit import EditRequest, edit_image, find_own_size, fit_mask, f
 from demos.image.generate import ImageStep
 from demos.image.noise import SCHEDULERS, is_flow
 from demos.image.show import to_data_url
-from demos.image.tabs.change import ALL, PART, read_pad
+from demos.image.tabs.change import ALL, PART, describe_part, read_pad
 from shared.errors import InvalidRequest
 
 pytestmark = pytest.mark.usefixtures("drawings")
@@ -294,3 +294,11 @@ def test_the_pad_is_read_with_its_marks(picture: Image.Image) -> None:
     ]:
         with pytest.raises(InvalidRequest, match=words):
             read_pad(mode, drawn, marked)
+
+
+def test_the_recipe_says_which_part_was_replaced() -> None:
+    assert describe_part(None, SIZE) == {"changed": "all"}
+    mask = Image.new("L", (160, 160))
+    ImageDraw.Draw(mask).rectangle((80, 0, 159, 79), fill=255)
+    told = describe_part(mask, SIZE)
+    assert told == {"changed": "part", "part_share": 0.25, "part_box": (8, 0, 16, 8)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice, pairwise
 from threading import Event
@@ -18,8 +19,10 @@ from demos.music.generate import (
     generate_music,
 )
 from demos.music.show import read_token, show_caption, show_roll
+from shared.batching import choose_writer
 from shared.catalog import TuneModel
 from shared.errors import InvalidRequest
+from shared.sampling import TransformersWriter
 from shared.tunes import build_tokenizer, render, score_to_midi_bytes
 
 
@@ -37,7 +40,8 @@ def tune_model() -> TuneModel:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return TuneModel(LlamaForCausalLM(config).eval(), tokenizer)
+        model = LlamaForCausalLM(config).eval()
+    return TuneModel(model, tokenizer, choose_writer(model))
 
 
 def compose(tune_model: TuneModel, **values: Any) -> list[MusicStep]:
@@ -79,7 +83,8 @@ def test_another_tune_follows_one_that_ends_early(tune_model: TuneModel) -> None
 
     hook = model.lm_head.register_forward_hook(prefer_end)
     try:
-        bars = compose(tune_model)[-1].bars
+        slow = replace(tune_model, writer=TransformersWriter(model))  # goes through the hook
+        bars = compose(slow)[-1].bars
     finally:
         hook.remove()
     assert [bar.tune for bar in bars] == list(range(1, len(bars) + 1))

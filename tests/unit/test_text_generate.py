@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -10,10 +11,18 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from demos.text.generate import TextRequest, Token, generate_text
-from demos.text.ui import show_text, show_tokens
+from demos.text.generate import (
+    ChatRequest,
+    TextRequest,
+    TextStep,
+    Turn,
+    Unfolder,
+    encode_prompt,
+    generate_text,
+)
 from shared.catalog import LanguageModel
 from shared.errors import InvalidRequest
+from shared.sampling import SampledToken
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +46,7 @@ def language_model() -> LanguageModel:
         pad_token_id=0,
     )
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
-    return LanguageModel(LlamaForCausalLM(config).eval(), fast)
+    return LanguageModel.of(LlamaForCausalLM(config).eval(), fast)
 
 
 def write(language_model: LanguageModel, **values: Any) -> str:
@@ -55,7 +64,7 @@ def test_temperature_zero_equals_greedy_search_of_transformers(
     reference: Any = language_model.model
     expected = reference.generate(ids, max_new_tokens=12, do_sample=False)[0, 5:]
     text = str(language_model.tokenizer.decode(expected, skip_special_tokens=True))
-    assert last.text == text.rstrip("\ufffd")
+    assert last.text == text.rstrip("\ufffd")  # half a letter waits for its other half
 
 
 def test_same_seed_same_text_and_another_seed_another(language_model: LanguageModel) -> None:
@@ -111,6 +120,84 @@ def test_a_prompt_that_cannot_be_used_is_explained(
         write(language_model, prompt=prompt)
 
 
-def test_what_a_visitor_types_is_shown_and_never_run() -> None:
-    assert "<script>" not in show_text("<script>alert(1)</script>", "<script>")
-    assert "<b>" not in show_tokens((Token("<b>", 0.5),))
+TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[assistant]"
+
+
+@pytest.fixture
+def chat_model(language_model: LanguageModel) -> Iterator[LanguageModel]:
+    language_model.tokenizer.chat_template = TEMPLATE
+    yield language_model
+    language_model.tokenizer.chat_template = None
+
+
+def read(language_model: LanguageModel, request: TextRequest) -> tuple[str, int]:
+    ids, clipped = encode_prompt(language_model, request)
+    return str(language_model.tokenizer.decode(ids)), clipped
+
+
+def test_only_the_end_of_a_long_prompt_is_read_if_that_is_wished(
+    language_model: LanguageModel,
+) -> None:
+    request = TextRequest.parse(prompt="0123456789" * 10, keep_end=True, seed=1)
+    text, clipped = read(language_model, request)
+    assert text == request.prompt[clipped:] == request.prompt[-63:]
+    assert [step.clipped for step in generate_text(language_model, request, Event())] == [37]
+
+
+def test_a_text_goes_on_where_it_was_begun(language_model: LanguageModel) -> None:
+    def run(**values: Any) -> TextStep:
+        request = TextRequest.parse(prompt="Hello", temperature=0, seed=1, **values)
+        *_, last = generate_text(language_model, request, Event())
+        return last
+
+    whole = run(max_new_tokens=12)
+    begun = tuple(token.id for token in whole.tokens[:5])
+    rest = run(max_new_tokens=7, begun=begun)
+    assert [token.id for token in rest.tokens] == [token.id for token in whole.tokens[5:]]
+
+
+def test_a_letter_of_several_tokens_appears_when_it_is_whole(
+    language_model: LanguageModel,
+) -> None:
+    unfold = Unfolder(language_model.tokenizer)
+    ids = language_model.tokenizer("naïve ☂").input_ids
+    texts = [unfold(SampledToken(id_, 1.0)).text for id_ in ids]
+    assert texts == ["n", "a", "", "ï", "v", "e", " ", "", "", "☂"]
+
+
+def test_a_conversation_is_written_as_the_model_learnt_to_read_it(
+    chat_model: LanguageModel,
+) -> None:
+    turns = (Turn(role="system", content="Hi"), Turn(role="user", content="Ho"))
+    request = ChatRequest.parse(prompt="", turns=turns, seed=1)
+    assert read(chat_model, request) == ("[system] Hi\n[user] Ho\n[assistant]", 0)
+    message = TextRequest.parse(prompt="Ho", as_message=True)
+    assert read(chat_model, message) == ("[user] Ho\n[assistant]", 0)
+    plain = TextRequest.parse(prompt="Ho")
+    assert read(chat_model, plain) == ("Ho", 0)
+
+
+def test_a_long_conversation_forgets_its_beginning_but_not_its_rules(
+    chat_model: LanguageModel,
+) -> None:
+    said = [Turn(role=role, content=f"{n}" * 4) for n in range(3) for role in ("user", "assistant")]
+    rules = Turn(role="system", content="Be kind")
+    request = ChatRequest.parse(prompt="", turns=(rules, *said[:5]), seed=1)
+    text, clipped = read(chat_model, request)
+    assert text == "[system] Be kind\n[user] 2222\n[assistant]"
+    assert clipped == 16
+
+
+@pytest.mark.parametrize(("content", "message"), [(" ", "empty"), ("x" * 80, "too long")])
+def test_a_message_that_cannot_be_answered_is_explained(
+    chat_model: LanguageModel, content: str, message: str
+) -> None:
+    turns = (Turn(role="user", content=content),)
+    with pytest.raises(InvalidRequest, match=message):
+        encode_prompt(chat_model, ChatRequest.parse(prompt="", turns=turns))
+
+
+def test_a_model_that_never_learnt_to_answer_says_so(language_model: LanguageModel) -> None:
+    turns = (Turn(role="user", content="Hello"),)
+    with pytest.raises(InvalidRequest, match="never trained to answer"):
+        encode_prompt(language_model, ChatRequest.parse(prompt="", turns=turns))

@@ -13,9 +13,7 @@ from typing import Any
 import gradio as gr
 
 from demos.image.between import BetweenRequest, BetweenStep, generate_between
-from demos.image.generate import ImageRequest
-from demos.image.noise import OWN, SCHEDULERS
-from demos.image.room import BUNDLED, HOLDER, ImageRoom
+from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
 from demos.image.show_between import (
     FRAMES_PER_SECOND,
     describe,
@@ -27,6 +25,7 @@ from demos.image.show_between import (
     show_withheld,
 )
 from demos.image.tabs.draw import EXAMPLES as PROMPTS
+from demos.image.tabs.how import QUICK, HowControl
 from shared.catalog import Catalog
 from shared.film import save_mp4
 from shared.model_cache import ModelCache
@@ -34,7 +33,6 @@ from shared.settings import Settings
 from shared.ui import (
     CAPTION,
     RunButtons,
-    SeedControl,
     create_slider,
     in_turn,
     new_file,
@@ -50,7 +48,6 @@ from shared.zero_gpu import on_gpu
 EXAMPLE = Path(__file__).parents[1] / "examples" / "between.mp4"
 EXAMPLE_SEED = 7
 FIRST, SECOND = PROMPTS[0], "an angry orange beast with white spikes"
-NAME = "between"
 LARGE_FRAMES = 8  # of a large model, to begin with
 KINDS = [("The words", "words"), ("The noise", "noise")]
 WAYS = [("Around (spherical)", "spherical"), ("Straight (linear)", "linear")]
@@ -90,24 +87,16 @@ def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
         frames: int,
         distance: float,
         way: str,
-        steps: int,
-        guidance: float,
-        scheduler: str,
-        negative_prompt: str,
-        seed: int,
+        *how: Any,
     ) -> Generator[Any, None, None]:
         request = BetweenRequest.parse(
             prompt=prompt,
             second_prompt=second_prompt,
-            negative_prompt=negative_prompt,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            scheduler=scheduler,
-            seed=seed,
             what=what,
             frames=frames,
             distance=distance,
             way=way,
+            **HowControl.name(*how),
         )
         spec = room.spec(model)
         yield from wake(room.cache, spec)
@@ -118,7 +107,8 @@ def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
             yield show_frames(last), show_progress(last), none, none, request.seed, recipe
         if last and last.is_done:
             yield gr.skip(), f"{about} · making the film", none, none, request.seed, recipe
-            gif, mp4 = save_films(last, new_file(NAME), json.dumps(recipe))
+            base = new_file(name_file(spec, request.seed, "between"))
+            gif, mp4 = save_films(last, base, json.dumps(recipe))
             yield (
                 show_film(f"gradio_api/file={mp4.as_posix()}", describe(request))
                 + show_frames(last),
@@ -145,18 +135,7 @@ def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
                     info="1 passes through them; less stays near the first",
                 )
                 way = gr.Radio(WAYS, value="spherical", label="Way")
-            with gr.Accordion("More settings", open=False):
-                steps = create_slider(ImageRequest, "num_inference_steps", step=1, label="Steps")
-                guidance = create_slider(ImageRequest, "guidance_scale", step=0.5, label="Guidance")
-                scheduler = gr.Dropdown(
-                    [(label, name) for name, label in SCHEDULERS.items()],
-                    value=OWN,
-                    label="Scheduler",
-                )
-                negative_prompt = gr.Textbox(
-                    "", label="Keep out (negative prompt)", max_length=1000
-                )
-            seed = SeedControl.create()
+            how = HowControl.create()
             why = gr.HTML(WHY["words"], **CAPTION)
         with floor.exhibit:
             exhibit = gr.HTML(show_example(), elem_classes="between")
@@ -172,21 +151,8 @@ def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
     wire_generation(
         buttons,
         animate,
-        [
-            model,
-            what,
-            prompt,
-            second_prompt,
-            frames,
-            distance,
-            way,
-            steps,
-            guidance,
-            scheduler,
-            negative_prompt,
-            seed.seed,
-        ],
-        [exhibit, caption, gif, mp4, seed.used, recipe],
+        [model, what, prompt, second_prompt, frames, distance, way, *how.inputs],
+        [exhibit, caption, gif, mp4, how.seed.used, recipe],
         caption=caption,
         also=[prompt.submit, second_prompt.submit],
     )
@@ -202,13 +168,11 @@ def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
 
     def suit_model(model: str) -> list[Any]:
         spec = room.spec(model)
-        own = ImageRequest.numbers() | dict(spec.defaults)
         count = BetweenRequest.limits("frames")[2] if spec.bundled else LARGE_FRAMES
-        return [count, own["num_inference_steps"], own["guidance_scale"]]
+        return [count, *how.suit(spec)]
 
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    what.change(choose_kind, what, [prompt, second_prompt, turning, why], **quick)
-    model.change(suit_model, model, [frames, steps, guidance], **quick)
+    what.change(choose_kind, what, [prompt, second_prompt, turning, why], **QUICK)
+    model.change(suit_model, model, [frames, how.steps, how.guidance], **QUICK)
 
 
 def estimate_seconds(request: BetweenRequest) -> float:

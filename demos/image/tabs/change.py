@@ -15,10 +15,10 @@ from PIL import Image, ImageOps
 
 from demos.image.edit import Edit, EditRequest, edit_image, find_own_size, fit_mask, fit_picture
 from demos.image.generate import ImageStep
-from demos.image.noise import OWN, SCHEDULERS
-from demos.image.room import BUNDLED, HOLDER, ImageRoom
+from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
 from demos.image.show import show_caption, to_data_url
 from demos.image.show_change import HOW, PAD_SIDE, draw_blobs, show_pad, show_two, show_way
+from demos.image.tabs.how import HowControl
 from shared.errors import InvalidRequest
 from shared.model_cache import ModelCache
 from shared.provenance import CHANGED, save_png
@@ -26,7 +26,6 @@ from shared.settings import Settings
 from shared.ui import (
     CAPTION,
     RunButtons,
-    SeedControl,
     create_slider,
     in_turn,
     new_file,
@@ -82,28 +81,17 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
         model: str,
         taken: Taken,
         prompt: str,
-        negative_prompt: str,
         strength: float,
-        steps: int,
-        guidance: float,
-        scheduler: str,
-        seed: int,
+        *settings: Any,
     ) -> Generator[Any, None, None]:
         picture, mask = taken.picture, taken.mask
-        request = EditRequest.parse(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            strength=strength,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            scheduler=scheduler,
-            seed=seed,
-        )
+        request = EditRequest.parse(prompt=prompt, strength=strength, **how.name(*settings))
         spec = room.spec(model)
         yield from wake(room.cache, spec)
         with room.cache.lease(model, HOLDER) as pipeline:
             before = fit_picture(picture, find_own_size(pipeline))
         recipe = room.recipe(model, request)
+        recipe["settings"] |= describe_part(mask, before.size)
         none = gr.update(value=None, interactive=False)
         for step in stream(model, Edit(request, picture, mask)):
             after = step.pictures[0] if step.pictures else None
@@ -112,7 +100,8 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
             if not step.images:
                 yield shown, caption, none, gr.skip(), gr.skip(), request.seed, recipe
                 continue
-            file = save_picture(step.images[0], recipe)
+            file = new_file(name_file(spec, request.seed, "changed") + ".png")
+            save_png(step.images[0], file, recipe, source=CHANGED)
             way = show_way(before, step)
             kept = [gr.DownloadButton(value=str(file), interactive=True), step.images[0]]
             yield shown, caption, *kept, way, request.seed, recipe
@@ -136,9 +125,9 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
         return to_sheet(made), ""
 
     def suit(model: str, strength: float) -> tuple[Any, Any]:
-        numbers = EditRequest.numbers() | dict(room.spec(model).defaults)
+        steps, guidance = how.suit(room.spec(model))
         enough = math.ceil(1 / strength) if strength else 1
-        return max(numbers["num_inference_steps"], enough), numbers["guidance_scale"]
+        return max(steps, enough), guidance
 
     with tab_floor() as floor:
         with floor.controls:
@@ -158,26 +147,10 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
                 EditRequest,
                 "strength",
                 step=0.05,
-                info="How much noise covers your picture: a little leaves it, 1 ignores it",
+                info="How much noise covers your picture: a little leaves it, 1 ignores it. "
+                "This share of the steps is taken",
             )
-            with gr.Accordion("More settings", open=False):
-                steps = create_slider(
-                    EditRequest,
-                    "num_inference_steps",
-                    step=1,
-                    label="Steps",
-                    info="At strength 0.5, half of them are taken",
-                )
-                guidance = create_slider(EditRequest, "guidance_scale", step=0.5, label="Guidance")
-                negative_prompt = gr.Textbox(
-                    "", label="Keep out (negative prompt)", max_length=1000
-                )
-                scheduler = gr.Dropdown(
-                    [(title, name) for name, title in SCHEDULERS.items()],
-                    value=OWN,
-                    label="Scheduler",
-                )
-            seed = SeedControl.create()
+            how = HowControl.create()
         with floor.exhibit:
             exhibit = gr.HTML(show_example())
             caption = gr.HTML(
@@ -199,12 +172,11 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
             label="Recipe: with the same picture and marks, which it does not hold, the same result"
         )
 
-    numbers = [strength, steps, guidance, scheduler, seed.seed]
     wire_generation(
         buttons,
         change,
-        [model, taken, prompt, negative_prompt, *numbers],
-        [exhibit, caption, download, made, way, seed.used, recipe],
+        [model, taken, prompt, strength, *how.inputs],
+        [exhibit, caption, download, made, way, how.seed.used, recipe],
         caption=caption,
         begin=[taken.change],  # the button first reads the pad
     )
@@ -217,7 +189,7 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
     for event in laid:
         event.then(None, sheet, None, js=LAY, api_visibility="private")
     mode.input(None, mode, strength, js=MARK, api_visibility="private")
-    model.change(suit, [model, strength], [steps, guidance], **QUICK)
+    model.change(suit, [model, strength], [how.steps, how.guidance], **QUICK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,11 +224,16 @@ def to_sheet(picture: Image.Image) -> str:
     return to_data_url(fit_picture(picture, (PAD_SIDE, PAD_SIDE)))
 
 
-def save_picture(picture: Image.Image, recipe: dict[str, Any]) -> Path:
-    """Write a PNG with its recipe where Gradio serves and clears its files."""
-    path = new_file("changed.png")
-    save_png(picture, path, recipe, source=CHANGED)
-    return path
+def describe_part(mask: Image.Image | None, size: tuple[int, int]) -> dict[str, Any]:
+    """Say for the recipe what was changed: all of it or, of a picture of ``size``, which part.
+
+    The part has its share of the picture and its box: left, top, right and bottom in pixels.
+    """
+    if mask is None:
+        return {"changed": "all"}
+    part = fit_mask(mask, size)
+    share = part.histogram()[255] / (size[0] * size[1])
+    return {"changed": "part", "part_share": round(share, 3), "part_box": part.getbbox()}
 
 
 def show_example() -> str:

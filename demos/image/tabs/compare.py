@@ -17,19 +17,17 @@ from demos.image.compare import (
     compare_images,
     read_values,
 )
-from demos.image.generate import ImageRequest
-from demos.image.noise import OWN, SCHEDULERS
-from demos.image.room import BUNDLED, HOLDER, ImageRoom
+from demos.image.noise import SCHEDULERS
+from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
 from demos.image.show_compare import draw_sheet, show_grid, show_progress
 from demos.image.tabs.draw import EXAMPLES as PROMPTS
+from demos.image.tabs.how import QUICK, HowControl
 from shared.model_cache import ModelCache
 from shared.provenance import save_png
 from shared.settings import Settings
 from shared.ui import (
     CAPTION,
     RunButtons,
-    SeedControl,
-    create_slider,
     in_turn,
     new_file,
     offer_download,
@@ -43,7 +41,6 @@ from shared.zero_gpu import on_gpu
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "compare.html"
 EXAMPLE_SEED = 3
-NAME = "comparison.png"
 KINDS = {
     "guidance_scale": "Guidance",
     "num_inference_steps": "Steps",
@@ -58,9 +55,9 @@ VALUES = {
 WHY = {
     "guidance_scale": (
         "At each step the network guesses twice, with your words and without, and guidance says "
-        "how far to go from the one guess towards the other and beyond. Up to 1 nothing is added, "
-        "and words are easily overlooked. Too much, and colours glare, shapes break, and other "
-        "seeds bring nearly the same picture."
+        "how far to go from the one guess towards the other and beyond. Up to 1 there is no "
+        "guidance at all: the network guesses once, with your words, and easily overlooks some. "
+        "Too much, and colours glare, shapes break, and other seeds bring nearly the same picture."
     ),
     "num_inference_steps": (
         "A step takes away part of the noise. In one single step the network would have to name "
@@ -98,24 +95,16 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
         race_numbers: str,
         schedulers: list[str],
         finish: bool,
-        steps: int,
-        guidance: float,
-        scheduler: str,
-        negative_prompt: str,
-        seed: int,
+        *how: Any,
     ) -> Generator[Any, None, None]:
         values = dict(zip(KINDS, (guidances, numbers, race_numbers), strict=True))
         request = CompareRequest.parse(
             prompt=prompt,
-            negative_prompt=negative_prompt,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            scheduler=scheduler,
-            seed=seed,
             vary=vary,
             values=read_values(values.get(vary, "")),
             schedulers=schedulers,
             finish=finish,
+            **HowControl.name(*how),
         )
         spec = room.spec(model)
         yield from wake(room.cache, spec)
@@ -125,7 +114,7 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
         for last in stream(model, request):
             yield show_grid(last), show_progress(last), none, request.seed, recipe
         if last:
-            path = new_file(NAME)
+            path = new_file(name_file(spec, request.seed, "comparison") + ".png")
             save_png(draw_sheet(last, f"{spec.title}, seed {request.seed}: {prompt}"), path, recipe)
             yield (
                 show_grid(last),
@@ -159,20 +148,7 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
                     label="Draw the finish first",
                     info="50 steps, with which all others are compared",
                 )
-            with gr.Accordion("What stays the same", open=False):
-                steps = create_slider(ImageRequest, "num_inference_steps", step=1, label="Steps")
-                guidance = create_slider(
-                    ImageRequest, "guidance_scale", step=0.5, label="Guidance", visible=False
-                )
-                scheduler = gr.Dropdown(
-                    [(label, name) for name, label in SCHEDULERS.items()],
-                    value=OWN,
-                    label="Scheduler",
-                )
-                negative_prompt = gr.Textbox(
-                    "", label="Keep out (negative prompt)", max_length=1000
-                )
-            seed = SeedControl.create()
+            how = HowControl.create("What stays the same", guidance=False)
             why = gr.HTML(WHY["guidance_scale"], **CAPTION)
         with floor.exhibit:
             grid = gr.HTML(read_example(), elem_classes="comparison")
@@ -187,20 +163,8 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
     wire_generation(
         buttons,
         compare,
-        [
-            model,
-            prompt,
-            vary,
-            *values,
-            schedulers,
-            finish,
-            steps,
-            guidance,
-            scheduler,
-            negative_prompt,
-            seed.seed,
-        ],
-        [grid, caption, sheet, seed.used, recipe],
+        [model, prompt, vary, *values, schedulers, finish, *how.inputs],
+        [grid, caption, sheet, how.seed.used, recipe],
         caption=caption,
         also=[prompt.submit, *(field.submit for field in values)],
     )
@@ -217,17 +181,15 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
 
     def suit_model(model: str) -> list[Any]:
         spec = room.spec(model)
-        own = ImageRequest.numbers() | dict(spec.defaults)
         return [
             *(VALUES[kind][not spec.bundled] for kind in KINDS),
             spec.bundled,  # a finish takes too long with a large model
-            own["num_inference_steps"],
-            own["guidance_scale"],
+            *how.suit(spec),
         ]
 
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    vary.change(choose_kind, vary, [*values, race, steps, guidance, scheduler, why], **quick)
-    model.change(suit_model, model, [*values, finish, steps, guidance], **quick)
+    fixed = [how.steps, how.guidance, how.scheduler]
+    vary.change(choose_kind, vary, [*values, race, *fixed, why], **QUICK)
+    model.change(suit_model, model, [*values, finish, how.steps, how.guidance], **QUICK)
 
 
 def create_values(kind: str) -> gr.Textbox:

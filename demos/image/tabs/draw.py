@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,13 @@ from demos.image.generate import (
     decode_frame,
     generate_image,
 )
-from demos.image.noise import SCHEDULERS
-from demos.image.room import BUNDLED, HOLDER, ImageRoom
+from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
 from demos.image.show import show_caption, show_pictures, show_words
 from demos.image.show_film import answer_frames, make_film
 from demos.image.tabs.endpoint import create_endpoint
-from demos.image.tabs.inside import QUICK, create_inside
-from shared.catalog import Catalog
+from demos.image.tabs.how import QUICK, HowControl
+from demos.image.tabs.inside import create_inside
+from shared.catalog import Catalog, ModelSpec
 from shared.errors import GalleryError
 from shared.model_cache import ModelCache
 from shared.provenance import read_recipe, save_png
@@ -37,7 +37,6 @@ from shared.settings import Settings
 from shared.ui import (
     CAPTION,
     RunButtons,
-    SeedControl,
     create_slider,
     in_turn,
     stop_on_exit,
@@ -85,16 +84,10 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
         return [room.recipe(model, request.model_copy(update=one)) for one in alone]
 
     def show_on_page(
-        model: str, prompt: str, negative: str, scheduler: str, side: int, *numbers: Any
+        model: str, prompt: str, count: int, side: int, *settings: Any
     ) -> Generator[Any, None, None]:
-        names = ("num_images", "num_inference_steps", "guidance_scale", "seed")
         request = ImageRequest.parse(
-            prompt=prompt,
-            negative_prompt=negative,
-            scheduler=scheduler,
-            width=side,
-            height=side,
-            **dict(zip(names, numbers, strict=True)),
+            prompt=prompt, num_images=count, width=side, height=side, **how.name(*settings)
         )
         spec = room.spec(model)
         yield from wake(cache, spec)
@@ -103,60 +96,41 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
             recipes = write_recipes(model, request) if step.images else []
             left = say_left(step, time.monotonic() - started)
             shown = {
-                exhibit: show_pictures(step.pictures, request.seeds, recipes, request.prompt),
+                exhibit: hang(spec, step, request, recipes),
                 caption: show_caption(spec, step, request.seeds, left),
-                seed.used: request.seed,
+                how.seed.used: request.seed,
             }
             if step.images:
                 shown |= inside.show(model, request, step, recipes[0])
             yield shown
 
-    def draw_live(
-        following: bool,
-        model: str,
-        prompt: str,
-        negative: str,
-        scheduler: str,
-        steps: int,
-        guidance: float,
-        wish: int,
-        used: int,
-    ) -> Any:
+    def draw_live(following: bool, model: str, prompt: str, used: int, *settings: Any) -> Any:
         if not following or not room.spec(model).bundled:
             return {caption: gr.skip()}
         if not prompt.strip():
             return {caption: "Write something: the picture waits for words."}
-        last = wish if wish >= 0 else max(used, 0)  # the same noise: only the words change it
+        asked = how.name(*settings)
+        if asked["seed"] == -1:
+            asked["seed"] = max(used, 0)  # the same noise: only the words change the picture
         try:
-            request = ImageRequest.parse(
-                prompt=prompt,
-                negative_prompt=negative,
-                scheduler=scheduler,
-                num_inference_steps=steps,
-                guidance_scale=guidance,
-                seed=last,
-            )
+            request = ImageRequest.parse(prompt=prompt, **asked)
         except GalleryError as error:
             return {caption: html.escape(str(error))}
         *_, step = stream(model, request)
         spec = room.spec(model)
         return {
-            exhibit: show_pictures(
-                step.images, request.seeds, write_recipes(model, request), request.prompt
-            ),
+            exhibit: hang(spec, step, request, write_recipes(model, request)),
             caption: show_caption(spec, step, request.seeds) + " · live",
             **inside.forget(step),
-            seed.used: request.seed,
+            how.seed.used: request.seed,
         }
 
     def suit_model(model: str) -> list[Any]:
         """The settings that a newly chosen model works best with."""
         spec = room.spec(model)
-        numbers = {**ImageRequest.numbers(), **spec.defaults}
         sizes = [("its own", 0), *((f"{side} × {side}", side) for side in spec.sizes)]
         return [
-            numbers["num_inference_steps"],
-            numbers["guidance_scale"],
+            *how.suit(spec),
             gr.update(choices=sizes, value=0, visible=len(sizes) > 1),
             gr.update(visible=spec.bundled),
             gr.update(visible=spec.bundled),
@@ -194,35 +168,9 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
                 label="Pictures",
                 info="Same words, other noise",
             )
-            steps = create_slider(
-                ImageRequest,
-                "num_inference_steps",
-                step=1,
-                label="Steps",
-                info="More steps take longer and remove the noise more carefully",
-            )
-            guidance = create_slider(
-                ImageRequest,
-                "guidance_scale",
-                step=0.5,
-                label="Guidance",
-                info="How hard each step is pushed towards the words; up to 1, not at all",
-            )
-            with gr.Accordion("More settings", open=False):
-                negative = gr.Textbox(
-                    "",
-                    label="Keep out (negative prompt)",
-                    info="What the picture should not show; works with guidance above 1",
-                    max_length=MAX_PROMPT,
-                )
-                scheduler = gr.Dropdown(
-                    [(name, key) for key, name in SCHEDULERS.items()],
-                    value="own",
-                    label="Scheduler",
-                    info="The recipe by which noise is taken away",
-                )
+            how = HowControl.create(open_sliders=True)
+            with how.more:
                 side = gr.Dropdown([("its own", 0)], value=0, label="Size", visible=False)
-            seed = SeedControl.create()
         with floor.exhibit:
             exhibit = gr.HTML(example["pictures"], padding=False)
             caption = gr.HTML(
@@ -233,33 +181,35 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
     inside = create_inside(room, example)
     create_endpoint(room, stream)
 
-    live_places = [exhibit, caption, seed.used, *inside.outputs]
-    settings_of_live = [model, prompt, negative, scheduler, steps, guidance, seed.seed, seed.used]
+    outputs = [exhibit, caption, how.seed.used, *inside.outputs]
     wire_generation(
         buttons,
         show_on_page,
-        [model, prompt, negative, scheduler, side, count, steps, guidance, seed.seed],
-        [exhibit, caption, seed.used, *inside.outputs],
+        [model, prompt, count, side, *how.inputs],
+        outputs,
         caption=caption,
         also=[prompt.submit],
     )
+    # A field that was emptied tells of a change only, not of an input; nor do the helper's words.
+    sliders = (how.steps, how.guidance, how.seed.seed)
     gr.on(
-        [prompt.input, following.input, *(one.input for one in (steps, guidance, seed.seed))],
+        [prompt.change, following.input, *(one.input for one in sliders)],
         draw_live,
-        [following, *settings_of_live],
-        live_places,
+        [following, model, prompt, how.seed.used, *how.inputs],
+        outputs,
         **LIVE,
     )
-    built = builder.select(
-        build, [prompt, written], [prompt, written], trigger_mode="always_last", **QUICK
-    )
-    built.then(
-        draw_live,
-        [following, *settings_of_live],
-        live_places,
-        **{**LIVE, "trigger_mode": "once"},
-    )
-    model.change(suit_model, model, [steps, guidance, side, following, helper, prompt], **QUICK)
+    builder.select(build, [prompt, written], [prompt, written], trigger_mode="always_last", **QUICK)
+    suited = [how.steps, how.guidance, side, following, helper, prompt]
+    model.change(suit_model, model, suited, **QUICK)
+
+
+def hang(
+    spec: ModelSpec, step: ImageStep, request: ImageRequest, recipes: Sequence[dict[str, Any]]
+) -> str:
+    """Show the pictures of a step; with ``recipes``, finished ones can be saved."""
+    names = [name_file(spec, seed) + ".png" for seed in request.seeds]
+    return show_pictures(step.pictures, request.seeds, recipes, request.prompt, names)
 
 
 def say_left(step: ImageStep, seconds: float) -> str:
@@ -295,7 +245,10 @@ def load_example() -> dict[str, Any]:
     path = HERE / "example.png"
     recipe = read_recipe(path) or {}
     with Image.open(path) as picture:
-        shown = show_pictures([picture.convert("RGB")], [EXAMPLE_SEED], [recipe], EXAMPLES[0])
+        names = [f"critters-seed-{EXAMPLE_SEED}.png"]
+        shown = show_pictures(
+            [picture.convert("RGB")], [EXAMPLE_SEED], [recipe], EXAMPLES[0], names
+        )
     return {
         "pictures": shown,
         "film": example["film"],

@@ -18,6 +18,7 @@ from demos.image.room import HOLDER, ImageRoom
 from demos.image.show import show_words
 from demos.image.show_attention import BEHAVIOUR, NO_MAPS, show_attention
 from demos.image.show_film import answer_frames, make_film, may_decode_all
+from demos.image.tabs.how import QUICK
 from shared.errors import InvalidRequest
 from shared.ui import (
     CAPTION,
@@ -34,7 +35,6 @@ FILM_SCRIPT = """
 const start = ({ mount }) => mount(element, { trigger, watch, props });
 import(new URL("rooms/image/film.js", document.baseURI)).then(start);
 """
-QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)

@@ -250,7 +250,11 @@ def _create_denoiser(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> N
             )
             noise = create_slider(parts.DenoiserRequest, "noise", step=0.01, label="Noise")
             guidance = create_slider(
-                parts.DenoiserRequest, "guidance_scale", step=0.5, label="Guidance"
+                parts.DenoiserRequest,
+                "guidance_scale",
+                step=0.5,
+                label="Guidance",
+                info="0 is the answer without words, 1 the one with them; more goes on that way",
             )
             buttons = RunButtons.create("Ask the denoiser")
             seed, upload, another = _choose_picture()

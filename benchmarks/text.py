@@ -1,0 +1,145 @@
+"""How fast the text room writes, beside plain transformers and plain llama.cpp.
+
+    python -m benchmarks.text [--rounds 7] [--json]
+
+* ``speedup_vs_generate``: tokens per second of the bundled model as the room writes, probabilities
+  and alternatives included, over those of ``model.generate()`` with the same weights and settings.
+  They take turns in one process; medians.
+* ``batch8_throughput_ratio``: tokens per second of eight visitors at once, all together, over those
+  of one alone; ``first_token_s``: the longest that one of the eight waits for the first token.
+* ``llamacpp_ratio``: tokens per second of SmolLM2-135M as the room writes it with llama.cpp, over
+  those of llama.cpp's own generation with the same settings. Left out where it is not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+from typing import Any
+
+from demos.text.generate import TextRequest, TextStep, encode_prompt, generate_text
+from shared.catalog import Catalog
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+
+BUNDLED, WITH_LLAMA_CPP = "text/storyteller", "text/smollm2-135m"
+PROMPT = "Once upon a time there was a little fox who"
+TOKENS, VISITORS = 200, 8
+
+
+def measure_rate(work: Callable[[], int]) -> float:
+    """Tokens per second of ``work``, which returns how many it wrote."""
+    began = time.perf_counter()
+    return work() / (time.perf_counter() - began)
+
+
+def alternate(works: dict[str, Callable[[], int]], rounds: int) -> dict[str, float]:
+    """Let ``works`` take turns after two rounds of warming up; medians of tokens per second."""
+    rates: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(rounds + 2):
+        for name, work in works.items():
+            rate = measure_rate(work)
+            if number > 1:
+                rates[name].append(rate)
+    return {name: statistics.median(rate) for name, rate in rates.items()}
+
+
+def write(model: Any, seed: int = 1) -> list[TextStep]:
+    """Write as the room does; a text that ends early begins again."""
+    request = TextRequest.parse(prompt=PROMPT, seed=seed, max_new_tokens=TOKENS)
+    return list(generate_text(model, request, Event()))
+
+
+def measure_bundled(cache: ModelCache, rounds: int) -> dict[str, float]:
+    """Compare one visitor with ``generate()``, and eight with one."""
+    import torch
+
+    first_tokens: list[float] = []
+    with cache.lease(BUNDLED, "the benchmark") as model, ThreadPoolExecutor(VISITORS) as pool:
+        request = TextRequest.parse(prompt=PROMPT, seed=1)
+        ids = torch.tensor([encode_prompt(model, request)[0]])
+
+        def generate() -> int:
+            torch.manual_seed(1)
+            made = model.model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=True,
+                temperature=request.temperature,
+                top_k=request.top_k,
+                top_p=request.top_p,
+                max_new_tokens=TOKENS,
+            )
+            return int(made.shape[1] - ids.shape[1])
+
+        def visit(seed: int, gate: Barrier) -> int:
+            gate.wait()
+            began, count = time.perf_counter(), 0
+            wish = request.model_copy(update={"seed": seed, "max_new_tokens": TOKENS})
+            for count, _ in enumerate(generate_text(model, wish, Event()), 1):
+                if count == 1:
+                    first_tokens.append(time.perf_counter() - began)
+            return count
+
+        def eight() -> int:
+            gate = Barrier(VISITORS)
+            return sum(pool.map(visit, range(VISITORS), [gate] * VISITORS))
+
+        rates = alternate(
+            {"generate": generate, "one": lambda: len(write(model)), "eight": eight}, rounds
+        )
+    return {
+        "speedup_vs_generate": rates["one"] / rates["generate"],
+        "tokens_per_s": rates["one"],
+        "batch8_throughput_ratio": rates["eight"] / rates["one"],
+        "first_token_s": max(first_tokens),
+    }
+
+
+def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[str, float]:
+    """Compare the room's engine with llama.cpp alone, if it is installed."""
+    key = catalog.writing_key(WITH_LLAMA_CPP)
+    if key == WITH_LLAMA_CPP:
+        return {}
+    with cache.lease(key, "the benchmark") as model:
+        rates = alternate(
+            {
+                "bare": lambda: model.writer.write_bare(PROMPT, TOKENS),
+                "room": lambda: len(write(model)),
+            },
+            rounds,
+        )
+    return {
+        "llamacpp_ratio": rates["room"] / rates["bare"],
+        "llamacpp_tokens_per_s": rates["room"],
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, help="texts of each kind")
+    parser.add_argument("--json", action="store_true", help="end with one flat JSON object")
+    arguments = parser.parse_args()
+    settings = Settings(device="cpu")
+    catalog = Catalog(settings)
+    cache = ModelCache(settings.cache_bytes, catalog)
+    figures = {
+        **measure_bundled(cache, arguments.rounds),
+        **measure_llamacpp(cache, catalog, arguments.rounds),
+    }
+    for name, figure in figures.items():
+        print(f"{name:24} {figure:8.3f}")
+    print(f"on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    if arguments.json:
+        print(json.dumps({name: round(figure, 3) for name, figure in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The tabs of the text room, one module each."""

@@ -1,0 +1,153 @@
+"""Chat: a conversation with a model that was trained to answer."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from demos.text.generate import MAX_PROMPT, ChatRequest, TextRequest, Turn
+from demos.text.room import TextRoom
+from demos.text.show_chat import SPEAKERS, show_chat
+from demos.text.tabs.how import ASK, QUICK, TOGETHER, HowControl
+from demos.text.tabs.stream import create_stream
+from shared.errors import InvalidRequest
+from shared.ui import CAPTION, RunButtons, new_file, say_errors, wake, wire_generation
+
+INTRO = (
+    "A model that answers is one that continues texts, like the others: it was trained further, on "
+    "conversations. What you say and what it said before are put into the form of one, and it "
+    "writes the next line."
+)
+SYSTEM = "You are a friendly guide in a museum of generative AI. Answer in a few short sentences."
+QUESTIONS = [
+    "Why do you make things up?",
+    "Write a slogan for my bicycle shop, Two Wheels.",
+    "Invent a character for a computer game.",
+]
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A conversation; ``asked`` counts how often an answer was asked for."""
+
+    turns: tuple[Turn, ...] = ()
+    asked: int = 0
+
+    def say(self, message: str) -> Talk:
+        """Ask for an answer to ``message``."""
+        if not message.strip():
+            raise InvalidRequest("The message is empty. Write a few words first.")
+        return Talk((*self.turns, Turn(role="user", content=message)), self.asked + 1)
+
+    def ask_again(self) -> Talk:
+        """Ask for another answer to the last message."""
+        said = self.turns
+        while said and said[-1].role == "assistant":
+            said = said[:-1]
+        if not said:
+            raise InvalidRequest("There is nothing to answer yet. Write a message first.")
+        return Talk(said, self.asked + 1)
+
+
+def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
+    """Add the tab's contents to the current place; ``model`` is the room's picker."""
+    stream = create_stream(room)
+
+    def answer(talk: Talk, model: str, system: str, *values: Any) -> Generator[Any, None, None]:
+        first = (Turn(role="system", content=system),) if system.strip() else ()
+        request = ChatRequest.parse(
+            prompt="", turns=(*first, *talk.turns), **TextRequest.name_numbers(*values)
+        )
+        spec = room.spec(model)
+        yield from wake(room.cache, room.writing_spec(model))
+        recipe = room.recipe(model, request)
+        for step in stream(model, request):
+            cut = f" · {step.clipped:,} earlier characters no longer fit" if step.clipped else ""
+            count = f"{len(step.tokens)} tokens · seed {request.seed}"
+            answered = Turn(role="assistant", content=step.text[:MAX_PROMPT])
+            said = replace(talk, turns=(*talk.turns, answered))
+            yield {
+                page: show_chat(said.turns),
+                done: said,
+                caption: f"<b>{html.escape(spec.title)}</b> · {count}{cut}",
+                how.seed.used: request.seed,
+                shown_recipe: recipe,
+            }
+
+    gr.HTML(f'<p class="part-text">{INTRO}</p>', padding=False)
+    with gr.Row(elem_classes="floor"):
+        with gr.Column(scale=4, min_width=300, elem_classes="controls"):
+            message = gr.Textbox(
+                "",
+                label="Your message",
+                placeholder=QUESTIONS[0],
+                lines=2,
+                max_lines=8,
+                max_length=MAX_PROMPT,
+            )
+            buttons = RunButtons.create("Send")
+            gr.Examples([[text] for text in QUESTIONS], [message], label="Questions to try")
+            with gr.Row(elem_classes="seed-row"):
+                again = gr.Button("Answer again", size="sm", min_width=90)
+                edit = gr.Button("Edit my last", size="sm", min_width=90)
+                clear = gr.Button("New talk", size="sm", min_width=90)
+            system = gr.Textbox(
+                SYSTEM,
+                label="What the model is told first (system prompt)",
+                lines=2,
+                max_length=MAX_PROMPT,
+            )
+            how = HowControl.create()
+        with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
+            page = gr.HTML(show_chat(()), max_height=560, autoscroll=True)
+            caption = gr.HTML("", **CAPTION)
+            save = gr.DownloadButton("Download the conversation", size="sm", interactive=False)
+            with gr.Accordion("Recipe: the same recipe gives the same answer", open=False):
+                shown_recipe = gr.JSON(None, show_label=False)
+    talk, done = gr.State(Talk()), gr.State(Talk())  # what was asked for, and what is there
+
+    def say(message: str, done: Talk) -> tuple[Any, ...]:
+        asked = done.say(message)
+        return "", asked, asked, show_chat(asked.turns)
+
+    def take_back(done: Talk) -> tuple[Any, ...]:
+        mine = [place for place, turn in enumerate(done.turns) if turn.role == "user"]
+        if not mine:
+            raise InvalidRequest("There is nothing to edit yet. Write a message first.")
+        before = Talk(done.turns[: mine[-1]], done.asked)
+        return done.turns[mine[-1]].content, before, show_chat(before.turns)
+
+    def start_over(done: Talk) -> tuple[Any, ...]:
+        return Talk(asked=done.asked), show_chat(()), ""
+
+    def write_file(done: Talk) -> Any:
+        path = new_file("conversation.txt")
+        lines = [f"{SPEAKERS[turn.role]}:\n{turn.content}\n" for turn in done.turns]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return gr.update(value=str(path), interactive=True)
+
+    gr.on(
+        [buttons.run.click, message.submit],
+        say_errors(say),
+        [message, done],
+        [message, talk, done, page],
+        **ASK,
+    )
+    again.click(say_errors(Talk.ask_again), done, talk, **ASK)
+    edit.click(say_errors(take_back), done, [message, done, page], **QUICK)
+    clear.click(start_over, done, [done, page, caption], **QUICK)
+    endings = wire_generation(
+        buttons,
+        answer,
+        [talk, model, system, *how.inputs],
+        [page, done, caption, how.seed.used, shown_recipe],
+        caption=caption,
+        begin=[talk.change],
+        together=TOGETHER,
+    )
+    for event in endings:
+        event.then(write_file, done, save, **QUICK)

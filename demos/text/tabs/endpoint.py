@@ -1,0 +1,72 @@
+"""The text room's public endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from demos.text.generate import TextRequest, TextStep
+from demos.text.room import BUNDLED, TextRoom
+from shared.ui import add_endpoint, wake
+
+NUMBERS = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
+
+
+def create_endpoint(
+    room: TextRoom, stream: Callable[[str, TextRequest], Iterator[TextStep]]
+) -> None:
+    """Publish ``generate_text``; ``stream`` writes with the model of a key."""
+
+    def answer(
+        prompt: str,
+        model: str,
+        max_new_tokens: int,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        seed: int,
+    ) -> Iterator[Any]:
+        """Continue a prompt with a language model, or have an instructed one answer it, streaming.
+
+        Args:
+            prompt: Text to continue or to answer, at most 20,000 characters.
+            model: Key from list_models, such as text/storyteller.
+            max_new_tokens: Tokens to add, 1 to 400.
+            temperature: 0 (always the likeliest token) to 2.
+            top_k: Sample among this many likeliest tokens; 0 (all) to 200.
+            top_p: Sample among the likeliest tokens with this total probability, 0.05 to 1.
+            seed: Same seed, same text; -1 draws one.
+
+        Returns:
+            The text so far, without the prompt, and the recipe with the seed that was used.
+        """
+        request = TextRequest.parse(
+            prompt=prompt,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            as_message=True,
+        )
+        recipe = room.recipe(model, request)
+        for _ in wake(room.cache, room.writing_spec(model)):
+            yield "", recipe
+        text = ""
+        for step in stream(model, request):
+            text = step.text
+            yield text, recipe
+        yield text, recipe  # also where the model thinks that the text is complete
+
+    add_endpoint(
+        "generate_text",
+        answer,
+        {
+            "prompt": TextRequest.model_fields["prompt"].default,
+            "model": BUNDLED,
+            **{name: TextRequest.numbers()[name] for name in NUMBERS},
+        },
+        [gr.Textbox(label="text", visible=False), gr.JSON(label="recipe", visible=False)],
+    )

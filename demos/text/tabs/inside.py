@@ -1,0 +1,107 @@
+"""Inside: a text as tokens, where each head looks, what each layer would have said."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demos.text.inside import InsideRequest, InsideStep, look_inside
+from demos.text.payload import to_payload
+from demos.text.room import BUNDLED, HOLDER, TextRoom
+from demos.text.show_inside import describe_reading, show_inside
+from demos.text.tokens import MAX_TEXT
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    in_turn,
+    stop_on_exit,
+    tab_floor,
+    throttle,
+    wake,
+    wire_generation,
+)
+from shared.zero_gpu import on_gpu
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "inside.json"
+TEXTS = [
+    "The queen took the golden ring and gave it to her daughter. The daughter put the ring on her",
+    "The fox saw the raven. “What a fine voice you have,” said the",
+    "Grüße aus Zürich 🦊, naïve café",
+    "for i in range(10):\n    print(i)",
+]
+SECONDS = 10  # of a graphics card
+SCRIPT = """
+const start = ({ mount }) => mount(element, { watch, props });
+import(new URL("rooms/text/inside.js", document.baseURI)).then(start);
+"""
+
+
+def create_inside(room: TextRoom, model: gr.Dropdown) -> None:
+    """Add the tab's contents to the current place; ``model`` is the room's picker."""
+
+    @in_turn
+    @on_gpu(room.catalog, room.settings, lambda _: SECONDS)
+    def stream(model: str, request: InsideRequest) -> Iterator[InsideStep]:
+        with room.cache.lease(model, HOLDER) as language_model, stop_on_exit() as stop:
+            yield from throttle(look_inside(language_model, request, stop))
+
+    def show(model: str, text: str) -> Generator[Any, None, None]:
+        request = InsideRequest.parse(text=text)
+        spec = room.spec(model)
+        yield from wake(room.cache, spec)
+        name = f"<b>{html.escape(spec.title)}</b>"
+        for step in stream(model, request):
+            if step.inside:
+                said = f"{name} · {describe_reading(step.inside, text)}"
+                yield {exhibit: to_payload(show_inside(step.inside)), caption: said}
+            else:
+                left = f'<span class="left"> · layer {step.done} of {step.total}</span>'
+                yield {caption: name + left}
+
+    with tab_floor() as floor:
+        with floor.controls:
+            prompt = gr.Textbox(
+                TEXTS[0], label="A text to read", lines=4, max_lines=12, max_length=MAX_TEXT
+            )
+            buttons = RunButtons.create("Look inside")
+            gr.Examples([[text] for text in TEXTS], [prompt], label="Texts to try")
+        with floor.exhibit:
+            exhibit = gr.HTML(
+                read_example(),
+                html_template="",
+                js_on_load=SCRIPT,
+                apply_default_css=False,
+                elem_classes="text-inside",
+            )
+            caption = gr.HTML(
+                "A finished example. Choose tokens and layers, or write something else.", **CAPTION
+            )
+    wire_generation(
+        buttons,
+        show,
+        [model, prompt],
+        [exhibit, caption],
+        caption=caption,
+        also=[prompt.submit],
+    )
+
+
+def read_example() -> str | None:
+    """What the tab shows at first, if it has been made."""
+    return EXAMPLE.read_text(encoding="utf-8").strip() if EXAMPLE.is_file() else None
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write what the tab shows at first."""
+    request = InsideRequest.parse(text=TEXTS[0])
+    with cache.lease(BUNDLED, HOLDER) as language_model, stop_on_exit() as stop:
+        *_, last = look_inside(language_model, request, stop)
+    assert last.inside  # nobody stopped it
+    EXAMPLE.parent.mkdir(exist_ok=True)
+    EXAMPLE.write_text(to_payload(show_inside(last.inside)) + "\n", encoding="utf-8")

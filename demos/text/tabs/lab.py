@@ -1,0 +1,173 @@
+"""Next token: what could come next, what the controls make of it, and writing by hand."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demos.text.lab import LabRequest, Look, look_ahead
+from demos.text.payload import to_payload
+from demos.text.room import BUNDLED, HOLDER, TextRoom
+from demos.text.show_lab import show_look
+from demos.text.tokens import MAX_TEXT
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.ui import (
+    CAPTION,
+    DEVICE_QUEUE,
+    RunButtons,
+    SeedControl,
+    in_turn,
+    say_errors,
+    tab_floor,
+    wake,
+    wire_generation,
+)
+from shared.zero_gpu import on_gpu
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "lab.json"
+TEXTS = [
+    "Once upon a time there was a little fox who",
+    "The king said to his daughter: “",
+    "Twinkle, twinkle, little",
+    "The capital of France is",
+]
+SECONDS = 5  # of a graphics card
+SCRIPT = """
+const start = ({ mount }) => mount(element, { trigger, watch, props });
+import(new URL("rooms/text/lab.js", document.baseURI)).then(start);
+"""
+# While one types, only the last look counts.
+LIVE: dict[str, Any] = {
+    "trigger_mode": "always_last",
+    "concurrency_id": DEVICE_QUEUE,
+    "concurrency_limit": 1,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a visitor has before them.
+
+    Attributes:
+        model: That looked.
+        written: The text without the tokens that were added to it one by one.
+        made: Ids of those.
+        text: All of it.
+    """
+
+    model: str
+    written: str
+    made: tuple[int, ...]
+    text: str
+
+
+def create_lab(room: TextRoom, model: gr.Dropdown) -> None:
+    """Add the tab's contents to the current place; ``model`` is the room's picker."""
+
+    @in_turn
+    @on_gpu(room.catalog, room.settings, lambda _: SECONDS)
+    def stream(model: str, request: LabRequest) -> Iterator[Look]:
+        with room.cache.lease(model, HOLDER) as language_model:
+            yield look_ahead(language_model, request)
+
+    def ask(text: str, desk: Desk | None, **values: Any) -> LabRequest:
+        # Added tokens stay what they are, unless the visitor has written something else.
+        if desk and desk.text == text:
+            values = {"text": desk.written, "made": desk.made, **values}
+        return LabRequest.parse(**{"text": text, **values})
+
+    def run(model: str, request: LabRequest) -> tuple[Look, dict[Any, Any]]:
+        (look,) = stream(model, request)
+        return look, {
+            exhibit: to_payload(show_look(look)),
+            desk: Desk(model, request.text, look.made, look.text),
+            caption: f"<b>{html.escape(room.spec(model).title)}</b>",
+        }
+
+    def show(model: str, text: str, desk: Desk | None) -> Generator[Any, None, None]:
+        request = ask(text, desk)
+        yield from wake(room.cache, room.spec(model))
+        yield run(model, request)[1]
+
+    def follow(model: str, text: str, desk: Desk | None) -> Any:
+        # Larger models take their time: the button asks them.
+        if not room.spec(model).bundled or (desk and desk.text == text):
+            return {exhibit: gr.skip()}
+        return run(model, ask(text, None))[1]
+
+    def act(
+        model: str, text: str, desk: Desk | None, seed: float, event: gr.EventData
+    ) -> dict[Any, Any]:
+        wish = event._data if isinstance(event._data, dict) else {}
+        at = desk.model if desk else model  # which is awake
+        if wish.get("wish") == "undo":
+            made = desk.made[:-1] if desk and desk.text == text else ()
+            request = ask(text, desk, made=made)
+        else:
+            named = ("wish", "token", "temperature", "top_k", "top_p", "min_p")
+            request = ask(text, desk, seed=seed, **{name: wish.get(name) for name in named})
+        look, shown = run(at, request)
+        return shown | {prompt: look.text, dice.used: request.seed}
+
+    with tab_floor() as floor:
+        with floor.controls:
+            prompt = gr.Textbox(
+                TEXTS[0],
+                label="The beginning",
+                info="Empty, it asks how a text begins",
+                lines=4,
+                max_lines=12,
+                max_length=MAX_TEXT,
+            )
+            buttons = RunButtons.create("What could come next?")
+            gr.Examples([[text] for text in TEXTS], [prompt], label="Beginnings to try")
+            dice = SeedControl.create()
+        with floor.exhibit:
+            exhibit = gr.HTML(
+                read_example(),
+                html_template="",
+                js_on_load=SCRIPT,
+                apply_default_css=False,
+                elem_classes="lab",
+            )
+            caption = gr.HTML(
+                "A finished example. Move the controls, press a bar, or write something else.",
+                **CAPTION,
+            )
+    desk = gr.State(None)
+    wire_generation(
+        buttons,
+        show,
+        [model, prompt, desk],
+        [exhibit, desk, caption],
+        caption=caption,
+        also=[prompt.submit],
+    )
+    prompt.change(say_errors(follow), [model, prompt, desk], [exhibit, desk, caption], **LIVE)
+    exhibit.input(
+        say_errors(act),
+        [model, prompt, desk, dice.seed],
+        [exhibit, desk, caption, prompt, dice.used],
+        **{**LIVE, "trigger_mode": "once"},
+    )
+
+
+def read_example() -> str | None:
+    """What the tab shows at first, if it has been made."""
+    return EXAMPLE.read_text(encoding="utf-8").strip() if EXAMPLE.is_file() else None
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write what the tab shows at first."""
+    with cache.lease(BUNDLED, HOLDER) as language_model:
+        look = look_ahead(language_model, LabRequest.parse(text=TEXTS[0]))
+    EXAMPLE.parent.mkdir(exist_ok=True)
+    EXAMPLE.write_text(to_payload(show_look(look)) + "\n", encoding="utf-8")

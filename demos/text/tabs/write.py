@@ -1,0 +1,202 @@
+"""Write: a model goes on with a text; click a token, and the text branches there."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demos.text.generate import MAX_PROMPT, TextRequest, generate_text
+from demos.text.presets import PRESETS
+from demos.text.room import BUNDLED, HOLDER, TextRoom
+from demos.text.story import Branch, Story, Wish, begin_with, fork, read_tokens, show_story
+from demos.text.tabs.endpoint import create_endpoint
+from demos.text.tabs.how import ASK, QUICK, TOGETHER, HowControl
+from demos.text.tabs.stream import create_stream
+from shared.catalog import Catalog
+from shared.errors import GalleryError
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    say_errors,
+    stop_on_exit,
+    wake,
+    wire_generation,
+)
+
+EXAMPLE = Path(__file__).parents[1] / "example.json"
+EXAMPLE_SEED = 7
+PAGE_SCRIPT = """
+const start = ({ mount }) => mount(element, { trigger, watch, props });
+import(new URL("rooms/text/page.js", document.baseURI)).then(start);
+"""
+
+
+def create_page(value: str | None = None) -> gr.HTML:
+    """The sheet that a text appears on; its value is what ``show_story`` writes."""
+    return gr.HTML(
+        value,
+        html_template="",
+        js_on_load=PAGE_SCRIPT,
+        apply_default_css=False,
+        elem_classes="page",
+    )
+
+
+def create_write(room: TextRoom, model: gr.Dropdown) -> None:
+    """Add the tab's contents and the endpoint ``generate_text`` to the current place."""
+    stream = create_stream(room)
+    example = load_example()
+
+    def write(
+        wish: Wish, model: str, prompt: str, keep_end: bool, *values: Any
+    ) -> Generator[Any, None, None]:
+        settings = TextRequest.name_numbers(*values)
+        if wish.story:
+            model, prompt = wish.story.model, wish.story.prompt
+        if len(wish.story.branches if wish.story else ()) and not wish.branch.tokens:
+            settings["seed"] = -1  # the same text once more would be no other way to go on
+        request = begin_with(
+            TextRequest.parse(prompt=prompt, keep_end=keep_end, **settings), wish.branch
+        )
+        spec = room.spec(model)
+        yield from wake(room.cache, room.writing_spec(model))
+        recipe = room.recipe(model, request)
+        branch = replace(wish.branch, recipe=recipe, note=wish.branch.note or "as it came")
+        grown = (wish.story or Story(prompt, model)).grow(branch)
+        for step in stream(model, request):
+            grown = grown.write(step, wish.branch.tokens)
+            yield {
+                page: show_story(grown),
+                story: grown,
+                caption: show_caption(spec.title, grown, request.seed),
+                how.seed.used: request.seed,
+                shown_recipe: recipe,
+            }
+
+    with gr.Row(elem_classes="floor"):
+        with gr.Column(scale=4, min_width=300, elem_classes="controls"):
+            preset = gr.Dropdown(
+                [(one.title, one.title) for one in PRESETS],
+                value=PRESETS[0].title,
+                label="What shall it be?",
+                info=PRESETS[0].note,
+            )
+            prompt = gr.Textbox(
+                PRESETS[0].prompt,
+                label="Your beginning; the model goes on from here",
+                lines=4,
+                max_lines=12,
+                max_length=MAX_PROMPT,
+            )
+            buttons = RunButtons.create("Write")
+            with gr.Row(elem_classes="seed-row"):
+                again = gr.Button("Another way", size="sm", min_width=90)
+                more = gr.Button("Go on", size="sm", min_width=90)
+                edit = gr.Button("Edit the text", size="sm", min_width=90)
+            how = HowControl.create()
+            keep_end = gr.Checkbox(
+                False,
+                label="Read only the end of what is too long",
+                info="A model looks back on a limited number of tokens, its context",
+            )
+        with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
+            page = create_page(example["page"])
+            caption = gr.HTML("A finished example. Press Write for a new one.", **CAPTION)
+            with gr.Accordion("Recipe: the same recipe gives the same text", open=False):
+                shown_recipe = gr.JSON(example["recipe"], show_label=False)
+    story = gr.State(example["story"])
+    wish = gr.State(Wish())
+
+    def choose_preset(title: str) -> tuple[Any, ...]:
+        chosen = next((one for one in PRESETS if one.title == title), PRESETS[0])
+        sliders = [chosen.values.get(name, gr.skip()) for name in how.sliders]
+        return gr.update(info=chosen.note), chosen.prompt, *sliders
+
+    def wish_new(last: Wish) -> Wish:
+        return Wish(last.number + 1)
+
+    def wish_again(last: Wish, story: Story) -> Wish:
+        return Wish(last.number + 1, story, Branch(note="another way"))
+
+    def wish_more(last: Wish, story: Story) -> Wish:
+        tokens = story.branch.tokens
+        return Wish(last.number + 1, story, Branch(tokens=tokens, note="and further"))
+
+    def wish_fork(last: Wish, story: Story, event: gr.EventData) -> Wish:
+        asked = event._data if isinstance(event._data, dict) else {}
+        place, id_ = asked.get("place"), asked.get("id")
+        if not isinstance(place, int) or not isinstance(id_, int):
+            raise GalleryError("The page sent something unreadable. Click the word again.")
+        return Wish(last.number + 1, story, fork(story, place, id_))
+
+    def visit(story: Story, event: gr.EventData) -> tuple[Any, ...]:
+        asked = event._data if isinstance(event._data, dict) else {}
+        number = asked.get("branch")
+        shown = story.visit(number if isinstance(number, int) else story.current)
+        recipe = shown.branch.recipe
+        title = room.spec(shown.model).title
+        return (
+            shown,
+            show_story(shown),
+            show_caption(title, shown, recipe.get("seed", -1)),
+            recipe,
+        )
+
+    preset.input(choose_preset, preset, [preset, prompt, *how.sliders.values()], **QUICK)
+    buttons.run.click(wish_new, wish, wish, **ASK)
+    prompt.submit(wish_new, wish, wish, **ASK)
+    again.click(wish_again, [wish, story], wish, **ASK)
+    more.click(wish_more, [wish, story], wish, **ASK)
+    page.select(say_errors(wish_fork), [wish, story], wish, **ASK)
+    page.expand(visit, story, [story, page, caption, shown_recipe], **QUICK)
+    edit.click(lambda story: story.text[:MAX_PROMPT], story, prompt, **QUICK)
+    wire_generation(
+        buttons,
+        write,
+        [wish, model, prompt, keep_end, *how.inputs],
+        [page, story, caption, how.seed.used, shown_recipe],
+        caption=caption,
+        begin=[wish.change],
+        together=TOGETHER,
+    )
+    create_endpoint(room, stream)
+
+
+def show_caption(title: str, story: Story, seed: int) -> str:
+    """The line under the page."""
+    count = len(story.branch.tokens)
+    read = f" · the first {story.branch.clipped:,} characters were not read"
+    return (
+        f"<b>{html.escape(title)}</b> · {count} token{'' if count == 1 else 's'} · seed {seed}"
+        + (read if story.branch.clipped else "")
+    )
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write the text of the first visit, ``example.json``."""
+    room = TextRoom(cache, settings, Catalog(settings))
+    preset = PRESETS[0]
+    request = TextRequest.parse(prompt=preset.prompt, seed=EXAMPLE_SEED, **preset.values)
+    with cache.lease(BUNDLED, HOLDER) as language_model, stop_on_exit() as stop:
+        *_, last = generate_text(language_model, request, stop)
+    recipe = room.recipe(BUNDLED, request)
+    story = Story(preset.prompt, BUNDLED).grow(Branch(note="as it came", recipe=recipe))
+    shown = json.loads(show_story(story.write(last, ())))
+    EXAMPLE.write_text(json.dumps({"page": shown, "recipe": recipe}) + "\n", encoding="utf-8")
+
+
+def load_example() -> dict[str, Any]:
+    """What ``make_example`` wrote, ready for the page."""
+    example = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+    page = json.dumps(example["page"])
+    branch = Branch(read_tokens(page), note="as it came", recipe=example["recipe"])
+    story = Story(example["page"]["prompt"], BUNDLED).grow(branch)
+    return {"page": page, "story": story, "recipe": example["recipe"]}

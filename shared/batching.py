@@ -1,0 +1,121 @@
+"""Many visitors, one small model: all texts in the making take each step together."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING
+
+import torch
+
+from shared.decoder import Decoder, can_decode
+from shared.sampling import (
+    Draft,
+    SampledToken,
+    Sampling,
+    TransformersWriter,
+    Writer,
+    draw_tokens,
+)
+
+if TYPE_CHECKING:
+    from transformers import LogitsProcessor, PreTrainedModel
+
+ROWS = 16
+WAIT_SECONDS = 0.05  # between two looks at the stop flag while all rows are taken
+
+
+def choose_writer(model: PreTrainedModel) -> Writer:
+    """Return the fastest way to write with ``model``."""
+    return BatchWriter(model) if can_decode(model) else TransformersWriter(model)
+
+
+@dataclass
+class _Text:
+    draft: Draft
+    ready: deque[SampledToken] = field(default_factory=deque)
+
+
+class BatchWriter:
+    """Writes up to ``rows`` texts at once with a ``Decoder``; others wait for a row.
+
+    There is no thread for it: whoever needs a token that is not there yet takes the step for all.
+    Sums of several rows are added up in another order than those of one, so that probabilities
+    differ in the sixth digit between a text written alone and in company; a seed gives another
+    text only where the draw falls into that gap.
+    """
+
+    def __init__(self, model: PreTrainedModel, rows: int = ROWS) -> None:
+        """Take over the weights of ``model``, for which ``decoder.can_decode`` holds."""
+        self._decoder = Decoder(model)
+        self._free = threading.Semaphore(rows)
+        self._lock = threading.Lock()  # guards all below, the decoder, and ``ready`` of each text
+        self._texts: list[_Text] = []  # in the order of the decoder's rows
+        self._next: list[int] = []  # the last token of each: what the next step reads
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """All that it keeps in memory, partly shared with the model."""
+        return self._decoder.tensors
+
+    def write(
+        self,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        rng: torch.Generator,
+        stop: Event,
+        rules: Sequence[LogitsProcessor] = (),
+    ) -> Iterator[SampledToken]:
+        """See ``shared.sampling.Writer``."""
+        while not self._free.acquire(timeout=WAIT_SECONDS):
+            if stop.is_set():
+                return
+        text = _Text(Draft(list(prompt_ids), sampling, rng, rules))
+        try:
+            with self._lock:
+                self._begin(text)
+            while not stop.is_set():
+                with self._lock:
+                    if not text.ready and text in self._texts:
+                        self._step()
+                    if not text.ready:
+                        return  # the context is full
+                    token = text.ready.popleft()
+                yield token
+        finally:
+            with self._lock:
+                self._end(text)
+            self._free.release()
+
+    def _begin(self, text: _Text) -> None:
+        logits = self._decoder.read(len(self._texts), text.draft.ids)
+        text.ready += draw_tokens([text.draft], logits[None])
+        self._texts.append(text)
+        self._next.append(text.draft.ids[-1])
+        self._end_full()
+
+    def _step(self) -> None:
+        """Write one more token of every text."""
+        logits = self._decoder.step(self._next)
+        tokens = draw_tokens([text.draft for text in self._texts], logits)
+        for text, token in zip(self._texts, tokens, strict=True):
+            text.ready.append(token)
+        self._next = [token.id for token in tokens]
+        self._end_full()
+
+    def _end_full(self) -> None:
+        for text in [one for one in self._texts if len(one.draft.ids) >= self._decoder.context]:
+            self._end(text)
+
+    def _end(self, text: _Text) -> None:
+        """Free the row of a text, if it still has one; the last row moves there."""
+        row = next((row for row, one in enumerate(self._texts) if one is text), None)
+        if row is None:
+            return
+        last, following = self._texts.pop(), self._next.pop()
+        if last is not text:
+            self._decoder.move(len(self._texts), row)
+            self._texts[row], self._next[row] = last, following

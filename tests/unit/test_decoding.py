@@ -1,0 +1,213 @@
+"""The fast decoder and the batch, with transformers as the reference."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from threading import Event
+from typing import Any, cast
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList
+
+from shared.batching import BatchWriter, choose_writer
+from shared.decoder import Decoder, can_decode
+from shared.sampling import Draft, SampledToken, Sampling, TransformersWriter, draw_tokens
+
+CONTEXT = 48
+PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
+
+
+def make_model(kv_heads: int = 4, **values: Any) -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=50,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=kv_heads,
+        max_position_embeddings=CONTEXT,
+        initializer_range=0.4,
+        **values,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config).eval()
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                torch.nn.init.uniform_(weight, 0.5, 2)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> LlamaForCausalLM:
+    return make_model()
+
+
+def full_pass(model: Any, ids: Sequence[int]) -> torch.Tensor:
+    with torch.inference_mode():
+        return torch.as_tensor(model(torch.tensor([ids])).logits[0, -1])
+
+
+def write(writer: Any, seed: int = 1, count: int = 20, **values: Any) -> list[SampledToken]:
+    values = {"prompt_ids": PROMPT, "sampling": Sampling(0.9, 20, 0.95), **values}
+    tokens = writer.write(rng=torch.Generator().manual_seed(seed), **{"stop": Event(), **values})
+    return list(islice(tokens, count))
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"kv_heads": 2}, {"tie_word_embeddings": True}, {"head_dim": 16}]
+)
+def test_logits_equal_a_full_forward_pass(values: dict[str, Any]) -> None:
+    model = make_model(**values)
+    assert can_decode(model)
+    decoder, ids = Decoder(model), list(PROMPT)
+    logits = decoder.read(0, ids)
+    for _ in range(6):
+        torch.testing.assert_close(logits, full_pass(model, ids), atol=1e-4, rtol=1e-4)
+        ids.append(int(logits.argmax()))
+        logits = decoder.step([ids[-1]])[0]
+
+
+def test_texts_of_different_lengths_do_not_disturb_each_other(model: LlamaForCausalLM) -> None:
+    decoder = Decoder(model)
+    texts = [PROMPT, [7], [2, 2, 8, 1, 30, 31, 12, 11, 10, 9, 8], [5, 6]]
+    for row, ids in enumerate(texts):
+        decoder.read(row, ids)
+    decoder.move(3, 0)  # the first ends, the last takes its row
+    texts = [texts[3], *texts[1:3]]
+    for token in (4, 17, 25):
+        logits = decoder.step([token] * 3)
+        texts = [[*ids, token] for ids in texts]
+        for row, ids in enumerate(texts):
+            torch.testing.assert_close(logits[row], full_pass(model, ids), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"hidden_act": "gelu"}, {"attention_bias": True}, {"mlp_bias": True}],
+)
+def test_models_that_it_does_not_know_go_through_transformers(other: dict[str, Any]) -> None:
+    model = make_model(**other)
+    assert isinstance(choose_writer(model), TransformersWriter)
+    (token,) = write(choose_writer(model), sampling=Sampling(0), count=1)
+    assert token.id == int(full_pass(model, PROMPT).argmax())
+
+
+@pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])
+def test_greedy_writing_equals_generate_token_by_token(writer: Any, model: Any) -> None:
+    reference = model.generate(
+        torch.tensor([PROMPT]), max_new_tokens=30, do_sample=False, eos_token_id=None
+    )
+    written = write(writer(model), sampling=Sampling(temperature=0), count=30)
+    assert [token.id for token in written] == reference[0, len(PROMPT) :].tolist()
+
+
+@pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])
+def test_probabilities_are_those_of_the_model_before_any_rule(writer: Any, model: Any) -> None:
+    ids = list(PROMPT)
+    for token in write(writer(model), count=8):
+        expected = full_pass(model, ids).softmax(-1)
+        assert token.probability == pytest.approx(expected[token.id].item(), abs=1e-4)
+        assert [p for _, p in token.alternatives] == pytest.approx(
+            expected.topk(10).values.tolist(), abs=1e-4
+        )
+        assert token.alternatives[0][0] == int(expected.argmax())
+        ids.append(token.id)
+
+
+CONTROLS = [
+    {"temperature": 0.5},
+    {"top_k": 3},
+    {"top_p": 0.7},
+    {"min_p": 0.2},
+    {"repetition_penalty": 1.8},
+    {"temperature": 1.4, "top_k": 30, "top_p": 0.9, "min_p": 0.05, "repetition_penalty": 1.2},
+]
+
+
+@pytest.mark.parametrize("values", CONTROLS, ids=str)
+def test_each_control_is_that_of_generate(values: dict[str, Any], model: Any) -> None:
+    options = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, **values}
+    config, _ = model._prepare_generation_config(None, **options)
+    model._prepare_special_tokens(config)
+    theirs: LogitsProcessorList = model._get_logits_processor(
+        config, input_ids_seq_length=len(PROMPT)
+    )
+    ids, logits = torch.tensor([PROMPT]), full_pass(model, PROMPT)[None]
+    ours = logits
+    for rule in Sampling(**values).processors():
+        ours = rule(ids, ours)
+    assert torch.equal(ours, cast(Any, theirs)(ids, logits))
+    assert not torch.equal(ours, logits)
+
+
+def test_texts_with_equal_settings_draw_as_each_would_alone() -> None:
+    logits = torch.randn(5, 50, generator=torch.Generator().manual_seed(3)) * 3
+    bold, shy = Sampling(1.5, repetition_penalty=1.5), Sampling(0.7, top_k=5)
+    settings = [bold, shy, bold, bold, shy]
+
+    def drafts() -> list[Draft]:
+        texts = enumerate(settings)
+        return [Draft(PROMPT[: 8 - n], one, torch.Generator().manual_seed(n)) for n, one in texts]
+
+    together, alone = drafts(), drafts()
+    tokens = draw_tokens(together, logits)
+    singly = [draw_tokens([one], row[None])[0] for one, row in zip(alone, logits, strict=True)]
+    assert [token.id for token in tokens] == [token.id for token in singly]
+    assert [one.ids for one in together] == [one.ids for one in alone]
+
+
+def test_eight_at_once_write_what_each_writes_alone(model: LlamaForCausalLM) -> None:
+    writer = BatchWriter(model)
+    seeds = range(8)
+    prompts = [PROMPT[: 1 + seed] for seed in seeds]
+    alone = [write(writer, seed, 30, prompt_ids=prompts[seed]) for seed in seeds]
+    gate = threading.Barrier(len(seeds))
+
+    def visit(seed: int) -> list[SampledToken]:
+        gate.wait()
+        return write(writer, seed, 30, prompt_ids=prompts[seed])
+
+    with ThreadPoolExecutor(len(seeds)) as visitors:
+        together = list(visitors.map(visit, seeds))
+    for one, other in zip(together, alone, strict=True):
+        assert [token.id for token in one] == [token.id for token in other]
+        assert [token.probability for token in one] == pytest.approx(
+            [token.probability for token in other], abs=1e-4
+        )
+
+
+def test_who_comes_when_all_rows_are_taken_waits_and_then_writes(model: LlamaForCausalLM) -> None:
+    writer, expected = BatchWriter(model, rows=1), write(BatchWriter(model), 2)
+    first: Iterator[SampledToken] = writer.write(
+        PROMPT, Sampling(), torch.Generator().manual_seed(1), Event()
+    )
+    next(first)
+    with ThreadPoolExecutor(1) as visitors:
+        second = visitors.submit(write, writer, 2)
+        next(first)
+        assert not second.done()
+        first.close()  # type: ignore[attr-defined]
+        assert second.result(timeout=30) == expected
+
+
+@pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])
+def test_stop_ends_it_before_the_next_token_and_the_row_is_free_again(
+    writer: Any, model: LlamaForCausalLM
+) -> None:
+    stop, lent = Event(), writer(model)
+    tokens = lent.write(PROMPT, Sampling(), torch.Generator().manual_seed(1), stop)
+    next(tokens)
+    stop.set()
+    assert list(tokens) == []
+    assert write(lent, 5) == write(writer(model), 5)
+
+
+@pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])
+def test_it_ends_where_the_context_is_full(writer: Any, model: LlamaForCausalLM) -> None:
+    assert len(write(writer(model), count=1000)) == CONTEXT - len(PROMPT)
+    assert len(write(writer(model), count=9, prompt_ids=[1] * (CONTEXT - 1))) == 1
