@@ -20,11 +20,14 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from itertools import islice
 from threading import Barrier, Event
 from typing import Any
 
 from demos.text.generate import TextRequest, TextStep, encode_prompt, generate_text
 from shared.catalog import Catalog
+from shared.llamacpp import count_threads
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 
@@ -51,7 +54,7 @@ def alternate(works: dict[str, Callable[[], int]], rounds: int) -> dict[str, flo
 
 
 def write(model: Any, seed: int = 1) -> list[TextStep]:
-    """Write as the room does; a text that ends early begins again."""
+    """Write as the room does."""
     request = TextRequest.parse(prompt=PROMPT, seed=seed, max_new_tokens=TOKENS)
     return list(generate_text(model, request, Event()))
 
@@ -104,17 +107,43 @@ def measure_bundled(cache: ModelCache, rounds: int) -> dict[str, float]:
 
 def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[str, float]:
     """Compare the room's engine with llama.cpp alone, if it is installed."""
+    import torch
+
     key = catalog.writing_key(WITH_LLAMA_CPP)
     if key == WITH_LLAMA_CPP:
         return {}
+    xllamacpp: Any = import_module("xllamacpp")
+    sampling = TextRequest.parse(seed=1).sampling
     with cache.lease(key, "the benchmark") as model:
-        rates = alternate(
-            {
-                "bare": lambda: model.writer.write_bare(PROMPT, TOKENS),
-                "room": lambda: len(write(model)),
-            },
-            rounds,
-        )
+        ids = model.tokenizer(PROMPT).input_ids
+        params = xllamacpp.CommonParams()
+        params.model.path = str(next(catalog.fetch(key, print).glob("*.gguf")))
+        params.n_ctx, params.verbosity = model.context, -1
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = count_threads()
+        server = xllamacpp.Server(params)
+        # All at once at the end: no streaming and no probabilities.
+        wish = {
+            "prompt": ids,
+            "n_predict": TOKENS,
+            "seed": 1,
+            "cache_prompt": False,
+            "temperature": sampling.temperature,
+            "top_k": sampling.top_k,
+            "top_p": sampling.top_p,
+            "min_p": 0.0,
+            "ignore_eos": True,
+        }
+
+        def bare() -> int:
+            answers: list[Any] = []
+            server.handle_completions(wish, answers.append)
+            return int(answers[0]["usage"]["completion_tokens"])
+
+        def room() -> int:
+            rng = torch.Generator().manual_seed(1)
+            return len(list(islice(model.writer.write(ids, sampling, rng, Event()), TOKENS)))
+
+        rates = alternate({"bare": bare, "room": room}, rounds)
     return {
         "llamacpp_ratio": rates["room"] / rates["bare"],
         "llamacpp_tokens_per_s": rates["room"],

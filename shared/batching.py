@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
@@ -57,9 +57,10 @@ class BatchWriter:
         self._next: list[int] = []  # the last token of each: what the next step reads
 
     @property
-    def tensors(self) -> list[torch.Tensor]:
-        """All that it keeps in memory, partly shared with the model."""
-        return self._decoder.tensors
+    def memory(self) -> dict[Hashable, int]:
+        """Bytes that it holds, by an identity; some are the model's own weights."""
+        storages = [tensor.untyped_storage() for tensor in self._decoder.tensors]
+        return {("cpu", storage.data_ptr()): storage.nbytes() for storage in storages}
 
     def write(
         self,

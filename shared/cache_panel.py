@@ -176,8 +176,8 @@ def show_panel(
     Returns:
         HTML. Nothing in it changes by the mere passing of time, so that equal means unchanged.
     """
-    specs = list(specs)
     models = {model["key"]: model for model in snapshot["models"]}
+    specs = list(with_writers(specs, models))
     parts = [show_device(device, models, specs) for device in snapshot["devices"]]
     if snapshot["resident_bytes"]:
         taken = format_bytes(round(snapshot["resident_bytes"], -7))  # it trembles by megabytes
@@ -193,6 +193,14 @@ def show_panel(
                 f'<section class="room-{task}"><h3>{title}</h3><ul>{"".join(rows)}</ul></section>'
             )
     return "".join([*parts, show_counts(snapshot, in_line)])
+
+
+def with_writers(specs: Iterable[ModelSpec], present: Collection[str]) -> Iterator[ModelSpec]:
+    """Yield ``specs``, each followed by what writes in its place if that is ``present``."""
+    for spec in specs:
+        yield spec
+        if spec.writer and spec.writer.key in present:
+            yield spec.writer
 
 
 def show_device(

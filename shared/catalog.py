@@ -686,7 +686,8 @@ class Catalog(Loader):
             (str(tensor.device), tensor.untyped_storage().data_ptr()): (
                 tensor.untyped_storage().nbytes()
             )
-            for tensor in _tensors(model)
+            for module in _modules(model)
+            for tensor in (*module.parameters(), *module.buffers())
         }
 
     def may_park(self, device: str) -> bool:
@@ -759,13 +760,6 @@ def _modules(model: Any) -> Iterator[torch.nn.Module]:
     else:
         parts = list(getattr(model, "components", {"": model}).values())
     return (part for part in parts if isinstance(part, torch.nn.Module))
-
-
-def _tensors(model: Any) -> Iterator[torch.Tensor]:
-    """Find all that ``model`` keeps in memory; some of it may come twice."""
-    for module in _modules(model):
-        yield from (*module.parameters(), *module.buffers())
-    yield from getattr(getattr(model, "writer", None), "tensors", ())
 
 
 def _describe(key: str, path: Path) -> ModelSpec:

@@ -213,7 +213,7 @@ class LlamaCppWriter:
         context = self._library.llama_init_from_model(model, settings)
         if not context:
             raise MemoryError("llama.cpp got no memory for a text.")
-        threads = _count_threads()
+        threads = count_threads()
         self._library.llama_set_n_threads(context, threads, threads)
         return int(context)
 
@@ -236,7 +236,7 @@ class LlamaCppWriter:
         return text.value.decode()
 
 
-def _count_threads() -> int:
+def count_threads() -> int:
     """One per real core, and no more than torch takes."""
     import psutil
     import torch

@@ -122,7 +122,11 @@ def test_models_that_share_a_tensor_share_its_identity() -> None:
 def test_every_part_of_a_model_moves(key: str) -> None:
     model = load(CATALOG, key)
     CATALOG.move(model, "meta")
-    assert all(str(identity).startswith("('meta'") for identity in CATALOG.measure(model))
+    # What writes on the CPU has taken weights over, and stays there.
+    kept = getattr(getattr(model, "writer", None), "memory", {})
+    moved = CATALOG.measure(model).keys() - kept.keys()
+    assert moved
+    assert all(str(identity).startswith("('meta'") for identity in moved)
 
 
 def test_small_models_stay_on_the_cpu_and_the_others_take_every_card(
