@@ -357,11 +357,12 @@ SPECS: tuple[ModelSpec, ...] = (
         key="text/storyteller",
         title="Storyteller",
         licence="Apache-2.0",
-        parameters=4_262_144,
+        parameters=5_065_472,
         summary="Our own, trained on fairy tales and children's poems. Old-fashioned English.",
         load=load_language_model,
         sources=(Bundled("text-storyteller"),),
         gpu=False,  # one token of a model this small is faster without the way to the card
+        memory=35_600_000,  # what writes keeps another copy of most weights
     ),
     ModelSpec(
         key="text/smollm2-135m",
@@ -487,6 +488,7 @@ SPECS: tuple[ModelSpec, ...] = (
         load=load_tune_model,
         sources=(Bundled("music-tunes"),),
         gpu=False,
+        memory=21_000_000,  # what writes keeps another copy of most weights
     ),
     ModelSpec(
         key="latent/critters-vae",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,14 +22,39 @@ if TYPE_CHECKING:
 MOST_PARAMETERS = 50_000_000
 
 
+class _Linear:
+    """Multiplies by a matrix, (out, in).
+
+    Weights that were saved in half precision are kept in it: a step reads all of them once, and
+    that is what takes the time. Sums are in single precision all the same, and nothing is rounded.
+    """
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        weight = weight.detach()
+        halves = torch.equal(weight.half().float(), weight)
+        self.weight: torch.Tensor | None = weight
+        self.nbytes = weight.nbytes
+        if halves and "fbgemm" in torch.backends.quantized.supported_engines:
+            self.packed = torch.ops.quantized.linear_prepack_fp16(weight, None)
+            self.weight, self.nbytes = None, weight.nbytes // 2
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self.weight is not None:
+            return F.linear(x, self.weight)
+        answer: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16(x, self.packed)
+        return answer
+
+
 @dataclass(frozen=True)
 class _Layer:
-    """The matrices of one layer, each with the norm's scale before it multiplied in."""
+    """The weights of one layer."""
 
-    qkv: torch.Tensor  # (heads + 2 * kv heads) * head size, width
-    out: torch.Tensor
-    gate_up: torch.Tensor
-    down: torch.Tensor
+    before: torch.Tensor  # the scales of its two norms
+    between: torch.Tensor
+    qkv: _Linear
+    out: _Linear
+    gate_up: _Linear
+    down: _Linear
 
 
 def can_decode(model: PreTrainedModel) -> bool:
@@ -64,8 +89,8 @@ class Decoder:
         network: Any = model.model
         with torch.inference_mode():
             self.embedding = network.embed_tokens.weight.detach()
-            head = model.get_output_embeddings().weight
-            self.head = (head * network.norm.weight).detach()
+            self.head = _Linear(cast(Any, model.get_output_embeddings()).weight)
+            self.last = network.norm.weight.detach()
             self.layers = [self._take_over(layer) for layer in network.layers]
             frequencies = network.rotary_emb.inv_freq.float()
             angles = torch.arange(self.context)[:, None] * frequencies
@@ -77,10 +102,10 @@ class Decoder:
         self.lengths = [0]
 
     @property
-    def tensors(self) -> list[torch.Tensor]:
-        """All that it keeps in memory, partly shared with the model."""
+    def nbytes(self) -> int:
+        """Bytes that it keeps in memory, beside what it shares with the model."""
         layers = [(layer.qkv, layer.out, layer.gate_up, layer.down) for layer in self.layers]
-        return [self.embedding, self.head, self.cache, *chain(*layers)]
+        return self.cache.nbytes + sum(one.nbytes for one in (self.head, *chain(*layers)))
 
     @torch.inference_mode()
     def read(self, row: int, ids: Sequence[int]) -> torch.Tensor:
@@ -146,7 +171,7 @@ class Decoder:
         self, layer: _Layer, x: torch.Tensor, turns: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return queries (N, heads, d), and keys and values (N, 2, kv heads, d), turned."""
-        qkv = self._norm(x) @ layer.qkv.T
+        qkv = layer.qkv(self._norm(x, layer.before))
         turned = (self.heads + self.kv_heads) * self.head_size
         pairs = torch.view_as_complex(qkv[:, :turned].view(len(x), -1, self.head_size // 2, 2))
         qk = torch.view_as_real(pairs * turns).flatten(2)  # (N, heads + kv heads, d)
@@ -154,15 +179,15 @@ class Decoder:
         return qk[:, : self.heads], torch.cat([qk[:, None, self.heads :], v], dim=1)
 
     def _finish(self, layer: _Layer, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
-        x = torch.addmm(x, mixed, layer.out.T)
-        gate, up = (self._norm(x) @ layer.gate_up.T).chunk(2, dim=-1)
-        return torch.addmm(x, F.silu(gate) * up, layer.down.T)
+        x = x + layer.out(mixed)
+        gate, up = layer.gate_up(self._norm(x, layer.between)).chunk(2, dim=-1)
+        return x + layer.down(F.silu(gate) * up)
 
     def _predict(self, x: torch.Tensor) -> torch.Tensor:
-        return self._norm(x) @ self.head.T
+        return self.head(self._norm(x, self.last))
 
-    def _norm(self, x: torch.Tensor) -> torch.Tensor:
-        return F.rms_norm(x, (self.width,), eps=self.eps)
+    def _norm(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(x, (self.width,), scale, self.eps)
 
     def _take_over(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
@@ -170,10 +195,12 @@ class Decoder:
         qkv = torch.cat([*turned, attention.v_proj.weight])
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
         return _Layer(
-            qkv=(qkv * layer.input_layernorm.weight).detach(),
-            out=attention.o_proj.weight.detach(),
-            gate_up=(gate_up * layer.post_attention_layernorm.weight).detach(),
-            down=mlp.down_proj.weight.detach(),
+            before=layer.input_layernorm.weight.detach(),
+            between=layer.post_attention_layernorm.weight.detach(),
+            qkv=_Linear(qkv),
+            out=_Linear(attention.o_proj.weight),
+            gate_up=_Linear(gate_up),
+            down=_Linear(mlp.down_proj.weight),
         )
 
     def _pair(self, weight: torch.Tensor) -> torch.Tensor:

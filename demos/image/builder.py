@@ -8,6 +8,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from training.captions import ADJECTIVES, FEATURES
 from training.critter_colors import ACCENTS, BACKGROUNDS, COLORS
@@ -56,23 +58,56 @@ def _say(part: str, choice: Mapping[str, str]) -> str:
     return " ".join(FEATURES[part][value][0].format(color).split())
 
 
-def show_builder() -> str:
-    """The buttons: one row for each part, a swatch for each colour."""
+@dataclass(frozen=True)
+class Built:
+    """What the helper wrote last.
+
+    Attributes:
+        own: The visitor's own words, which stand before it.
+        prompt: All that it left in the field.
+    """
+
+    own: str = ""
+    prompt: str = ""
+
+    def build(
+        self, prompt: str, choice: Mapping[str, str], clicked: Mapping[str, str]
+    ) -> tuple[Built, Mapping[str, str]]:
+        """Put what was chosen into ``prompt``, and say which choices hold now.
+
+        Where the visitor has written something new, that stays, and only what was ``clicked`` is
+        added to it.
+        """
+        if not prompt.strip():
+            own = ""
+        elif prompt == self.prompt:
+            own = self.own
+        else:
+            own, choice = prompt.strip().rstrip(","), clicked
+        sentence = write_prompt(choice) if set(choice) - {"accent"} or not own else ""
+        return Built(own, ", ".join(filter(None, (own, sentence)))), choice
+
+
+def show_builder(choice: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The buttons, those of ``choice`` pressed: a row for each part, a swatch for each colour."""
     return "".join(
         f'<div class="part" role="group" aria-label="{label}"><b>{label}</b>'
-        + "".join(_show_button(part, value) for value in list_values(part))
+        + "".join(
+            _show_button(part, value, value == choice.get(part)) for value in list_values(part)
+        )
         + "</div>"
         for part, label in PARTS.items()
     )
 
 
-def _show_button(part: str, value: str) -> str:
+def _show_button(part: str, value: str, is_pressed: bool) -> str:
     name = html.escape(value)
     swatch = SWATCHES.get(value) if part in ("color", "accent", "background") else None
     shown = f'<i style="background:{swatch}"></i>' if swatch else name
     label = f' aria-label="{name}" title="{name}"' if swatch else ""
     return (
-        f'<button type="button" data-part="{part}" data-value="{name}" aria-pressed="false"{label}>'
+        f'<button type="button" data-part="{part}" data-value="{name}" '
+        f'aria-pressed="{str(is_pressed).lower()}"{label}>'
         f"{shown}</button>"
     )
 

@@ -56,7 +56,8 @@ def show_progress(step: BetweenStep) -> str:
     """A line: how many frames there are and how long it will take."""
     parts = [f"{len(step.finished)} of {len(step.frames)} frames", f"seed {step.request.seed}"]
     if step.seconds_left is not None and not step.is_done:
-        parts.append(f"about {max(1, round(step.seconds_left))} s left")
+        left = f" · about {max(1, round(step.seconds_left))} s left"
+        parts[-1] += f'<span class="left">{left}</span>'
     return " · ".join(parts) + show_withheld(step)
 
 

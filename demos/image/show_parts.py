@@ -25,6 +25,8 @@ SHOWN_SIDE = 320
 LOUD = 98  # the percentile of numbers that gets full colour
 POSITIVE, NEGATIVE = (217, 72, 15), (37, 99, 235)
 MOST_TILES = 64
+# Of latents, whose deviation is 1: less than that cannot be seen.
+LEAST_CHANGE = 0.05
 
 
 def show_tokens(tokens: Tokens) -> str:
@@ -159,7 +161,8 @@ def show_denoised(result: Denoised, guidance: float) -> str:
             ("guided", result.guided),
         )
     }
-    moved = result.difference / max(float(result.difference.max()), 1e-6)
+    most = float(result.difference.max())
+    moved = result.difference / max(most, LEAST_CHANGE)
     figures = [
         _show_figure(result.original, "Given", "the picture under the noise"),
         _show_figure(
@@ -168,7 +171,7 @@ def show_denoised(result: Denoised, guidance: float) -> str:
         _show_figure(
             color_numbers(moved),
             "What the words changed",
-            "strong: here they changed its mind",
+            "strong: here they changed its mind" if most > LEAST_CHANGE else "next to nothing",
             smooth=True,
         ),
         _show_figure(result.plain, "Without words", f"{close['plain']} from the one given"),

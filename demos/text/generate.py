@@ -148,6 +148,11 @@ def encode_prompt(language_model: LanguageModel, request: TextRequest) -> tuple[
     """
     tokenizer = language_model.tokenizer
     room = language_model.context - 1 - len(request.begun)
+    if request.begun and room < 1:
+        raise InvalidRequest(
+            f"The text fills all {language_model.context:,} tokens that this model can look back "
+            "on. Edit the text to begin again with its end, or press Another way."
+        )
     if isinstance(request, ChatRequest):
         return _encode_turns(language_model, request.turns, room)
     if not request.prompt.strip():
@@ -157,12 +162,13 @@ def encode_prompt(language_model: LanguageModel, request: TextRequest) -> tuple[
     ids = list(tokenizer(request.prompt, verbose=False).input_ids)
     if len(ids) <= room:
         return ids, 0
-    if not request.keep_end or room < 1:
+    if not request.keep_end:
         raise InvalidRequest(
-            f"The prompt is too long for this model: {len(ids):,} tokens, and it reads "
-            f'{max(0, room):,} at most. Shorten it, or tick "Read only the end".'
+            f"Your beginning is too long for this model: {len(ids):,} tokens, and it reads "
+            f'{room:,} at most. Shorten it, or tick "Read only the end".'
         )
-    kept = ids[-room:]
+    # What it is to write must fit in, too; but half of the context is for reading.
+    kept = ids[-max(room + 1 - request.max_new_tokens, room // 2, 1) :]
     read = str(tokenizer.decode(kept, skip_special_tokens=True))
     return kept, max(0, len(request.prompt) - len(read))
 
@@ -175,7 +181,7 @@ def _encode_turns(
     if not tokenizer.chat_template:
         raise InvalidRequest(
             "This model continues texts; it was never trained to answer. "
-            "Choose one whose name ends in Instruct to chat."
+            "To chat, choose one that was, such as SmolLM2."
         )
     if not turns[-1].content.strip():
         raise InvalidRequest("The message is empty. Write a few words first.")

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from demos.text.generate import Turn
 
 EMPTY = (
-    "Ask something. Storyteller was never trained to answer: choose a model whose name ends in "
-    "Instruct, at the top."
+    "Ask something. Only models that were trained to answer can chat: SmolLM2 and Qwen3 were, "
+    "Storyteller was not. Choose one at the top."
 )
 SPEAKERS = {"user": "You", "assistant": "The model"}
 

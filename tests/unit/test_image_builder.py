@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demos.image.builder import PARTS, SWATCHES, list_values, show_builder, write_prompt
+from demos.image.builder import PARTS, SWATCHES, Built, list_values, show_builder, write_prompt
 from demos.image.generate import read_prompt
 from training.caption_tokenizer import build_tokenizer
 from training.critter_data import VALUES
@@ -43,3 +43,25 @@ def test_what_is_unknown_is_left_out() -> None:
 
 def test_every_colour_has_a_swatch() -> None:
     assert {*VALUES["color"], *VALUES["accent"], *VALUES["background"]} <= SWATCHES.keys()
+
+
+def test_clicks_put_one_monster_together_behind_the_visitors_own_words() -> None:
+    built, choice = Built().build(
+        "a purple unicorn", {"eyes": "three eyes"}, {"eyes": "three eyes"}
+    )
+    assert built.prompt == "a purple unicorn, a monster with three eyes"
+    both = {**choice, "top": "crown"}
+    built, choice = built.build(built.prompt, both, {"top": "crown"})
+    assert built.prompt == "a purple unicorn, a monster with three eyes and a crown"
+    built, _ = built.build(built.prompt, {"accent": "pink"}, {"accent": "pink"})
+    assert built.prompt == "a purple unicorn"
+
+
+def test_what_was_clicked_before_is_forgotten_when_other_words_are_written() -> None:
+    built, _ = Built().build("", {"body": "square"}, {"body": "square"})
+    assert built.prompt == "a square monster"
+    pressed = {"body": "square", "top": "crown"}
+    built, choice = built.build("a dragon", pressed, {"top": "crown"})
+    assert built.prompt == "a dragon, a monster with a crown"
+    assert choice == {"top": "crown"}
+    assert show_builder(choice).count('aria-pressed="true"') == 1

@@ -138,10 +138,19 @@ def read(language_model: LanguageModel, request: TextRequest) -> tuple[str, int]
 def test_only_the_end_of_a_long_prompt_is_read_if_that_is_wished(
     language_model: LanguageModel,
 ) -> None:
-    request = TextRequest.parse(prompt="0123456789" * 10, keep_end=True, seed=1)
+    request = TextRequest.parse(prompt="0123456789" * 10, keep_end=True, seed=1, max_new_tokens=20)
     text, clipped = read(language_model, request)
-    assert text == request.prompt[clipped:] == request.prompt[-63:]
-    assert [step.clipped for step in generate_text(language_model, request, Event())] == [37]
+    assert text == request.prompt[clipped:] == request.prompt[-44:]  # 20 are to be written
+    steps = list(generate_text(language_model, request, Event()))
+    assert (len(steps), steps[0].clipped) == (20, 56)
+    greedy = request.model_copy(update={"max_new_tokens": 400})
+    assert read(language_model, greedy)[0] == request.prompt[-31:]  # half is for reading
+
+
+def test_a_text_that_fills_the_context_says_so(language_model: LanguageModel) -> None:
+    request = TextRequest.parse(prompt="Hello", begun=(5,) * 63, keep_end=True)
+    with pytest.raises(InvalidRequest, match="fills all 64 tokens"):
+        encode_prompt(language_model, request)
 
 
 def test_a_text_goes_on_where_it_was_begun(language_model: LanguageModel) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from demos.image.builder import BEHAVIOUR, show_builder, write_prompt
+from demos.image.builder import BEHAVIOUR, Built, show_builder
 from demos.image.generate import (
     MAX_PROMPT,
     ImageRequest,
@@ -67,6 +67,13 @@ LIVE: dict[str, Any] = {
     "show_progress": "hidden",
     "api_visibility": "private",
 }
+
+
+# Gradio cannot read an empty number, and while one types there is one: then nothing is drawn.
+UNLESS_EMPTY = """(following, model, prompt, state, ...how) =>
+  how.includes(null)
+    ? [false, model, prompt, state, ...how.map((value) => value ?? 1)]
+    : [following, model, prompt, state, ...how]"""
 
 
 def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
@@ -137,16 +144,15 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
             gr.update(label=OWN_LABEL if spec.bundled else "Describe a picture"),
         ]
 
-    def build(prompt: str, written: str, event: gr.EventData) -> Any:
+    def build(prompt: str, written: Built, event: gr.EventData) -> Any:
         told = event._data if isinstance(event._data, dict) else {}
         choice, clicked = told.get("choice"), told.get("clicked")
         if not isinstance(choice, dict) or not isinstance(clicked, dict):
-            return gr.skip(), gr.skip()
-        if prompt.strip() in ("", written, *EXAMPLES):
-            sentence = write_prompt(choice)
-            return sentence, sentence
-        # The visitor's own words stay.
-        return f"{prompt}, {write_prompt(clicked)}"[:MAX_PROMPT], gr.skip()
+            return gr.skip(), gr.skip(), gr.skip()
+        if prompt.strip() in EXAMPLES:
+            prompt, written, choice = "", Built(), clicked
+        built, choice = written.build(prompt, choice, clicked)
+        return built.prompt[:MAX_PROMPT], built, show_builder(choice)
 
     example = load_example()
     with tab_floor() as floor:
@@ -177,7 +183,7 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
                 "A finished example. Press Draw for a new one, or tick “Draw while I type”.",
                 **CAPTION,
             )
-    written = gr.State("")  # what the helper wrote last
+    written = gr.State(Built())  # what the helper wrote last
     inside = create_inside(room, example)
     create_endpoint(room, stream)
 
@@ -197,9 +203,12 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
         draw_live,
         [following, model, prompt, how.seed.used, *how.inputs],
         outputs,
+        js=UNLESS_EMPTY,
         **LIVE,
     )
-    builder.select(build, [prompt, written], [prompt, written], trigger_mode="always_last", **QUICK)
+    builder.select(
+        build, [prompt, written], [prompt, written, builder], trigger_mode="always_last", **QUICK
+    )
     suited = [how.steps, how.guidance, side, following, helper, prompt]
     model.change(suit_model, model, suited, **QUICK)
 

@@ -123,7 +123,9 @@ def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
             "struck out and never read."
         )
         words = gr.HTML(example["words"], elem_classes="words", padding=False)
-        with gr.Accordion("Recipe: the same recipe gives the same picture", open=False):
+        with gr.Accordion(
+            "Recipe of the (first) picture: the same recipe gives the same picture", open=False
+        ):
             recipe = gr.JSON(example["recipe"], show_label=False)
     drawn = gr.State(None)  # a Drawn; False after a live picture, which has no film
 

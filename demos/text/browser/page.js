@@ -3,7 +3,7 @@
 const SHELL = `
 <div class="paper" tabindex="-1"></div>
 <div class="page-row">
-  <label><input type="checkbox" class="page-colour"> Show how sure it was</label>
+  <label><input type="checkbox" class="page-colour"> Show how sure it was <small>(dark: sure)</small></label>
   <button type="button" class="store-button page-copy">Copy</button>
   <button type="button" class="store-button page-text">Download the text</button>
   <button type="button" class="store-button page-record">… with its recipe</button>
@@ -68,6 +68,7 @@ export function mount(element, { trigger, watch, props }) {
     } catch {
       return;
     }
+    element.classList.toggle("page-empty", !story);
     if (!story) return;
     const grows =
       before &&
@@ -79,6 +80,7 @@ export function mount(element, { trigger, watch, props }) {
     if (!grows) {
       chosen = -1;
       choice.hidden = true;
+      find(".page-said").textContent = HINT;
       spans = [];
       const prompt = make("span", story.prompt.slice(story.clipped), "prompt");
       const cut = story.clipped ? [make("span", story.prompt.slice(0, story.clipped), "prompt unread")] : [];

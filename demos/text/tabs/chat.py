@@ -122,7 +122,8 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
         return done.turns[mine[-1]].content, before, show_chat(before.turns)
 
     def start_over(done: Talk) -> tuple[Any, ...]:
-        return Talk(asked=done.asked), show_chat(()), ""
+        nothing = gr.update(value=None, interactive=False)
+        return Talk(asked=done.asked), show_chat(()), "", "", None, nothing
 
     def write_file(done: Talk) -> Any:
         path = new_file("conversation.txt")
@@ -138,8 +139,9 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
         **ASK,
     )
     again.click(say_errors(Talk.ask_again), done, talk, **ASK)
-    edit.click(say_errors(take_back), done, [message, done, page], **QUICK)
-    clear.click(start_over, done, [done, page, caption], **QUICK)
+    taken = edit.click(say_errors(take_back), done, [message, done, page], **QUICK)
+    taken.success(write_file, done, save, **QUICK)
+    clear.click(start_over, done, [done, page, message, caption, shown_recipe, save], **QUICK)
     endings = wire_generation(
         buttons,
         answer,

@@ -12,7 +12,7 @@ from demos.text.generate import MAX_PROMPT, TextRequest
 from demos.text.presets import PRESETS
 from demos.text.room import TextRoom
 from demos.text.story import Branch, Story, show_story
-from demos.text.tabs.how import TOGETHER, HowControl
+from demos.text.tabs.how import QUICK, TOGETHER, HowControl
 from demos.text.tabs.stream import create_streams
 from demos.text.tabs.write import create_page, load_example, show_caption
 from shared.ui import CAPTION, RunButtons, choose_model, create_slider, wake, wire_generation
@@ -42,7 +42,7 @@ def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
             stories[number] = stories[number].write(step, ())
             yield {
                 pages[number]: show_story(stories[number]),
-                captions[number]: show_side(room, stories[number], pairs[number][1]),
+                captions[number]: show_side("AB"[number], room, stories[number], pairs[number][1]),
                 caption: f"seed {left.seed}",
                 how.seed.used: left.seed,
                 recipes: {side: one.branch.recipe for side, one in zip("AB", stories, strict=True)},
@@ -71,6 +71,13 @@ def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
             caption = gr.HTML("A finished text. Press Write both for two new ones.", **CAPTION)
             with gr.Accordion("Recipes", open=False):
                 recipes = gr.JSON({"A": example["recipe"]}, show_label=False)
+    # Of two models, nothing else is to differ.
+    other.input(
+        lambda other, warmth: 0.3 if not other else warmth,
+        [other, how.sliders["temperature"]],
+        warmth,
+        **QUICK,
+    )
     wire_generation(
         buttons,
         compare,
@@ -82,7 +89,7 @@ def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
     )
 
 
-def show_side(room: TextRoom, story: Story, request: TextRequest) -> str:
+def show_side(side: str, room: TextRoom, story: Story, request: TextRequest) -> str:
     """The line over one of the two pages."""
     line = show_caption(room.spec(story.model).title, story, request.seed)
-    return f"{line} · temperature {html.escape(f'{request.temperature:g}')}"
+    return f"<b>{side}</b> · {line} · temperature {html.escape(f'{request.temperature:g}')}"

@@ -80,7 +80,9 @@ def create_inside(room: TextRoom, model: gr.Dropdown) -> None:
                 elem_classes="text-inside",
             )
             caption = gr.HTML(
-                "A finished example. Choose tokens and layers, or write something else.", **CAPTION
+                "A finished example, by Storyteller. Choose tokens and layers, or write "
+                "something else.",
+                **CAPTION,
             )
     wire_generation(
         buttons,

@@ -139,7 +139,8 @@ def create_lab(room: TextRoom, model: gr.Dropdown) -> None:
                 elem_classes="lab",
             )
             caption = gr.HTML(
-                "A finished example. Move the controls, press a bar, or write something else.",
+                "A finished example, by Storyteller. Move the controls, press a bar, or write "
+                "something else.",
                 **CAPTION,
             )
     desk = gr.State(None)

@@ -96,7 +96,8 @@ def create_surprise(room: TextRoom, model: gr.Dropdown) -> None:
             )
             figures = gr.HTML(shown, elem_classes="surprise", padding=False)
             caption = gr.HTML(
-                "A finished example. Put a text of yours in its place; press a token to see what "
+                "A finished example, by Storyteller. Put a text of yours in its place; press a "
+                "token to see what "
                 "was expected there.",
                 **CAPTION,
             )

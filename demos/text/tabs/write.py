@@ -72,6 +72,8 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
         branch = replace(wish.branch, recipe=recipe, note=wish.branch.note or "as it came")
         grown = (wish.story or Story(prompt, model)).grow(branch)
         for step in stream(model, request):
+            # Whoever stops it has asked for so many tokens.
+            recipe["settings"]["max_new_tokens"] = max(1, len(step.tokens))
             grown = grown.write(step, wish.branch.tokens)
             yield {
                 page: show_story(grown),
@@ -104,8 +106,8 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
             how = HowControl.create()
             keep_end = gr.Checkbox(
                 False,
-                label="Read only the end of what is too long",
-                info="A model looks back on a limited number of tokens, its context",
+                label="Read only the end",
+                info="If your beginning is longer than the model's context, what it looks back on",
             )
         with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
             page = create_page(example["page"])
@@ -115,10 +117,11 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
     story = gr.State(example["story"])
     wish = gr.State(Wish())
 
-    def choose_preset(title: str) -> tuple[Any, ...]:
+    def choose_preset(title: str, prompt: str) -> tuple[Any, ...]:
         chosen = next((one for one in PRESETS if one.title == title), PRESETS[0])
         sliders = [chosen.values.get(name, gr.skip()) for name in how.sliders]
-        return gr.update(info=chosen.note), chosen.prompt, *sliders
+        own = prompt.strip() and prompt not in [one.prompt for one in PRESETS]
+        return gr.update(info=chosen.note), gr.skip() if own else chosen.prompt, *sliders
 
     def wish_new(last: Wish) -> Wish:
         return Wish(last.number + 1)
@@ -150,7 +153,7 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
             recipe,
         )
 
-    preset.input(choose_preset, preset, [preset, prompt, *how.sliders.values()], **QUICK)
+    preset.input(choose_preset, [preset, prompt], [preset, prompt, *how.sliders.values()], **QUICK)
     buttons.run.click(wish_new, wish, wish, **ASK)
     prompt.submit(wish_new, wish, wish, **ASK)
     again.click(wish_again, [wish, story], wish, **ASK)
