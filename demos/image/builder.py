@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from training.captions import ADJECTIVES, FEATURES
@@ -65,15 +65,15 @@ class Built:
     Attributes:
         own: The visitor's own words, which stand before it.
         prompt: All that it left in the field.
+        choice: What it was made of, part -> value.
     """
 
     own: str = ""
     prompt: str = ""
+    choice: Mapping[str, str] = field(default_factory=dict)
 
-    def build(
-        self, prompt: str, choice: Mapping[str, str], clicked: Mapping[str, str]
-    ) -> tuple[Built, Mapping[str, str]]:
-        """Put what was chosen into ``prompt``, and say which choices hold now.
+    def build(self, prompt: str, choice: Mapping[str, str], clicked: Mapping[str, str]) -> Built:
+        """Put what was chosen into ``prompt``.
 
         Where the visitor has written something new, that stays, and only what was ``clicked`` is
         added to it.
@@ -85,7 +85,7 @@ class Built:
         else:
             own, choice = prompt.strip().rstrip(","), clicked
         sentence = write_prompt(choice) if set(choice) - {"accent"} or not own else ""
-        return Built(own, ", ".join(filter(None, (own, sentence)))), choice
+        return Built(own, ", ".join(filter(None, (own, sentence))), choice)
 
 
 def show_builder(choice: Mapping[str, str] = MappingProxyType({})) -> str:

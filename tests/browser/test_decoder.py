@@ -188,7 +188,7 @@ def test_missing_and_damaged_models_are_explained(serve: Serve, tmp_path: Path) 
     for content in (b"", b"nothing", b"\xff" * 40, whole[:9000], whole[:-1]):
         weights.write_bytes(content)
         assert page.evaluate(FAIL, "latent/critters-gan").startswith(damaged)
-    shutil.copyfile(MODELS / "text-storyteller" / "model.safetensors", weights)
+    shutil.copyfile(MODELS / "music-tunes" / "model.safetensors", weights)
     assert page.evaluate(FAIL, "latent/critters-gan").startswith(damaged)
     weights.unlink()
     assert page.evaluate(FAIL, "latent/critters-gan") == f"{refused}model.safetensors is missing"

@@ -21,7 +21,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     for name in ("text-storyteller", "latent-critters-vae", "latent-critters-gan"):
         ignore = shutil.ignore_patterns("checkpoint.pt*")
         shutil.copytree(ROOT / "models" / name, folder / name, ignore=ignore)
-    weights = folder / "text-storyteller" / "model.safetensors"
+    weights = folder / "text-storyteller" / "model-00001-of-00002.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
     with run_app(folder / "log.txt", GALLERY_MODELS_DIR=str(folder)) as url:
         client = Client(url, verbose=False)

@@ -46,22 +46,21 @@ def test_every_colour_has_a_swatch() -> None:
 
 
 def test_clicks_put_one_monster_together_behind_the_visitors_own_words() -> None:
-    built, choice = Built().build(
-        "a purple unicorn", {"eyes": "three eyes"}, {"eyes": "three eyes"}
-    )
+    eyes = {"eyes": "three eyes"}
+    built = Built().build("a purple unicorn", eyes, eyes)
     assert built.prompt == "a purple unicorn, a monster with three eyes"
-    both = {**choice, "top": "crown"}
-    built, choice = built.build(built.prompt, both, {"top": "crown"})
+    both = {**eyes, "top": "crown"}
+    built = built.build(built.prompt, both, {"top": "crown"})
     assert built.prompt == "a purple unicorn, a monster with three eyes and a crown"
-    built, _ = built.build(built.prompt, {"accent": "pink"}, {"accent": "pink"})
+    built = built.build(built.prompt, {"accent": "pink"}, {"accent": "pink"})
     assert built.prompt == "a purple unicorn"
 
 
 def test_what_was_clicked_before_is_forgotten_when_other_words_are_written() -> None:
-    built, _ = Built().build("", {"body": "square"}, {"body": "square"})
+    built = Built().build("", {"body": "square"}, {"body": "square"})
     assert built.prompt == "a square monster"
     pressed = {"body": "square", "top": "crown"}
-    built, choice = built.build("a dragon", pressed, {"top": "crown"})
+    built = built.build("a dragon", pressed, {"top": "crown"})
     assert built.prompt == "a dragon, a monster with a crown"
-    assert choice == {"top": "crown"}
-    assert show_builder(choice).count('aria-pressed="true"') == 1
+    assert built.choice == {"top": "crown"}
+    assert show_builder(built.choice).count('aria-pressed="true"') == 1

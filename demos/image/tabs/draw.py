@@ -148,11 +148,15 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
         told = event._data if isinstance(event._data, dict) else {}
         choice, clicked = told.get("choice"), told.get("clicked")
         if not isinstance(choice, dict) or not isinstance(clicked, dict):
-            return gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), False
         if prompt.strip() in EXAMPLES:
-            prompt, written, choice = "", Built(), clicked
-        built, choice = written.build(prompt, choice, clicked)
-        return built.prompt[:MAX_PROMPT], built, show_builder(choice)
+            prompt, written = "", Built()
+        built = written.build(prompt, choice, clicked)
+        return built.prompt[:MAX_PROMPT], built, built.choice != choice
+
+    def press(built: Built, others: bool) -> Any:
+        # Only if others hold now: another click may be on its way.
+        return show_builder(built.choice) if others else gr.skip()
 
     example = load_example()
     with tab_floor() as floor:
@@ -184,6 +188,7 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
                 **CAPTION,
             )
     written = gr.State(Built())  # what the helper wrote last
+    others = gr.State(False)  # whether other buttons of it hold than are pressed
     inside = create_inside(room, example)
     create_endpoint(room, stream)
 
@@ -207,8 +212,8 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
         **LIVE,
     )
     builder.select(
-        build, [prompt, written], [prompt, written, builder], trigger_mode="always_last", **QUICK
-    )
+        build, [prompt, written], [prompt, written, others], trigger_mode="multiple", **QUICK
+    ).then(press, [written, others], builder, **QUICK)
     suited = [how.steps, how.guidance, side, following, helper, prompt]
     model.change(suit_model, model, suited, **QUICK)
 
