@@ -113,17 +113,27 @@ def _show_button(part: str, value: str, is_pressed: bool) -> str:
 
 
 # Runs in the page: each row has at most one button pressed, and a second press lets go of it.
+# Clicks that come fast are told together, so that no answer overtakes another.
 BEHAVIOUR = """
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-part]");
-  if (!button) return;
-  const pressed = button.getAttribute("aria-pressed") === "true";
-  for (const other of element.querySelectorAll(`[data-part="${button.dataset.part}"]`))
-    other.setAttribute("aria-pressed", String(other === button && !pressed));
+let clicked = {};
+let waiting = 0;
+const tell = () => {
   const choice = {};
   for (const one of element.querySelectorAll('[aria-pressed="true"]'))
     choice[one.dataset.part] = one.dataset.value;
-  const clicked = pressed ? {} : { [button.dataset.part]: button.dataset.value };
   trigger("select", { choice, clicked });
+  clicked = {};
+};
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-part]");
+  if (!button) return;
+  const { part, value } = button.dataset;
+  const pressed = button.getAttribute("aria-pressed") === "true";
+  for (const other of element.querySelectorAll(`[data-part="${part}"]`))
+    other.setAttribute("aria-pressed", String(other === button && !pressed));
+  if (pressed) delete clicked[part];
+  else clicked[part] = value;
+  clearTimeout(waiting);
+  waiting = setTimeout(tell, 150);
 });
 """
