@@ -124,7 +124,7 @@ def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
         )
         words = gr.HTML(example["words"], elem_classes="words", padding=False)
         with gr.Accordion(
-            "Recipe of the (first) picture: the same recipe gives the same picture", open=False
+            "Recipe: the same recipe gives the same picture (of several, the first)", open=False
         ):
             recipe = gr.JSON(example["recipe"], show_label=False)
     drawn = gr.State(None)  # a Drawn; False after a live picture, which has no film
