@@ -29,6 +29,7 @@ from demos.text.generate import TextRequest, TextStep, encode_prompt, generate_t
 from shared.catalog import Catalog
 from shared.llamacpp import count_threads
 from shared.model_cache import ModelCache
+from shared.sampling import Draft
 from shared.settings import Settings
 
 BUNDLED, WITH_LLAMA_CPP = "text/storyteller", "text/smollm2-135m"
@@ -141,7 +142,8 @@ def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[s
 
         def room() -> int:
             rng = torch.Generator().manual_seed(1)
-            return len(list(islice(model.writer.write(ids, sampling, rng, Event()), TOKENS)))
+            draft = Draft(list(ids), sampling, rng)
+            return len(list(islice(model.writer.write(draft, Event()), TOKENS)))
 
         rates = alternate({"bare": bare, "room": room}, rounds)
     return {

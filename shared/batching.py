@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
-import torch
 from threadpoolctl import ThreadpoolController
 
 from shared.decoder import Decoder, can_decode
 from shared.sampling import (
     Draft,
     SampledToken,
-    Sampling,
     TransformersWriter,
     Writer,
     draw_tokens,
 )
 
 if TYPE_CHECKING:
-    from transformers import LogitsProcessor, PreTrainedModel
+    from transformers import PreTrainedModel
 
 ROWS = 16
-# Steps that one visitor takes for all before the others get to their tokens: threads that take
-# turns at every token spend half of their time on that.
+# Steps that one visitor takes for all before the others get to their tokens: handing over to
+# another thread at every token costs time.
 AHEAD = 4
 WAIT_SECONDS = 0.05  # between two looks at the stop flag while all rows are taken
 
@@ -58,30 +56,21 @@ class BatchWriter:
         # A step is many small operations: waking a thread for each takes longer than it saves.
         self._threads = ThreadpoolController().select(user_api="openmp")
         self._free = threading.Semaphore(rows)
-        self._lock = (
-            threading.Lock()
-        )  # guards all below, the decoder, and what is put into ``ready``
+        # Guards all below, the decoder, and what is put into ``ready`` of a text.
+        self._lock = threading.Lock()
         self._texts: list[_Text] = []  # in the order of the decoder's rows
-        self._next: list[int] = []  # the last token of each: what the next step reads
 
     @property
     def memory(self) -> dict[Hashable, int]:
         """Bytes that it holds, by an identity."""
         return {("decoder", id(self._decoder)): self._decoder.nbytes}
 
-    def write(
-        self,
-        prompt_ids: Sequence[int],
-        sampling: Sampling,
-        rng: torch.Generator,
-        stop: Event,
-        rules: Sequence[LogitsProcessor] = (),
-    ) -> Iterator[SampledToken]:
+    def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
         """See ``shared.sampling.Writer``."""
         while not self._free.acquire(timeout=WAIT_SECONDS):
             if stop.is_set():
                 return
-        text = _Text(Draft(list(prompt_ids), sampling, rng, rules))
+        text = _Text(draft)
         try:
             with self._lock:
                 self._begin(text)
@@ -102,7 +91,6 @@ class BatchWriter:
         logits = self._decoder.read(len(self._texts), text.draft.ids)
         text.ready += draw_tokens([text.draft], logits[None])
         self._texts.append(text)
-        self._next.append(text.draft.ids[-1])
         self._end_full()
 
     def _advance(self) -> None:
@@ -113,11 +101,11 @@ class BatchWriter:
     def _step(self) -> None:
         """Write one more token of every text."""
         with self._threads.limit(limits=1):  # of this thread alone
-            logits = self._decoder.step(self._next)
-            tokens = draw_tokens([text.draft for text in self._texts], logits)
+            drafts = [text.draft for text in self._texts]
+            logits = self._decoder.step([draft.ids[-1] for draft in drafts])
+            tokens = draw_tokens(drafts, logits)
         for text, token in zip(self._texts, tokens, strict=True):
             text.ready.append(token)
-        self._next = [token.id for token in tokens]
         self._end_full()
 
     def _end_full(self) -> None:
@@ -129,7 +117,7 @@ class BatchWriter:
         row = next((row for row, one in enumerate(self._texts) if one is text), None)
         if row is None:
             return
-        last, following = self._texts.pop(), self._next.pop()
+        last = self._texts.pop()
         if last is not text:
             self._decoder.move(len(self._texts), row)
-            self._texts[row], self._next[row] = last, following
+            self._texts[row] = last

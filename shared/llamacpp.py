@@ -19,11 +19,10 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from shared.sampling import Draft, SampledToken, Sampling, draw_tokens
+from shared.sampling import Draft, SampledToken, draw_tokens
 
 if TYPE_CHECKING:
     import torch
-    from transformers import LogitsProcessor
 
 CONTEXT = 4096  # tokens that a text may have; memory is set aside for all of them
 TEXTS = 2  # that may be in the making at once
@@ -156,14 +155,7 @@ class LlamaCppWriter:
         size = int(library.llama_model_size(model))
         self.memory: dict[Hashable, int] = {("llama.cpp", model): size + kept}
 
-    def write(
-        self,
-        prompt_ids: Sequence[int],
-        sampling: Sampling,
-        rng: torch.Generator,
-        stop: Event,
-        rules: Sequence[LogitsProcessor] = (),
-    ) -> Iterator[SampledToken]:
+    def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
         """See ``shared.sampling.Writer``."""
         while True:
             try:
@@ -174,9 +166,8 @@ class LlamaCppWriter:
                     return
         try:
             self._library.llama_memory_clear(self._library.llama_get_memory(context), False)
-            draft = Draft(list(prompt_ids), sampling, rng, rules)
-            new = list(prompt_ids)
-            for _ in range(self.context - len(prompt_ids)):
+            new = list(draft.ids)
+            for _ in range(self.context - len(new)):
                 logits = self._read(context, new, stop)
                 if logits is None:
                     return

@@ -56,27 +56,31 @@ class Sampling:
         return _make_processors(self)
 
 
+@dataclass
+class Draft:
+    """A text in the making: what the drawing of its next token depends on.
+
+    Attributes:
+        ids: The prompt, at least one token id and fewer than the context holds, and then what is
+            written.
+        sampling: How boldly.
+        rng: On the CPU, so that a seed means the same on every device.
+        rules: Processors that come before those of ``sampling``.
+    """
+
+    ids: list[int]
+    sampling: Sampling
+    rng: torch.Generator
+    rules: Sequence[LogitsProcessor] = ()
+
+
 class Writer(Protocol):
     """Writes with a model; ``write`` may be called by several threads at once."""
 
-    def write(
-        self,
-        prompt_ids: Sequence[int],
-        sampling: Sampling,
-        rng: torch.Generator,
-        stop: Event,
-        rules: Sequence[LogitsProcessor] = (),
-    ) -> Iterator[SampledToken]:
-        """Continue ``prompt_ids`` until the context is full or ``stop`` is set.
+    def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
+        """Continue ``draft``, adding to its ids, until the context is full or ``stop`` is set.
 
         The caller decides where a text ends, by closing the iterator.
-
-        Args:
-            prompt_ids: At least one token id, and fewer than the context holds.
-            sampling: How boldly.
-            rng: On the CPU, so that a seed means the same on every device.
-            stop: Ends the writing before the next token.
-            rules: Processors that come before those of ``sampling``.
         """
         ...
 
@@ -99,16 +103,6 @@ def _make_processors(sampling: Sampling) -> tuple[LogitsProcessor, ...]:
     if sampling.min_p:
         rules.append(hf.MinPLogitsWarper(sampling.min_p))
     return tuple(rules)
-
-
-@dataclass
-class Draft:
-    """A text in the making: what the drawing of its next token depends on."""
-
-    ids: list[int]
-    sampling: Sampling
-    rng: torch.Generator
-    rules: Sequence[LogitsProcessor] = ()
 
 
 def draw_tokens(drafts: Sequence[Draft], logits: torch.Tensor) -> list[SampledToken]:
@@ -150,6 +144,26 @@ def draw_tokens(drafts: Sequence[Draft], logits: torch.Tensor) -> list[SampledTo
     ]
 
 
+def skip_draws(draft: Draft, count: int, vocabulary: int) -> None:
+    """Throw the dice of ``draft`` as ``count`` tokens drawn would have, and write nothing.
+
+    Args:
+        draft: Has no rules of its own.
+        count: Tokens not drawn.
+        vocabulary: V, how many tokens there are.
+    """
+    import torch
+    from transformers import TopKLogitsWarper
+
+    # A throw uses up one number for each token that it decides among: see draw_tokens.
+    kept = [
+        rule.top_k for rule in draft.sampling.processors() if isinstance(rule, TopKLogitsWarper)
+    ]
+    sides = torch.ones(min([vocabulary, *kept]))
+    for _ in range(count):
+        torch.multinomial(sides, 1, generator=draft.rng)
+
+
 def _group(drafts: Sequence[Draft]) -> Iterator[list[int]]:
     """Yield the numbers of drafts with equal settings; rules of their own set a text apart."""
     groups: dict[Any, list[int]] = {}
@@ -172,20 +186,12 @@ class TransformersWriter:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
 
-    def write(
-        self,
-        prompt_ids: Sequence[int],
-        sampling: Sampling,
-        rng: torch.Generator,
-        stop: Event,
-        rules: Sequence[LogitsProcessor] = (),
-    ) -> Iterator[SampledToken]:
+    def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
         """See ``Writer``. Keys and values are kept: each step computes one token only."""
         import torch
 
-        draft = Draft(list(prompt_ids), sampling, rng, rules)
-        ids, past = list(prompt_ids), None
-        for _ in range(self.model.config.max_position_embeddings - len(prompt_ids)):
+        ids, past = list(draft.ids), None
+        for _ in range(self.model.config.max_position_embeddings - len(ids)):
             if stop.is_set():
                 return
             with torch.inference_mode():

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from shared.catalog import TuneModel
 from shared.requests import Request
-from shared.sampling import SampledToken, Sampling
+from shared.sampling import Draft, SampledToken, Sampling
 from shared.tunes import (
     HIGHEST,
     PlayedNote,
@@ -147,7 +147,7 @@ def _write_set(
 
     def write(ids: Sequence[int]) -> Iterator[SampledToken]:
         rules: list[Any] = [grammar]  # it does what a LogitsProcessor does
-        return tune_model.writer.write(ids, sampling, rng, stop, rules)
+        return tune_model.writer.write(Draft(list(ids), sampling, rng, rules), stop)
 
     for tune in count(1):
         for bar in _write_tune(tune_model, controls, write, stop):

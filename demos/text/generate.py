@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.catalog import LanguageModel
 from shared.errors import InvalidRequest
 from shared.requests import Request
-from shared.sampling import SampledToken, Sampling
+from shared.sampling import Draft, SampledToken, Sampling
 
 MAX_PROMPT = 20_000
 
@@ -126,7 +126,8 @@ def generate_text(
     writer, tokenizer = language_model.writer, language_model.tokenizer
     unfold = Unfolder(tokenizer, request.begun)
     tokens: list[Token] = []
-    sampled = writer.write([*prompt_ids, *request.begun], request.sampling, rng, stop)
+    draft = Draft([*prompt_ids, *request.begun], request.sampling, rng)
+    sampled = writer.write(draft, stop)
     for token in islice(sampled, request.max_new_tokens):
         if token.id in language_model.ends:
             yield TextStep(tuple(tokens), is_over=True, clipped=clipped)

@@ -20,7 +20,7 @@ from demos.text.tokens import (
 from shared.catalog import LanguageModel
 from shared.errors import InvalidRequest
 from shared.requests import Request
-from shared.sampling import Draft, Sampling, draw_tokens
+from shared.sampling import Draft, Sampling, draw_tokens, skip_draws
 
 if TYPE_CHECKING:
     import torch
@@ -135,8 +135,7 @@ def _draw(request: LabRequest, written: list[int], logits: torch.Tensor) -> int:
     import torch
 
     rng = torch.Generator("cpu").manual_seed(request.seed)
-    for _ in request.made:  # the dice that came before
-        torch.multinomial(torch.ones_like(logits), 1, generator=rng)
     draft = Draft([*written, *request.made] or [0], request.sampling, rng)
+    skip_draws(draft, len(request.made), len(logits))
     (token,) = draw_tokens([draft], logits[None])
     return token.id

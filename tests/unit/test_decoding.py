@@ -54,8 +54,14 @@ def full_pass(model: Any, ids: Sequence[int]) -> torch.Tensor:
 
 def write(writer: Any, seed: int = 1, count: int = 20, **values: Any) -> list[SampledToken]:
     values = {"prompt_ids": PROMPT, "sampling": Sampling(0.9, 20, 0.95), **values}
-    tokens = writer.write(rng=torch.Generator().manual_seed(seed), **{"stop": Event(), **values})
-    return list(islice(tokens, count))
+    return list(islice(writer.write(make_draft(seed, **values), Event()), count))
+
+
+def make_draft(
+    seed: int = 1, prompt_ids: Sequence[int] = PROMPT, sampling: Sampling | None = None
+) -> Draft:
+    rng = torch.Generator().manual_seed(seed)
+    return Draft(list(prompt_ids), sampling or Sampling(), rng)
 
 
 @pytest.mark.parametrize(
@@ -183,9 +189,7 @@ def test_eight_at_once_write_what_each_writes_alone(model: LlamaForCausalLM) -> 
 
 def test_who_comes_when_all_rows_are_taken_waits_and_then_writes(model: LlamaForCausalLM) -> None:
     writer, expected = BatchWriter(model, rows=1), write(BatchWriter(model), 2)
-    first: Iterator[SampledToken] = writer.write(
-        PROMPT, Sampling(), torch.Generator().manual_seed(1), Event()
-    )
+    first: Iterator[SampledToken] = writer.write(make_draft(), Event())
     next(first)
     with ThreadPoolExecutor(1) as visitors:
         second = visitors.submit(write, writer, 2)
@@ -200,7 +204,7 @@ def test_stop_ends_it_before_the_next_token_and_the_row_is_free_again(
     writer: Any, model: LlamaForCausalLM
 ) -> None:
     stop, lent = Event(), writer(model)
-    tokens = lent.write(PROMPT, Sampling(), torch.Generator().manual_seed(1), stop)
+    tokens = lent.write(make_draft(), stop)
     next(tokens)
     stop.set()
     assert list(tokens) == []

@@ -26,7 +26,7 @@ from transformers import (
 
 from shared import llamacpp
 from shared.llamacpp import CHUNK, TEXTS, LlamaCppWriter
-from shared.sampling import SampledToken, Sampling
+from shared.sampling import Draft, SampledToken, Sampling
 
 CAPITAL = [504, 3575, 282, 4649, 314]  # "The capital of France is" for SmolLM2
 PARIS = 7042
@@ -66,7 +66,7 @@ def write(
     rules: Sequence[LogitsProcessor] = (),
 ) -> list[SampledToken]:
     rng = torch.Generator().manual_seed(seed)
-    return list(islice(writer.write(prompt, sampling, rng, Event(), rules), count))
+    return list(islice(writer.write(Draft(list(prompt), sampling, rng, rules), Event()), count))
 
 
 def ids_of(tokens: Sequence[SampledToken]) -> list[int]:
@@ -132,7 +132,7 @@ def test_texts_at_once_are_those_that_are_written_alone(writer: LlamaCppWriter) 
 
 def test_stop_ends_a_text_before_the_next_token(writer: LlamaCppWriter) -> None:
     stop = Event()
-    tokens = writer.write(CAPITAL, Sampling(), torch.Generator(), stop)
+    tokens = writer.write(Draft(list(CAPITAL), Sampling(), torch.Generator()), stop)
     next(tokens)
     stop.set()
     assert list(tokens) == []
@@ -155,16 +155,19 @@ def test_stop_ends_the_reading_of_a_long_prompt(
 
     monkeypatch.setattr(writer, "_library", Watched())
     prompt = [504] * (3 * CHUNK)
-    assert list(writer.write(prompt, Sampling(), torch.Generator(), stop)) == []
+    assert list(writer.write(Draft(list(prompt), Sampling(), torch.Generator()), stop)) == []
     assert len(read) == 1
 
 
 def test_who_comes_later_waits_for_a_place_and_may_give_up(writer: LlamaCppWriter) -> None:
     stop = Event()
-    busy = [writer.write(CAPITAL, Sampling(), torch.Generator(), Event()) for _ in range(TEXTS)]
+    busy = [
+        writer.write(Draft(list(CAPITAL), Sampling(), torch.Generator()), Event())
+        for _ in range(TEXTS)
+    ]
     for tokens in busy:
         next(tokens)
-    late = writer.write(CAPITAL, Sampling(), torch.Generator(), stop)
+    late = writer.write(Draft(list(CAPITAL), Sampling(), torch.Generator()), stop)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(list, late)
         stop.set()
@@ -199,7 +202,7 @@ def test_a_letter_in_pieces_is_given_piece_by_piece(writer: LlamaCppWriter) -> N
 def test_memory_is_given_back_when_the_last_text_has_ended(smollm2: Path) -> None:
     process = psutil.Process()
     writer = LlamaCppWriter(smollm2)
-    tokens = writer.write(CAPITAL, Sampling(0.0), torch.Generator(), Event())
+    tokens = writer.write(Draft(list(CAPITAL), Sampling(0.0), torch.Generator()), Event())
     assert next(tokens).id == PARIS
     loaded, size = process.memory_info().rss, sum(writer.memory.values())
     del writer

@@ -19,7 +19,7 @@ from demos.text.payload import to_payload
 from demos.text.show_lab import show_look
 from shared.catalog import LanguageModel
 from shared.errors import InvalidRequest
-from shared.sampling import Sampling, TransformersWriter
+from shared.sampling import Draft, Sampling, TransformersWriter
 from shared.settings import ROOT
 from tests.unit.text_models import build_tiny, load_bundled
 
@@ -111,8 +111,8 @@ def test_drawing_by_hand_writes_what_this_seed_writes(
 ) -> None:
     sampling = Sampling(temperature, 40, 0.95, 0.01)
     ids = bundled.tokenizer(TEXT).input_ids
-    rng = torch.Generator("cpu").manual_seed(5)
-    written = TransformersWriter(bundled.model).write(ids, sampling, rng, Event())
+    draft = Draft(list(ids), sampling, torch.Generator("cpu").manual_seed(5))
+    written = TransformersWriter(bundled.model).write(draft, Event())
     expected = [next(written).id for _ in range(6)]
     request = LabRequest.parse(
         text=TEXT, wish="draw", seed=5, temperature=temperature, top_k=40, top_p=0.95, min_p=0.01

@@ -27,7 +27,7 @@ from shared import llamacpp
 from shared.catalog import Catalog, LanguageModel, load_gguf
 from shared.errors import ModelUnavailable
 from shared.hub import Hub
-from shared.sampling import Sampling
+from shared.sampling import Draft, Sampling
 from shared.settings import Settings
 
 SMOLLM2, WRITER = "text/smollm2-135m", "text/smollm2-135m-gguf"
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_the_genuine_format_writes_as_generate_does(
 
     ids = list(loaded.tokenizer("Once upon").input_ids)
     tokens = []
-    for token in loaded.writer.write(ids, GREEDY, torch.Generator(), Event()):
+    for token in loaded.writer.write(Draft(list(ids), GREEDY, torch.Generator()), Event()):
         tokens.append(token.id)
         if token.id in loaded.ends or len(tokens) == 40:
             break
@@ -253,7 +253,7 @@ def test_its_tokens_are_those_of_the_whole_model(writer: LanguageModel) -> None:
 
 def test_it_answers_a_question(writer: LanguageModel) -> None:
     ids = list(writer.tokenizer(chat(writer, "Why is the sky blue?")).input_ids)
-    tokens = islice(writer.writer.write(ids, GREEDY, torch.Generator(), Event()), 30)
+    tokens = islice(writer.writer.write(Draft(list(ids), GREEDY, torch.Generator()), Event()), 30)
     answer = str(writer.tokenizer.decode([token.id for token in tokens]))
     assert "sky" in answer
     assert "light" in answer
@@ -273,7 +273,7 @@ def test_a_gguf_folder_of_the_operator_becomes_a_model(smollm2: Settings, tmp_pa
     loaded = load(catalog, "text/mine")
     assert loaded.model is None
     ids = list(loaded.tokenizer("The capital of France is").input_ids)
-    token = next(loaded.writer.write(ids, GREEDY, torch.Generator(), Event()))
+    token = next(loaded.writer.write(Draft(list(ids), GREEDY, torch.Generator()), Event()))
     assert loaded.tokenizer.decode([token.id]) == " Paris"
 
 

@@ -61,7 +61,7 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
         settings = TextRequest.name_numbers(*values)
         if wish.story:
             model, prompt = wish.story.model, wish.story.prompt
-        if len(wish.story.branches if wish.story else ()) and not wish.branch.tokens:
+        if wish.story and not wish.branch.tokens:
             settings["seed"] = -1  # the same text once more would be no other way to go on
         request = begin_with(
             TextRequest.parse(prompt=prompt, keep_end=keep_end, **settings), wish.branch
