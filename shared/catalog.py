@@ -278,7 +278,7 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
     from transformers import AutoModelForCausalLM
 
     from shared.batching import choose_writer
-    from shared.tunes import load_tokenizer
+    from shared.tunes.tokens import load_tokenizer
 
     _silence_progress_bars()
     model = AutoModelForCausalLM.from_pretrained(

@@ -7,8 +7,9 @@ The books, all long out of copyright: James Aird, *A Selection of Scotch, Englis
 Airs* (1778 on), *Ryan's Mammoth Collection* (1883), Francis O'Neill, *Music of Ireland* (1903).
 Their ABC transcriptions and the scores of the chorales ship with music21.
 
-What is kept: tunes in one of ``shared.tunes.METERS`` whose bars add up. Repeats are played once,
-with their last ending; grace notes are left out; every tune is moved so that its key note is C.
+What is kept: tunes in one of ``shared.tunes.controls.METERS`` whose bars add up. Repeats are played
+once, with their last ending; grace notes are left out; every tune is moved so that its key note is
+C.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.tunes import ANY, METERS, MODES
+from shared.tunes.controls import ANY, METERS, MODES
 from training.common import DATA_CACHE
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ class Tune:
 
     Attributes:
         title: As printed.
-        style: One of ``shared.tunes.STYLES``, or ``ANY`` where the source does not tell.
-        mode: One of ``shared.tunes.MODES``.
-        meter: One of ``shared.tunes.METERS``.
+        style: One of ``shared.tunes.controls.STYLES``, or ``ANY`` where the source does not tell.
+        mode: One of ``shared.tunes.controls.MODES``.
+        meter: One of ``shared.tunes.controls.METERS``.
         notes: Rows of onset, duration (in ``TICKS`` per quarter) and MIDI pitch, shape (N, 3).
     """
 

@@ -4,7 +4,7 @@
 
 reads the tunes that come with music21 (see ``training/music_data.py``; the first run parses them,
 which takes some minutes) and writes a ``LlamaForCausalLM`` (Touvron et al. 2023) with its REMI
-tokenizer to ``models/music-tunes``. ``shared/tunes.py`` says what its tokens mean. Leave out
+tokenizer to ``models/music-tunes``. ``shared/tunes/tokens.py`` says what its tokens mean. Leave out
 ``--bfloat16`` on a processor without AVX512_BF16 or AMX.
 """
 
@@ -29,9 +29,9 @@ from symusic import Score
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from shared.devices import pick_device
-from shared.tunes import (
+from shared.tunes.controls import TuneControls
+from shared.tunes.tokens import (
     TOKENIZER_FILE,
-    TuneControls,
     build_tokenizer,
     control_ids,
     ids_to_score,

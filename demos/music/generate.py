@@ -14,16 +14,11 @@ from pydantic import Field
 from shared.catalog import TuneModel
 from shared.requests import Request
 from shared.sampling import Draft, SampledToken, Sampling
-from shared.tunes import (
-    HIGHEST,
-    PlayedNote,
-    TuneControls,
-    control_ids,
-    ids_to_score,
-    parse_description,
-    played_notes,
-    prompt_ids,
-)
+from shared.tunes.controls import TuneControls
+from shared.tunes.grammar import BarGrammar
+from shared.tunes.sound import HIGHEST, PlayedNote, played_notes
+from shared.tunes.tokens import control_ids, ids_to_score, prompt_ids
+from shared.tunes.words import parse_description
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +26,6 @@ if TYPE_CHECKING:
     from symusic import Score
 
 TOP_P = 0.95
-POSITIONS_PER_BEAT = 12
 
 
 class MusicRequest(Request):
@@ -200,59 +194,3 @@ def _context(tune_model: TuneModel) -> int:
 def _meter(tokenizer: REMI, bar: Sequence[SampledToken]) -> str:
     """Return the meter of a bar, such as ``6/8``; the grammar puts it after the bar line."""
     return str(tokenizer[bar[1].id]).removeprefix("TimeSig_")
-
-
-class BarGrammar:
-    """A sampling rule that leaves only tokens from which bars can be read, whatever the model says.
-
-    A bar is its line, its meter (always that of the bar before), then at ever later positions one
-    or more notes, each a pitch and a duration. A trained model hardly needs the rule; an untrained
-    one still gives a score that can be played.
-    """
-
-    def __init__(self, tokenizer: REMI, *, longest_bar: int, highest_pitch: int) -> None:
-        """Make the rule for the vocabulary of ``tokenizer``.
-
-        Args:
-            tokenizer: The model's.
-            longest_bar: Tokens after which a bar must end; no real bar comes near.
-            highest_pitch: MIDI pitch of the highest note that may be written.
-        """
-        self._names: dict[int, str] = {id_: name for name, id_ in tokenizer.vocab.items()}
-        self._ids: dict[str, int] = tokenizer.vocab
-        self._kinds: dict[str, list[int]] = {}
-        for name, id_ in self._ids.items():
-            kind, value = name.split("_", 1)
-            if kind != "Pitch" or int(value) <= highest_pitch:
-                self._kinds.setdefault(kind, []).append(id_)
-        self._longest_bar = longest_bar
-
-    def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Set the logits (1, V) of all that cannot follow ``ids`` (1, T) to minus infinity."""
-        import torch
-
-        allowed = self.next_ids(ids[0].tolist())
-        masked = torch.full_like(logits, -torch.inf)
-        masked[:, allowed] = logits[:, allowed]
-        return masked
-
-    def next_ids(self, ids: list[int]) -> list[int]:
-        """Return the ids that can follow ``ids``, which holds a bar line at least."""
-        start = len(ids) - 1 - ids[::-1].index(self._ids["Bar_None"])
-        bar = [self._names[id_] for id_ in ids[start:]]
-        match bar[-1].split("_")[0]:
-            case "Bar":
-                before = [id_ for id_ in ids if id_ in self._kinds["TimeSig"]]
-                return before[-1:] or self._kinds["TimeSig"]
-            case "Position":
-                return self._kinds["Pitch"]
-            case "Pitch":
-                return self._kinds["Duration"]
-        ends = [self._ids["Bar_None"], *([self._ids["EOS_None"]] if len(bar) > 2 else [])]
-        if len(bar) >= self._longest_bar:
-            return ends
-        positions = [int(name.split("_")[1]) for name in bar if name.startswith("Position")]
-        beats = int(bar[1].removeprefix("TimeSig_").split("/")[0])
-        later = range(max(positions, default=-1) + 1, POSITIONS_PER_BEAT * beats)
-        chord = self._kinds["Pitch"] if len(bar) > 2 else []
-        return [*ends, *chord, *(self._ids[f"Position_{position}"] for position in later)]

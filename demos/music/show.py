@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import count, takewhile
 
-from demos.music.generate import POSITIONS_PER_BEAT, Bar, MusicStep
-from shared.tunes import KEY_NAMES, PlayedNote
+from demos.music.generate import Bar, MusicStep
+from shared.tunes.controls import KEY_NAMES
+from shared.tunes.sound import PlayedNote
+from shared.tunes.tokens import POSITIONS_PER_BEAT
 
 LOWEST, HIGHEST = 57, 88  # the keys that the roll shows at least
 NOTE_HEIGHT = 0.8  # of a semitone

@@ -36,12 +36,17 @@ RULES = {
     "shared/sources.py": GROUND | {"shared.loader"},
     "shared/hub.py": GROUND | {"shared.loader", "shared.sources"},
     "shared/catalog.py": GROUND
-    | {"shared.loader", "shared.hub", "shared.sources", "shared.nets", "shared.tunes"}
+    | {"shared.loader", "shared.hub", "shared.sources", "shared.nets", "shared.tunes.tokens"}
     | {"shared.batching", "shared.llamacpp", "shared.sampling"},
     "shared/sampling.py": set(),
     "shared/decoder.py": set(),
     "shared/batching.py": {"shared.decoder", "shared.sampling"},
     "shared/llamacpp.py": {"shared.sampling"},
+    "shared/tunes/controls.py": set(),
+    "shared/tunes/words.py": {"shared.tunes.controls"},
+    "shared/tunes/sound.py": {"shared.errors"},
+    "shared/tunes/tokens.py": {"shared.tunes.controls", "shared.tunes.sound"},
+    "shared/tunes/grammar.py": {"shared.tunes.tokens"},
     "shared/assets.py": GROUND | {"shared.catalog"},
     "shared/zero_gpu.py": GROUND | {"shared.catalog", "shared.model_cache"},
 }

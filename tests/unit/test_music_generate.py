@@ -23,7 +23,8 @@ from shared.batching import choose_writer
 from shared.catalog import TuneModel
 from shared.errors import InvalidRequest
 from shared.sampling import TransformersWriter
-from shared.tunes import build_tokenizer, render, score_to_midi_bytes
+from shared.tunes.sound import render, score_to_midi_bytes
+from shared.tunes.tokens import build_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
-from shared.tunes import TuneControls, build_tokenizer, ids_to_score, load_tokenizer
+from shared.tunes.controls import TuneControls
+from shared.tunes.tokens import build_tokenizer, ids_to_score, load_tokenizer
 from training.common import Budget
 from training.music_data import Tune, abc_style, split_tunes
 from training.train_music import (

@@ -10,20 +10,26 @@ import pytest
 from miditok import REMI
 from symusic import Note, Score, TimeSignature, Track
 
-from shared import tunes
 from shared.errors import GalleryError
-from shared.tunes import (
-    TuneControls,
+from shared.tunes import sound as sound_of_tunes
+from shared.tunes.controls import FASTEST, TuneControls
+from shared.tunes.sound import (
+    HIGHEST,
+    PEAK,
+    find_soundfont,
+    played_notes,
+    render,
+    score_to_midi_bytes,
+)
+from shared.tunes.tokens import (
+    TOKENIZER_FILE,
     build_tokenizer,
     ids_to_score,
     load_tokenizer,
-    parse_description,
-    played_notes,
     prompt_ids,
-    render,
     score_to_ids,
-    score_to_midi_bytes,
 )
+from shared.tunes.words import parse_description
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +72,7 @@ def test_unknown_words_are_listed_and_known_ones_too() -> None:
 
 
 def test_a_hurried_description_stays_within_the_tempo_range() -> None:
-    assert parse_description("fast quick lively energetic reel").tempo == tunes.FASTEST
+    assert parse_description("fast quick lively energetic reel").tempo == FASTEST
 
 
 def test_the_prompt_carries_style_mode_and_meter(tokenizer: REMI) -> None:
@@ -92,7 +98,7 @@ def test_controls_set_key_tempo_and_instrument(tokenizer: REMI) -> None:
 
 
 def test_a_saved_tokenizer_loads_with_its_control_tokens(tokenizer: REMI, tmp_path: Path) -> None:
-    tokenizer.save(tmp_path / tunes.TOKENIZER_FILE)
+    tokenizer.save(tmp_path / TOKENIZER_FILE)
     assert load_tokenizer(tmp_path).vocab == tokenizer.vocab
 
 
@@ -103,7 +109,7 @@ def test_any_list_of_ids_gives_a_score_that_renders(tokenizer: REMI) -> None:
         score = ids_to_score(tokenizer, ids)
         assert score_to_midi_bytes(score).startswith(b"MThd")
         pitches = [note.pitch for track in score.tracks for note in track.notes]
-        assert max(pitches, default=0) <= tunes.HIGHEST
+        assert max(pitches, default=0) <= HIGHEST
     assert np.isfinite(render(score)).all()
 
 
@@ -115,7 +121,7 @@ def test_sound_is_finite_loud_enough_and_unclipped(tokenizer: REMI, sample_rate:
     assert sound.dtype == np.float32
     assert sound.shape[1] == 2
     assert seconds <= len(sound) / sample_rate <= seconds + 3
-    assert np.abs(sound).max() == pytest.approx(tunes.PEAK, abs=1e-3)
+    assert np.abs(sound).max() == pytest.approx(PEAK, abs=1e-3)
 
 
 def test_a_score_without_notes_is_silence() -> None:
@@ -123,6 +129,6 @@ def test_a_score_without_notes_is_silence() -> None:
 
 
 def test_a_missing_soundfont_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunes.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sound_of_tunes.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(GalleryError, match="pip install pretty_midi"):
-        tunes.find_soundfont()
+        find_soundfont()

@@ -1,0 +1,1 @@
+"""The tabs of the music room, one module each."""
