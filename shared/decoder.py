@@ -95,9 +95,9 @@ class Decoder:
             frequencies = network.rotary_emb.inv_freq.float()
             angles = torch.arange(self.context)[:, None] * frequencies
             self.turns = torch.polar(torch.ones_like(angles), angles)  # (T, head size / 2)
-            # Keys and values: (layers, rows, 2, kv heads, T, head size).
+            # Keys and values: (layers, 2, rows, kv heads, T, head size).
             self.cache = torch.zeros(
-                len(self.layers), 1, 2, self.kv_heads, self.context, self.head_size
+                len(self.layers), 2, 1, self.kv_heads, self.context, self.head_size
             )
         self.lengths = [0]
 
@@ -114,17 +114,17 @@ class Decoder:
         ``ids`` are at least one and at most as many as the context holds.
         """
         if row == len(self.lengths):
-            self.cache = torch.cat([self.cache, torch.zeros_like(self.cache)], dim=1)
+            self.cache = torch.cat([self.cache, torch.zeros_like(self.cache)], dim=2)
             self.lengths += [0] * len(self.lengths)
         count = len(ids)
         x = self.embedding[torch.tensor(ids)]  # (T, D)
         turns = self.turns[:count, None]
-        for layer, cache in zip(self.layers, self.cache[:, row], strict=True):
+        for layer, cache in zip(self.layers, self.cache[:, :, row], strict=True):
             q, kv = self._project(layer, x, turns)
             cache[:, :, :count] = kv.permute(1, 2, 0, 3)
-            keys, values = cache[None, :, :, :count].unbind(1)
+            keys, values = cache[:, None, :, :count]
             mixed = F.scaled_dot_product_attention(
-                q.transpose(0, 1)[None], keys, values, is_causal=True, enable_gqa=self._grouped
+                q.transpose(0, 1)[None], keys, values, is_causal=True, enable_gqa=self._group > 1
             )
             x = self._finish(layer, x, mixed[0].transpose(0, 1).reshape(count, -1))
         self.lengths[row] = count
@@ -140,18 +140,19 @@ class Decoder:
         places = torch.tensor(self.lengths[:count])
         rows, longest = torch.arange(count), max(self.lengths[:count]) + 1
         # Shorter texts do not look at what an earlier text left behind them.
-        mask = None
-        if min(self.lengths[:count]) + 1 < longest:
-            mask = (torch.arange(longest) <= places[:, None])[:, None, None]
+        beyond = torch.arange(longest) > places[:, None]
+        bias = torch.zeros(beyond.shape).masked_fill_(beyond, -torch.inf)
+        bias = bias[:, None].expand(-1, self.kv_heads, -1).reshape(-1, 1, longest)
         x = self.embedding[torch.tensor(ids)]  # (B, D)
         turns = self.turns[places, None]
         for layer, cache in zip(self.layers, self.cache, strict=True):
             q, kv = self._project(layer, x, turns)
-            cache[rows, :, :, places] = kv
-            keys, values = cache[:count, :, :, :longest].unbind(1)
-            mixed = F.scaled_dot_product_attention(
-                q[:, :, None], keys, values, attn_mask=mask, enable_gqa=self._grouped
-            )
+            cache[:, rows, :, places] = kv
+            # Attention of (texts and kv heads, heads of a group); torch's own is slower here.
+            q = q.reshape(-1, self._group, self.head_size)
+            keys, values = cache[:, :count, :, :longest].flatten(1, 2)
+            scores = torch.baddbmm(bias, q, keys.mT, alpha=self.head_size**-0.5)
+            mixed = scores.softmax(-1) @ values
             x = self._finish(layer, x, mixed.reshape(count, -1))
         for row in range(count):
             self.lengths[row] += 1
@@ -161,11 +162,12 @@ class Decoder:
     def move(self, source: int, target: int) -> None:
         """Move the text of one row to another."""
         length = self.lengths[target] = self.lengths[source]
-        self.cache[:, target, :, :, :length] = self.cache[:, source, :, :, :length]
+        self.cache[:, :, target, :, :length] = self.cache[:, :, source, :, :length]
 
     @property
-    def _grouped(self) -> bool:
-        return self.heads != self.kv_heads
+    def _group(self) -> int:
+        """Heads that share their keys and values."""
+        return int(self.heads // self.kv_heads)
 
     def _project(
         self, layer: _Layer, x: torch.Tensor, turns: torch.Tensor

@@ -125,15 +125,24 @@ def draw_tokens(drafts: Sequence[Draft], logits: torch.Tensor) -> list[SampledTo
         for rows in _group(drafts):
             first = drafts[rows[0]]
             scores, kept = logits[rows], None
+            written: Any = None  # stacking it takes time, and few rules look at it
+            if first.rules or first.sampling.repetition_penalty != 1:
+                written = _pad([drafts[row].ids for row in rows])
             for rule in (*first.rules, *first.sampling.processors()):
                 if isinstance(rule, TopKLogitsWarper) and rule not in first.rules:
                     # The rules after it sort: faster among the few that are left. Same result.
                     scores, kept = scores.topk(min(rule.top_k, scores.shape[-1]))
                 else:
-                    scores = rule(_pad([drafts[row].ids for row in rows]), scores)
-            for number, (row, weight) in enumerate(zip(rows, scores.softmax(-1), strict=True)):
-                drawn = torch.multinomial(weight, 1, generator=drafts[row].rng)
-                chosen[row] = int(drawn if kept is None else kept[number, drawn])
+                    scores = rule(written, scores)
+            # What torch.multinomial does for one row, with the dice of each: the token wins whose
+            # waiting time is the shortest when the likelier come the oftener.
+            waits = torch.empty_like(scores)
+            for row, wait in zip(rows, waits, strict=True):
+                wait.exponential_(generator=drafts[row].rng)
+            drawn = scores.softmax(-1).div_(waits).argmax(-1, keepdim=True)
+            drawn = drawn if kept is None else kept.gather(1, drawn)
+            for row, token in zip(rows, drawn[:, 0].tolist(), strict=True):
+                chosen[row] = token
         tops = zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
         own = probabilities[range(len(drafts)), chosen].tolist()
     for draft, token in zip(drafts, chosen, strict=True):
@@ -155,13 +164,13 @@ def skip_draws(draft: Draft, count: int, vocabulary: int) -> None:
     import torch
     from transformers import TopKLogitsWarper
 
-    # A throw uses up one number for each token that it decides among: see draw_tokens.
+    # A throw waits for each token that it decides among: see draw_tokens.
     kept = [
         rule.top_k for rule in draft.sampling.processors() if isinstance(rule, TopKLogitsWarper)
     ]
-    sides = torch.ones(min([vocabulary, *kept]))
+    waits = torch.empty(min([vocabulary, *kept]))
     for _ in range(count):
-        torch.multinomial(sides, 1, generator=draft.rng)
+        waits.exponential_(generator=draft.rng)
 
 
 def _group(drafts: Sequence[Draft]) -> Iterator[list[int]]:
