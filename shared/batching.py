@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROWS = 16
 # Steps that one visitor takes for all before the others get to their tokens: handing over to
 # another thread at every token costs time.
-AHEAD = 4
+AHEAD = 2
 WAIT_SECONDS = 0.05  # between two looks at the stop flag while all rows are taken
 
 

@@ -71,6 +71,7 @@ class ModelSpec:
         gpu: Whether it gains from a graphics card; if not it always runs on the CPU.
         max_leases: How many visitors may use it at once; None for any number.
         memory: Bytes in memory, where they do not follow from ``parameters``.
+        dtype: Of its weights, where it is not for the device to choose.
         writer: The same model for an engine that only writes, but faster; it is listed nowhere.
     """
 
@@ -86,6 +87,7 @@ class ModelSpec:
     gpu: bool = True
     max_leases: int | None = None
     memory: int | None = None
+    dtype: str | None = None
     writer: ModelSpec | None = None
 
     @property
@@ -398,6 +400,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 ),
             ),
             gpu=False,
+            dtype="q4_1",
             memory=290_000_000,  # a third of it weights, the rest room for two texts
         ),
     ),
@@ -802,4 +805,4 @@ def _fit_gguf(path: Path) -> dict[str, Any]:
     files = list(path.glob("*.gguf"))
     if not files or any(path.rglob("*.safetensors")):
         return {}
-    return {"gpu": False, "memory": min(files).stat().st_size}
+    return {"gpu": False, "memory": min(files).stat().st_size, "dtype": "gguf"}

@@ -52,12 +52,13 @@ class Recipe:
     @classmethod
     def of(cls, spec: ModelSpec, request: Request, settings: Settings) -> Recipe:
         """Write down what ``request`` asked of the model of ``spec``; its seed must be drawn."""
+        device = pick_device(settings.device if spec.gpu else "cpu")
         return cls(
             model=spec.key,
             revision=spec.pick(settings).version,
             seed=request.seed,
             settings=request.model_dump(exclude={"seed"}),
-            dtype=str(pick_dtype(pick_device(settings.device))).removeprefix("torch."),
+            dtype=spec.dtype or str(pick_dtype(device)).removeprefix("torch."),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -45,6 +45,15 @@ _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 # What a caption says of the time to come is in such an element: it goes when nothing comes.
 _LEFT = re.compile(r'<span class="left">.*?</span>')
+# On a narrow screen the button may have been pressed a page below what it fills.
+_SHOW_EXHIBIT = """() => {
+  const exhibits = [...document.querySelectorAll(".floor > .exhibit")];
+  const exhibit = exhibits.find((one) => one.offsetParent); // that of the open tab
+  const { top, bottom } = exhibit?.getBoundingClientRect() ?? { top: 0, bottom: innerHeight };
+  if (bottom > innerHeight / 2 && top < innerHeight / 2) return;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  exhibit.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+}"""
 CAPTION: dict[str, Any] = {"elem_classes": "caption", "padding": False}
 T = TypeVar("T")
 
@@ -217,7 +226,7 @@ def show_waking(spec: ModelSpec, progress: Progress) -> str:
     if progress.total:
         share, megabytes = progress.done / progress.total, progress.total / 1e6
         return f"{progress.stage} {spec.title} · {100 * share:.0f} % of {megabytes:,.0f} MB"
-    return f"Waking {spec.title} up · {progress.stage.lower()}"
+    return f"Waking {spec.title} · {progress.stage.lower()}"
 
 
 def wire_generation(
@@ -289,7 +298,9 @@ def wire_generation(
         return [*ready, f"{_LEFT.sub('', caption)} · stopped"]
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    started = gr.on([*(begin or [run.click]), *also], lambda: busy, None, places, **quick)
+    started = gr.on(
+        [*(begin or [run.click]), *also], lambda: busy, None, places, js=_SHOW_EXHIBIT, **quick
+    )
     waking = started.then(
         keep_message(wait),
         list(inputs),
@@ -397,8 +408,11 @@ def add_endpoint(
 
 def _hidden_input(name: str, value: Any) -> Any:
     # An Api component takes any value as it is: the request, not the component, judges it.
-    kind = {str: "string", int: "integer", float: "number"}[type(value)]
-    return Api(value, {"type": kind}, label=name.replace("_", " "))
+    kinds = {str: "string", int: "integer", float: "number", bool: "boolean"}
+    schema: dict[str, Any] = {"type": kinds.get(type(value), "array")}
+    if isinstance(value, list):
+        schema["items"] = {"type": "integer"}  # token ids
+    return Api(value, schema, label=name.replace("_", " "))
 
 
 def say_errors(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from threading import Event
 from typing import Any, Literal
@@ -18,17 +18,34 @@ from shared.sampling import Draft, SampledToken, Sampling
 MAX_PROMPT = 20_000
 
 
-class TextRequest(Request):
+class BoldRequest(Request):
+    """How boldly to draw a token.
+
+    Attributes:
+        temperature: Divides the logits; 0 always takes the likeliest token.
+        top_k: Sample among this many likeliest tokens; 0 means all.
+        top_p: Sample among the likeliest tokens that together have this probability.
+        min_p: Leave out tokens with less than this share of the likeliest one's probability.
+    """
+
+    temperature: float = Field(0.8, ge=0.0, le=2.0)
+    top_k: int = Field(40, ge=0, le=200)
+    top_p: float = Field(0.95, ge=0.05, le=1.0)
+    min_p: float = Field(0.0, ge=0.0, le=0.5)
+
+    @property
+    def sampling(self) -> Sampling:
+        """The same for what draws."""
+        return Sampling(self.temperature, self.top_k, self.top_p, self.min_p)
+
+
+class TextRequest(BoldRequest):
     """What to write on, and how boldly.
 
     Attributes:
         prompt: What the model continues, word for word.
         begun: Tokens that the continuation begins with; where a text branches, this is its stem.
         max_new_tokens: Tokens to add to both; a token is about three quarters of a word.
-        temperature: Divides the logits; 0 always takes the likeliest token.
-        top_k: Sample among this many likeliest tokens; 0 means all.
-        top_p: Sample among the likeliest tokens that together have this probability.
-        min_p: Leave out tokens with less than this share of the likeliest one's probability.
         repetition_penalty: Makes tokens that stand in the text less likely; 1 is no penalty.
         keep_end: Read the end of a prompt that is longer than the context, instead of refusing it.
         as_message: A model that was trained to answer gets the prompt as a message to it.
@@ -37,20 +54,14 @@ class TextRequest(Request):
     prompt: str = Field("Once upon a time", min_length=1, max_length=MAX_PROMPT)
     begun: tuple[int, ...] = ()
     max_new_tokens: int = Field(160, ge=1, le=400)
-    temperature: float = Field(0.8, ge=0.0, le=2.0)
-    top_k: int = Field(40, ge=0, le=200)
-    top_p: float = Field(0.95, ge=0.05, le=1.0)
-    min_p: float = Field(0.0, ge=0.0, le=0.5)
     repetition_penalty: float = Field(1.0, ge=1.0, le=2.0)
     keep_end: bool = False
     as_message: bool = False
 
     @property
     def sampling(self) -> Sampling:
-        """How boldly."""
-        return Sampling(
-            self.temperature, self.top_k, self.top_p, self.min_p, self.repetition_penalty
-        )
+        """The same for what draws."""
+        return replace(super().sampling, repetition_penalty=self.repetition_penalty)
 
 
 class Turn(BaseModel):

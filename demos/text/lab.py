@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from demos.text.generate import BoldRequest
 from demos.text.tokens import (
     MAX_TEXT,
     begin,
@@ -19,8 +20,7 @@ from demos.text.tokens import (
 )
 from shared.catalog import LanguageModel
 from shared.errors import InvalidRequest
-from shared.requests import Request
-from shared.sampling import Draft, Sampling, draw_tokens, skip_draws
+from shared.sampling import Draft, draw_tokens, skip_draws
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAMED = 300  # so many of the likeliest tokens are shown by name
 
 
-class LabRequest(Request):
+class LabRequest(BoldRequest):
     """A text and what to do at its end.
 
     Attributes:
@@ -36,10 +36,6 @@ class LabRequest(Request):
         made: Ids of tokens that were added to it one by one.
         wish: ``look`` at what could come next; first ``draw`` a token, or ``take`` the one given.
         token: Id of the token to take.
-        temperature: As ``shared.sampling.Sampling`` has it, like the three below.
-        top_k: 0 means all.
-        top_p: 1 means all.
-        min_p: 0 means all.
         seed: Of the dice. The n-th token drawn is the n-th that a text with this seed gets.
     """
 
@@ -47,15 +43,6 @@ class LabRequest(Request):
     made: tuple[int, ...] = ()
     wish: Literal["look", "draw", "take"] = "look"
     token: int = Field(0, ge=0)
-    temperature: float = Field(0.8, ge=0.0, le=2.0)
-    top_k: int = Field(40, ge=0, le=200)
-    top_p: float = Field(0.95, ge=0.05, le=1.0)
-    min_p: float = Field(0.0, ge=0.0, le=0.5)
-
-    @property
-    def sampling(self) -> Sampling:
-        """How boldly to draw."""
-        return Sampling(self.temperature, self.top_k, self.top_p, self.min_p)
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ class TextRoom:
         return self.catalog.get(model, "text")
 
     def recipe(self, model: str, request: Request) -> dict[str, Any]:
-        """Write the recipe of what ``model`` makes of ``request``, whose seed is drawn."""
-        return Recipe.of(self.spec(model), request, self.settings).to_dict()
+        """Write the recipe of what ``model`` writes for ``request``, whose seed is drawn."""
+        return Recipe.of(self.writing_spec(model), request, self.settings).to_dict()
 
     def writing_spec(self, model: str) -> ModelSpec:
         """Return the entry of what writes fastest with the weights of ``model``."""
-        return self.catalog.get(self.catalog.writing_key(model), "text")
+        return self.catalog.get(self.catalog.writing_key(self.spec(model).key))
 
     def writes_together(self, model: str) -> bool:
         """Whether the texts of several visitors are written step by step together."""

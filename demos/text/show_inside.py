@@ -17,6 +17,7 @@ import numpy as np
 
 from demos.text.inside import Inside
 from demos.text.payload import pack
+from demos.text.tokens import count_tokens
 
 
 def show_inside(inside: Inside) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def show_inside(inside: Inside) -> dict[str, Any]:
 def describe_reading(inside: Inside, text: str) -> str:
     """Say how a text was cut, and what of it was left out."""
     per_token = len(text) / max(1, inside.total)
-    said = f"{inside.total:,} tokens, {per_token:.1f} characters each on average"
+    said = f"{count_tokens(inside.total)}, {per_token:.1f} characters each on average"
     if inside.total > len(inside.pieces):
         said += f" · only the first {len(inside.pieces)} are shown"
     return said

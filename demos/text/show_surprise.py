@@ -6,6 +6,7 @@ import html
 from typing import Any
 
 from demos.text.surprise import Surprise, Word
+from demos.text.tokens import count_tokens
 
 MOST_WORDS = 8
 
@@ -43,7 +44,7 @@ def _show_sums(surprise: Surprise) -> str:
         (f"{surprise.bits_per_character:.2f}", "bits per character"),
         (f"{bits:.1f}", f"bits per token; a blind guess takes {guess:.1f}"),
         (f"{2**bits:,.0f}", "tokens equally likely at each place would be as hard to guess"),
-        (f"{surprise.bits:,.0f}", f"bits in all, for {len(surprise.judged):,} tokens"),
+        (f"{surprise.bits:,.0f}", f"bits in all, for {count_tokens(len(surprise.judged))}"),
     )
     return "".join(f"<p><b>{figure}</b> {name}</p>" for figure, name in sums)
 
@@ -77,7 +78,7 @@ def _show_sizes(surprise: Surprise) -> str:
     most = max(sizes.values())
     rows = "".join(
         f'<li style="--share: {100 * sizes[key] / most:.0f}%">'
-        f"<b>{sizes[key]:,} bytes</b><i>{name}</i></li>"
+        f"<b>{sizes[key]:,} byte{'' if sizes[key] == 1 else 's'}</b><i>{name}</i></li>"
         for key, name in names.items()
     )
     return (

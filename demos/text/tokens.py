@@ -22,6 +22,11 @@ _MARKS = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍"}
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 
 
+def count_tokens(count: int) -> str:
+    """Say how many, such as "1 token"."""
+    return f"{count:,} token{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Piece:
     """A token in its place.

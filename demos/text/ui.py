@@ -48,7 +48,7 @@ def create_demo(cache: ModelCache, settings: Settings) -> gr.Blocks:
 
 def make_example(cache: ModelCache, settings: Settings) -> None:
     """Write what the tabs show on the first visit."""
-    for tab in (write, lab, surprise, inside):
+    for tab in (write, chat, compare, lab, surprise, inside):
         tab.make_example(cache, settings)
 
 

@@ -42,6 +42,12 @@ def test_what_one_writes_goes_on_and_is_shown_as_it_is(room: Locator) -> None:
     expect(room.locator(".caption").last).to_contain_text("Storyteller")
 
 
+def test_what_is_written_comes_into_view(room: Locator) -> None:
+    room.get_by_role("button", name="Keep last seed").scroll_into_view_if_needed()
+    write(room, "The fox")
+    expect(room.locator(".paper .token").first).to_be_in_viewport()
+
+
 def test_it_stops_within_a_moment_and_keeps_what_there_is(room: Locator) -> None:
     room.get_by_label("Your beginning").fill("The king")
     room.get_by_role("button", name="More settings").click()
@@ -131,6 +137,15 @@ def test_a_prompt_that_cannot_be_used_is_explained(
         room.get_by_role("button", name="Write", exact=True).click()
         expect(room.locator(".caption").last).to_contain_text("were not read", timeout=LONG)
         finish(room)
+
+
+def test_a_first_visit_finds_finished_examples(desktop: Page) -> None:
+    room = enter_wing(desktop, "Text", "Compare")
+    expect(room.locator(".paper .token").nth(200)).to_be_visible(timeout=LONG)
+    room = enter_wing(desktop, "Text", "Chat")
+    expect(room.locator(".chat-turn.assistant")).to_be_visible(timeout=LONG)
+    room.get_by_role("button", name="Answer again").click()
+    expect(desktop.get_by_text("There is nothing to answer yet")).to_be_visible(timeout=LONG)
 
 
 def test_two_settings_write_side_by_side(desktop: Page) -> None:

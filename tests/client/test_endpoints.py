@@ -33,7 +33,8 @@ def pixels(path: str) -> bytes:
 
 def test_endpoints_have_the_promised_names_parameters_and_defaults(client: Client) -> None:
     promised = {
-        "/generate_text": "prompt model max_new_tokens temperature top_k top_p seed",
+        "/generate_text": "prompt model max_new_tokens temperature top_k top_p seed "
+        "min_p repetition_penalty keep_end as_message begun",
         "/generate_image": "prompt negative_prompt model num_inference_steps guidance_scale seed",
         "/generate_music": "description model duration temperature seed",
         "/sample_latent": "dataset seed truncation",
@@ -69,6 +70,21 @@ def test_a_drawn_seed_is_reported_and_gives_the_same_text(client: Client) -> Non
         "The owl", max_new_tokens=12, seed=recipe["seed"], api_name="/generate_text"
     )
     assert again == text
+
+
+def test_a_recipe_goes_back_in_and_gives_the_same_text(client: Client) -> None:
+    text, recipe = client.predict(
+        "The owl",
+        max_new_tokens=12,
+        min_p=0.02,
+        repetition_penalty=1.2,
+        begun=[350, 631],
+        api_name="/generate_text",
+    )
+    wish = {**recipe["settings"], "model": recipe["model"], "seed": recipe["seed"]}
+    again, replayed = client.predict(**wish, api_name="/generate_text")
+    assert again == text
+    assert replayed["settings"] == recipe["settings"]
 
 
 def test_a_picture_is_drawn_and_repeats_with_its_seed(client: Client) -> None:

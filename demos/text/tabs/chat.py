@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from demos.text.generate import MAX_PROMPT, ChatRequest, TextRequest, Turn
-from demos.text.room import TextRoom
+from demos.text.generate import MAX_PROMPT, ChatRequest, TextRequest, Turn, generate_text
+from demos.text.room import HOLDER, TextRoom
 from demos.text.show_chat import SPEAKERS, show_chat
 from demos.text.tabs.how import ASK, QUICK, TOGETHER, HowControl
 from demos.text.tabs.stream import create_stream
+from demos.text.tokens import count_tokens
+from shared.catalog import Catalog
 from shared.errors import InvalidRequest
-from shared.ui import CAPTION, RunButtons, new_file, say_errors, wake, wire_generation
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.ui import CAPTION, RunButtons, new_file, say_errors, stop_on_exit, wake, wire_generation
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "chat.json"
+EXAMPLE_MODEL, EXAMPLE_SEED = "text/smollm2-135m", 2
 INTRO = (
     "A model that answers is one that continues texts, like the others: it was trained further, on "
     "conversations. What you say and what it said before are put into the form of one, and it "
@@ -41,6 +49,10 @@ class Talk:
         """Ask for an answer to ``message``."""
         if not message.strip():
             raise InvalidRequest("The message is empty. Write a few words first.")
+        if len(message) > MAX_PROMPT:
+            raise InvalidRequest(
+                f"The message is too long: {len(message):,} characters, at most {MAX_PROMPT:,}."
+            )
         return Talk((*self.turns, Turn(role="user", content=message)), self.asked + 1)
 
     def ask_again(self) -> Talk:
@@ -67,7 +79,7 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
         recipe = room.recipe(model, request)
         for step in stream(model, request):
             cut = f" · {step.clipped:,} earlier characters no longer fit" if step.clipped else ""
-            count = f"{len(step.tokens)} tokens · seed {request.seed}"
+            count = f"{count_tokens(len(step.tokens))} · seed {request.seed}"
             answered = Turn(role="assistant", content=step.text[:MAX_PROMPT])
             said = replace(talk, turns=(*talk.turns, answered))
             yield {
@@ -78,6 +90,7 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
                 shown_recipe: recipe,
             }
 
+    example = load_example()
     gr.HTML(f'<p class="part-text">{INTRO}</p>', padding=False)
     with gr.Row(elem_classes="floor"):
         with gr.Column(scale=4, min_width=300, elem_classes="controls"):
@@ -87,7 +100,6 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
                 placeholder=QUESTIONS[0],
                 lines=2,
                 max_lines=8,
-                max_length=MAX_PROMPT,
             )
             buttons = RunButtons.create("Send")
             gr.Examples([[text] for text in QUESTIONS], [message], label="Questions to try")
@@ -103,12 +115,13 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
             )
             how = HowControl.create()
         with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
-            page = gr.HTML(show_chat(()), max_height=560, autoscroll=True)
-            caption = gr.HTML("", **CAPTION)
+            page = gr.HTML(show_chat(example.turns), max_height=560, autoscroll=True)
+            caption = gr.HTML(example.caption, **CAPTION)
             save = gr.DownloadButton("Download the conversation", size="sm", interactive=False)
             with gr.Accordion("Recipe: the same recipe gives the same answer", open=False):
-                shown_recipe = gr.JSON(None, show_label=False)
-    talk, done = gr.State(Talk()), gr.State(Talk())  # what was asked for, and what is there
+                shown_recipe = gr.JSON(example.recipe, show_label=False)
+    # What was asked for, and what is there: an example is not to be gone on with.
+    talk, done = gr.State(Talk()), gr.State(Talk())
 
     def say(message: str, done: Talk) -> tuple[Any, ...]:
         asked = done.say(message)
@@ -153,3 +166,40 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
     )
     for event in endings:
         event.then(write_file, done, save, **QUICK)
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the tab shows at first."""
+
+    turns: tuple[Turn, ...] = ()
+    caption: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+def load_example() -> Example:
+    """Read what ``make_example`` wrote."""
+    written = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+    turns = tuple(Turn(**turn) for turn in written["turns"])
+    return Example(turns, written["caption"], written["recipe"])
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write what the tab shows at first, if the model that answers is on this disk."""
+    room = TextRoom(cache, settings, Catalog(settings))
+    spec = room.writing_spec(EXAMPLE_MODEL)
+    if not spec.is_here(settings):
+        return
+    asked = Turn(role="user", content=QUESTIONS[0])
+    turns = (Turn(role="system", content=SYSTEM), asked)
+    request = ChatRequest.parse(prompt="", turns=turns, seed=EXAMPLE_SEED)
+    with cache.lease(spec.key, HOLDER) as language_model, stop_on_exit() as stop:
+        *_, last = generate_text(language_model, request, stop)
+    answered = Turn(role="assistant", content=last.text)
+    example = {
+        "turns": [turn.model_dump() for turn in (asked, answered)],
+        "caption": f"A finished example, by {room.spec(EXAMPLE_MODEL).title}. To talk yourself, "
+        "choose it at the top: Storyteller was never trained to answer.",
+        "recipe": room.recipe(EXAMPLE_MODEL, request),
+    }
+    EXAMPLE.write_text(json.dumps(example, indent=1) + "\n", encoding="utf-8")

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from demos.text.generate import MAX_PROMPT, TextRequest
+from demos.text.generate import TextRequest, generate_text
 from demos.text.presets import PRESETS
-from demos.text.room import TextRoom
+from demos.text.room import BUNDLED, HOLDER, TextRoom
 from demos.text.story import Branch, Story, show_story
 from demos.text.tabs.how import QUICK, TOGETHER, HowControl
 from demos.text.tabs.stream import create_streams
-from demos.text.tabs.write import create_page, load_example, show_caption
-from shared.ui import CAPTION, RunButtons, choose_model, create_slider, wake, wire_generation
+from demos.text.tabs.write import EXAMPLE_SEED, create_page, show_caption
+from shared.catalog import Catalog
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    choose_model,
+    create_slider,
+    stop_on_exit,
+    wake,
+    wire_generation,
+)
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "compare.json"
+COOL = 0.3  # a temperature
 INTRO = "One beginning and one seed, twice: change one thing and see what it alone does."
 
 
 def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
     stream = create_streams(room)
-    example = load_example()
+    example = json.loads(EXAMPLE.read_text(encoding="utf-8"))
 
     def compare(
         first: str, prompt: str, other: str, warmth: float, *values: Any
@@ -51,13 +66,11 @@ def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
     gr.HTML(f'<p class="part-text">{INTRO}</p>', padding=False)
     with gr.Row(elem_classes="floor"):
         with gr.Column(scale=4, min_width=300, elem_classes="controls"):
-            prompt = gr.Textbox(
-                PRESETS[0].prompt, label="Your beginning", lines=3, max_length=MAX_PROMPT
-            )
+            prompt = gr.Textbox(PRESETS[0].prompt, label="Your beginning", lines=3)
             buttons = RunButtons.create("Write both")
             other = choose_model(room.catalog, "text", label="Model B", none="The same model")
             warmth = create_slider(
-                TextRequest, "temperature", step=0.05, label="Temperature of B", value=0.3
+                TextRequest, "temperature", step=0.05, label="Temperature of B", value=COOL
             )
             gr.HTML('<p class="part-text">For A, and all else for both:</p>', padding=False)
             how = HowControl.create()
@@ -66,14 +79,16 @@ def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
                 pages, captions = [], []
                 for side in "AB":
                     with gr.Column(min_width=240):
-                        captions.append(gr.HTML(f"<b>{side}</b>", **CAPTION))
-                        pages.append(create_page(example["page"] if side == "A" else None))
-            caption = gr.HTML("A finished text. Press Write both for two new ones.", **CAPTION)
+                        captions.append(gr.HTML(example[side]["caption"], **CAPTION))
+                        pages.append(create_page(json.dumps(example[side]["page"])))
+            caption = gr.HTML("Finished examples. Press Write both for new ones.", **CAPTION)
             with gr.Accordion("Recipes", open=False):
-                recipes = gr.JSON({"A": example["recipe"]}, show_label=False)
+                recipes = gr.JSON(
+                    {side: example[side]["page"]["recipe"] for side in "AB"}, show_label=False
+                )
     # Of two models, nothing else is to differ.
     other.input(
-        lambda other, warmth: 0.3 if not other else warmth,
+        lambda other, warmth: COOL if not other else warmth,
         [other, how.sliders["temperature"]],
         warmth,
         **QUICK,
@@ -93,3 +108,22 @@ def show_side(side: str, room: TextRoom, story: Story, request: TextRequest) -> 
     """The line over one of the two pages."""
     line = show_caption(room.spec(story.model).title, story, request.seed)
     return f"<b>{side}</b> · {line} · temperature {html.escape(f'{request.temperature:g}')}"
+
+
+def make_example(cache: ModelCache, settings: Settings) -> None:
+    """Write what the tab shows at first."""
+    room = TextRoom(cache, settings, Catalog(settings))
+    preset = PRESETS[0]
+    boldly = TextRequest.parse(prompt=preset.prompt, seed=EXAMPLE_SEED, **preset.values)
+    example = {}
+    with cache.lease(BUNDLED, HOLDER) as language_model, stop_on_exit() as stop:
+        for side, warmth in (("A", boldly.temperature), ("B", COOL)):
+            request = boldly.model_copy(update={"temperature": warmth})
+            *_, last = generate_text(language_model, request, stop)
+            begun = Story(preset.prompt, BUNDLED).grow(Branch(recipe=room.recipe(BUNDLED, request)))
+            story = begun.write(last, ())
+            example[side] = {
+                "page": json.loads(show_story(story)),
+                "caption": show_side(side, room, story, request),
+            }
+    EXAMPLE.write_text(json.dumps(example) + "\n", encoding="utf-8")

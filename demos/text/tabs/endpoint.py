@@ -11,7 +11,11 @@ from demos.text.generate import TextRequest, TextStep
 from demos.text.room import BUNDLED, TextRoom
 from shared.ui import add_endpoint, wake
 
-NUMBERS = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
+# What every program needs, then what makes a recipe of the page complete.
+NAMES = (
+    *("prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed"),
+    *("min_p", "repetition_penalty", "keep_end", "as_message", "begun"),
+)
 
 
 def create_endpoint(
@@ -27,6 +31,11 @@ def create_endpoint(
         top_k: int,
         top_p: float,
         seed: int,
+        min_p: float,
+        repetition_penalty: float,
+        keep_end: bool,
+        as_message: bool,
+        begun: list[int],
     ) -> Iterator[Any]:
         """Continue a prompt with a language model, or have an instructed one answer it, streaming.
 
@@ -38,6 +47,12 @@ def create_endpoint(
             top_k: Sample among this many likeliest tokens; 0 (all) to 200.
             top_p: Sample among the likeliest tokens with this total probability, 0.05 to 1.
             seed: Same seed, same text; -1 draws one.
+            min_p: Leave out tokens with less than this share of the likeliest one's probability,
+                0 to 0.5.
+            repetition_penalty: Makes tokens that stand in the text less likely, 1 (none) to 2.
+            keep_end: Read the end of a prompt that is too long for the model, instead of refusing.
+            as_message: Give the prompt as a message to a model that was trained to answer.
+            begun: Ids of tokens that the continuation begins with.
 
         Returns:
             The text so far, without the prompt, and the recipe with the seed that was used.
@@ -49,7 +64,11 @@ def create_endpoint(
             top_k=top_k,
             top_p=top_p,
             seed=seed,
-            as_message=True,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            keep_end=keep_end,
+            as_message=as_message,
+            begun=begun,
         )
         recipe = room.recipe(model, request)
         for _ in wake(room.cache, room.writing_spec(model)):
@@ -60,13 +79,11 @@ def create_endpoint(
             yield text, recipe
         yield text, recipe  # also where the model thinks that the text is complete
 
+    defaults = {name: TextRequest.model_fields[name].default for name in NAMES}
+    defaults |= {"as_message": True, "begun": []}
     add_endpoint(
         "generate_text",
         answer,
-        {
-            "prompt": TextRequest.model_fields["prompt"].default,
-            "model": BUNDLED,
-            **{name: TextRequest.numbers()[name] for name in NUMBERS},
-        },
+        {"prompt": defaults.pop("prompt"), "model": BUNDLED, **defaults},
         [gr.Textbox(label="text", visible=False), gr.JSON(label="recipe", visible=False)],
     )

@@ -13,7 +13,6 @@ from demos.text.inside import InsideRequest, InsideStep, look_inside
 from demos.text.payload import to_payload
 from demos.text.room import BUNDLED, HOLDER, TextRoom
 from demos.text.show_inside import describe_reading, show_inside
-from demos.text.tokens import MAX_TEXT
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 from shared.ui import (
@@ -66,9 +65,7 @@ def create_inside(room: TextRoom, model: gr.Dropdown) -> None:
 
     with tab_floor() as floor:
         with floor.controls:
-            prompt = gr.Textbox(
-                TEXTS[0], label="A text to read", lines=4, max_lines=12, max_length=MAX_TEXT
-            )
+            prompt = gr.Textbox(TEXTS[0], label="A text to read", lines=4, max_lines=12)
             buttons = RunButtons.create("Look inside")
             gr.Examples([[text] for text in TEXTS], [prompt], label="Texts to try")
         with floor.exhibit:

@@ -14,7 +14,6 @@ from demos.text.lab import LabRequest, Look, look_ahead
 from demos.text.payload import to_payload
 from demos.text.room import BUNDLED, HOLDER, TextRoom
 from demos.text.show_lab import show_look
-from demos.text.tokens import MAX_TEXT
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 from shared.ui import (
@@ -125,7 +124,6 @@ def create_lab(room: TextRoom, model: gr.Dropdown) -> None:
                 info="Empty, it asks how a text begins",
                 lines=4,
                 max_lines=12,
-                max_length=MAX_TEXT,
             )
             buttons = RunButtons.create("What could come next?")
             gr.Examples([[text] for text in TEXTS], [prompt], label="Beginnings to try")

@@ -18,6 +18,7 @@ from demos.text.story import Branch, Story, Wish, begin_with, fork, read_tokens,
 from demos.text.tabs.endpoint import create_endpoint
 from demos.text.tabs.how import ASK, QUICK, TOGETHER, HowControl
 from demos.text.tabs.stream import create_stream
+from demos.text.tokens import count_tokens
 from shared.catalog import Catalog
 from shared.errors import GalleryError
 from shared.model_cache import ModelCache
@@ -96,7 +97,6 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
                 label="Your beginning; the model goes on from here",
                 lines=4,
                 max_lines=12,
-                max_length=MAX_PROMPT,
             )
             buttons = RunButtons.create("Write")
             with gr.Row(elem_classes="seed-row"):
@@ -175,10 +175,9 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
 
 def show_caption(title: str, story: Story, seed: int) -> str:
     """The line under the page."""
-    count = len(story.branch.tokens)
     read = f" · the first {story.branch.clipped:,} characters were not read"
     return (
-        f"<b>{html.escape(title)}</b> · {count} token{'' if count == 1 else 's'} · seed {seed}"
+        f"<b>{html.escape(title)}</b> · {count_tokens(len(story.branch.tokens))} · seed {seed}"
         + (read if story.branch.clipped else "")
     )
 
