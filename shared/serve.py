@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -17,7 +17,7 @@ import psutil
 
 from shared import zero_gpu
 from shared.assets import create_asset_routes
-from shared.catalog import Catalog, is_guest
+from shared.catalog import Catalog, ModelSpec, is_guest
 from shared.devices import device_memory_bytes
 from shared.errors import GalleryError
 from shared.metrics import create_metrics_route
@@ -48,7 +48,7 @@ def add_catalog_endpoints(cache: ModelCache, settings: Settings) -> None:
                 "download_bytes": catalog.download_bytes(spec.key),
                 "loaded": spec.key in loaded,
             }
-            for spec in catalog
+            for spec in _list_specs(catalog)
         ]
 
     def cache_snapshot() -> dict[str, Any]:
@@ -62,6 +62,15 @@ def add_catalog_endpoints(cache: ModelCache, settings: Settings) -> None:
         add_endpoint(
             function.__name__, function, {}, [gr.JSON(label="result", visible=False)], heavy=False
         )
+
+
+def _list_specs(catalog: Catalog) -> Iterator[ModelSpec]:
+    """Yield every entry, each followed by what writes in its place on this machine."""
+    for spec in catalog:
+        yield spec
+        writing_key = catalog.writing_key(spec.key)
+        if writing_key != spec.key:
+            yield catalog.get(writing_key)
 
 
 def create_cache(settings: Settings) -> ModelCache:

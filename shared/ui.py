@@ -189,14 +189,12 @@ class SeedControl:
     reuse: gr.Button
 
     @classmethod
-    def create(cls) -> SeedControl:
-        """Add the field and the button to the current column."""
+    def create(cls, last: int = -1) -> SeedControl:
+        """Add the field and the button to the current column; ``last`` is that of an example."""
         with gr.Row(elem_classes="seed-row", equal_height=True):
-            seed = gr.Number(
-                -1, label="Seed", info="-1 draws a new one", precision=0, min_width=110
-            )
+            seed = gr.Number(-1, label="Seed", info="-1 draws a new one", min_width=110)
             reuse = gr.Button("Keep last seed", size="sm", min_width=110)
-        used = gr.State(-1)
+        used = gr.State(last)
         reuse.click(lambda last: last, used, seed, queue=False, api_visibility="private")
         return cls(seed, used, reuse)
 
@@ -238,11 +236,13 @@ def wire_generation(
     caption: gr.HTML,
     also: Sequence[Callable[..., Any]] = (),
     begin: Sequence[Callable[..., Any]] = (),
+    end_on: Sequence[Callable[..., Any]] = (),
     together: int = 1,
 ) -> list[Any]:
     """Run ``generate`` on a click of the run button (and on events ``also``); end it on Stop.
 
     With ``begin``, those events start it and the button does not: what it does first is the room's.
+    Events ``end_on`` end it, too.
     ``together`` visitors may run it at once; more than one only if it takes turns by itself where
     the device needs that.
 
@@ -326,7 +326,9 @@ def wire_generation(
         # would ignore another click of the run button, and what is still on its way would write
         # over the caption.
         event.failure(end, [waiting, caption], [*places, caption], **quick)
-    stopped = stop.click(lambda: None, None, None, cancels=[waking, running], **quick)
+    stopped = gr.on(
+        [stop.click, *end_on], lambda: None, None, None, cancels=[waking, running], **quick
+    )
     return [done, stopped]
 
 
@@ -409,10 +411,13 @@ def add_endpoint(
 def _hidden_input(name: str, value: Any) -> Any:
     # An Api component takes any value as it is: the request, not the component, judges it.
     kinds = {str: "string", int: "integer", float: "number", bool: "boolean"}
-    schema: dict[str, Any] = {"type": kinds.get(type(value), "array")}
-    if isinstance(value, list):
-        schema["items"] = {"type": "integer"}  # token ids
-    return Api(value, schema, label=name.replace("_", " "))
+    return Api(value, {"type": kinds[type(value)]}, label=name.replace("_", " "))
+
+
+def create_list(name: str, item: dict[str, str]) -> Api:
+    """A parameter of an endpoint that takes a list, empty by default; ``item`` is a JSON schema."""
+    schema: Any = {"type": "array", "items": item}
+    return Api([], schema, label=name.replace("_", " "))
 
 
 def say_errors(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -159,12 +159,15 @@ def encode_prompt(language_model: LanguageModel, request: TextRequest) -> tuple[
             its end may not be kept alone.
     """
     tokenizer = language_model.tokenizer
+    unknown = [id_ for id_ in request.begun if not 0 <= id_ < len(tokenizer)]
+    if unknown:
+        raise InvalidRequest(
+            f"The text cannot begin with token {unknown[0]}: this model knows 0 to "
+            f"{len(tokenizer) - 1:,}."
+        )
     room = language_model.context - 1 - len(request.begun)
     if request.begun and room < 1:
-        raise InvalidRequest(
-            f"The text fills all {language_model.context:,} tokens that this model can look back "
-            "on. Edit the text to begin again with its end, or press Another way."
-        )
+        raise InvalidRequest(_full(language_model))
     if isinstance(request, ChatRequest):
         return _encode_turns(language_model, request.turns, room)
     if not request.prompt.strip():
@@ -174,6 +177,8 @@ def encode_prompt(language_model: LanguageModel, request: TextRequest) -> tuple[
     ids = list(tokenizer(request.prompt, verbose=False).input_ids)
     if len(ids) <= room:
         return ids, 0
+    if request.begun and len(ids) + 1 < language_model.context:
+        raise InvalidRequest(_full(language_model))
     if not request.keep_end:
         raise InvalidRequest(
             f"Your beginning is too long for this model: {len(ids):,} tokens, and it reads "
@@ -183,6 +188,13 @@ def encode_prompt(language_model: LanguageModel, request: TextRequest) -> tuple[
     kept = ids[-max(room + 1 - request.max_new_tokens, room // 2, 1) :]
     read = str(tokenizer.decode(kept, skip_special_tokens=True))
     return kept, max(0, len(request.prompt) - len(read))
+
+
+def _full(language_model: LanguageModel) -> str:
+    return (
+        f"The text fills all {language_model.context:,} tokens that this model can look back on. "
+        "Edit the text to begin again with its end, or press Another way."
+    )
 
 
 def _encode_turns(

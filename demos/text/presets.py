@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-OWN = "Storyteller knows fairy tales and poems."
-ASSISTANT = "Storyteller never saw such texts: choose a bigger model and compare."
+OWN = "Storyteller, which comes with the gallery, knows fairy tales and poems."
+ASSISTANT = "Storyteller never saw such texts; the bigger models did."
 
 
 @dataclass(frozen=True)

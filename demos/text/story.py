@@ -117,8 +117,11 @@ def begin_with(request: TextRequest, branch: Branch) -> TextRequest:
     return request.model_copy(update={"begun": tuple(token.id for token in branch.tokens)})
 
 
-def show_story(story: Story) -> str:
-    """Write what browser/page.js shows: the prompt, the tokens, and the branches."""
+def show_story(story: Story, *, still: bool = False) -> str:
+    """Write what browser/page.js shows: the prompt, the tokens, and the branches.
+
+    Where the text is to stand ``still``, no other can be made to branch from it.
+    """
     branch = story.branch
     return json.dumps(
         {
@@ -133,6 +136,7 @@ def show_story(story: Story) -> str:
             "branches": [one.note for one in story.branches],
             "current": story.current,
             "recipe": branch.recipe,
+            "still": still,
         }
     )
 

@@ -34,7 +34,7 @@ def pixels(path: str) -> bytes:
 def test_endpoints_have_the_promised_names_parameters_and_defaults(client: Client) -> None:
     promised = {
         "/generate_text": "prompt model max_new_tokens temperature top_k top_p seed "
-        "min_p repetition_penalty keep_end as_message begun",
+        "min_p repetition_penalty keep_end as_message begun turns",
         "/generate_image": "prompt negative_prompt model num_inference_steps guidance_scale seed",
         "/generate_music": "description model duration temperature seed",
         "/sample_latent": "dataset seed truncation",

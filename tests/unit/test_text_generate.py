@@ -106,6 +106,24 @@ def test_stop_ends_within_one_token(language_model: LanguageModel) -> None:
     assert list(steps) == []
 
 
+@pytest.mark.parametrize("begun", [(10**6,), (-1,), (2**70,)])
+def test_a_text_cannot_begin_with_a_token_that_is_none(
+    language_model: LanguageModel, begun: tuple[int, ...]
+) -> None:
+    request = TextRequest.parse(prompt="Hello", begun=begun, seed=1)
+    with pytest.raises(InvalidRequest, match="cannot begin with token"):
+        next(generate_text(language_model, request, Event()))
+
+
+def test_a_text_that_fills_the_context_says_so_and_not_that_its_beginning_is_long(
+    language_model: LanguageModel,
+) -> None:
+    begun = (5,) * (language_model.context - 4)
+    request = TextRequest.parse(prompt="Hello", begun=begun, seed=1)
+    with pytest.raises(InvalidRequest, match="The text fills all"):
+        next(generate_text(language_model, request, Event()))
+
+
 def test_the_budget_and_the_context_bound_the_length(language_model: LanguageModel) -> None:
     for values, most in (({"max_new_tokens": 3}, 3), ({"prompt": "x" * 60}, 4)):
         request = TextRequest.parse(**{"prompt": "Hello", "max_new_tokens": 50, **values})

@@ -118,14 +118,15 @@ export function mount(element, { trigger, watch, props }) {
     const [id, text, probability, alternatives] = story.tokens[place];
     const head = make("p", undefined, "page-asked");
     head.append("Here stands ", make("b", reveal(text)), `, with ${percent(probability)}. `);
-    head.append("The likeliest were these. Choose another, and the text branches there.");
+    head.append("The likeliest were these. ");
+    if (!story.still) head.append("Choose another, and the text branches there.");
     const most = Math.max(...alternatives.map(([, , share]) => share), 1e-9);
     const rows = alternatives.map(([other, word, share]) => {
       const button = make("button", undefined, "page-option");
       button.type = "button";
       button.style.setProperty("--bar", `${(100 * share) / most}%`);
       button.append(make("span", reveal(word)), make("span", percent(share)));
-      button.disabled = other === id;
+      button.disabled = story.still || other === id;
       if (other === id) button.title = "This one stands there";
       button.addEventListener("click", () => trigger("select", { place, id: other }));
       return button;

@@ -40,10 +40,17 @@ QUESTIONS = [
 
 @dataclass(frozen=True)
 class Talk:
-    """A conversation; ``asked`` counts how often an answer was asked for."""
+    """A conversation.
+
+    Attributes:
+        turns: What was said.
+        asked: How often an answer was asked for.
+        sent: Whether the last message is in its field still, until the answer begins.
+    """
 
     turns: tuple[Turn, ...] = ()
     asked: int = 0
+    sent: bool = False
 
     def say(self, message: str) -> Talk:
         """Ask for an answer to ``message``."""
@@ -53,7 +60,7 @@ class Talk:
             raise InvalidRequest(
                 f"The message is too long: {len(message):,} characters, at most {MAX_PROMPT:,}."
             )
-        return Talk((*self.turns, Turn(role="user", content=message)), self.asked + 1)
+        return Talk((*self.turns, Turn(role="user", content=message)), self.asked + 1, sent=True)
 
     def ask_again(self) -> Talk:
         """Ask for another answer to the last message."""
@@ -81,14 +88,16 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
             cut = f" · {step.clipped:,} earlier characters no longer fit" if step.clipped else ""
             count = f"{count_tokens(len(step.tokens))} · seed {request.seed}"
             answered = Turn(role="assistant", content=step.text[:MAX_PROMPT])
-            said = replace(talk, turns=(*talk.turns, answered))
-            yield {
+            said = replace(talk, turns=(*talk.turns, answered), sent=False)
+            # Not before: a message that cannot be answered stays where it was written.
+            yield ({message: ""} if talk.sent else {}) | {
                 page: show_chat(said.turns),
                 done: said,
                 caption: f"<b>{html.escape(spec.title)}</b> · {count}{cut}",
                 how.seed.used: request.seed,
                 shown_recipe: recipe,
             }
+            talk = replace(talk, sent=False)
 
     example = load_example()
     gr.HTML(f'<p class="part-text">{INTRO}</p>', padding=False)
@@ -123,16 +132,15 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
     # What was asked for, and what is there: an example is not to be gone on with.
     talk, done = gr.State(Talk()), gr.State(Talk())
 
-    def say(message: str, done: Talk) -> tuple[Any, ...]:
-        asked = done.say(message)
-        return "", asked, asked, show_chat(asked.turns)
+    def say(message: str, done: Talk) -> Talk:
+        return done.say(message)
 
     def take_back(done: Talk) -> tuple[Any, ...]:
         mine = [place for place, turn in enumerate(done.turns) if turn.role == "user"]
         if not mine:
             raise InvalidRequest("There is nothing to edit yet. Write a message first.")
         before = Talk(done.turns[: mine[-1]], done.asked)
-        return done.turns[mine[-1]].content, before, show_chat(before.turns)
+        return done.turns[mine[-1]].content, before, show_chat(before.turns), "", None
 
     def start_over(done: Talk) -> tuple[Any, ...]:
         nothing = gr.update(value=None, interactive=False)
@@ -148,20 +156,23 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
         [buttons.run.click, message.submit],
         say_errors(say),
         [message, done],
-        [message, talk, done, page],
+        talk,
         **ASK,
     )
     again.click(say_errors(Talk.ask_again), done, talk, **ASK)
-    taken = edit.click(say_errors(take_back), done, [message, done, page], **QUICK)
+    taken = edit.click(
+        say_errors(take_back), done, [message, done, page, caption, shown_recipe], **ASK
+    )
     taken.success(write_file, done, save, **QUICK)
     clear.click(start_over, done, [done, page, message, caption, shown_recipe, save], **QUICK)
     endings = wire_generation(
         buttons,
         answer,
         [talk, model, system, *how.inputs],
-        [page, done, caption, how.seed.used, shown_recipe],
+        [message, page, done, caption, how.seed.used, shown_recipe],
         caption=caption,
         begin=[talk.change],
+        end_on=[clear.click],
         together=TOGETHER,
     )
     for event in endings:
@@ -198,8 +209,8 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
     answered = Turn(role="assistant", content=last.text)
     example = {
         "turns": [turn.model_dump() for turn in (asked, answered)],
-        "caption": f"A finished example, by {room.spec(EXAMPLE_MODEL).title}. To talk yourself, "
-        "choose it at the top: Storyteller was never trained to answer.",
+        "caption": f"A finished example, by {room.spec(EXAMPLE_MODEL).title}. It was trained to "
+        "answer, and so was Qwen3; Storyteller was not.",
         "recipe": room.recipe(EXAMPLE_MODEL, request),
     }
     EXAMPLE.write_text(json.dumps(example, indent=1) + "\n", encoding="utf-8")

@@ -56,7 +56,7 @@ def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
         for number, step in stream(*pairs):
             stories[number] = stories[number].write(step, ())
             yield {
-                pages[number]: show_story(stories[number]),
+                pages[number]: show_story(stories[number], still=True),
                 captions[number]: show_side("AB"[number], room, stories[number], pairs[number][1]),
                 caption: f"seed {left.seed}",
                 how.seed.used: left.seed,
@@ -123,7 +123,7 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
             begun = Story(preset.prompt, BUNDLED).grow(Branch(recipe=room.recipe(BUNDLED, request)))
             story = begun.write(last, ())
             example[side] = {
-                "page": json.loads(show_story(story)),
+                "page": json.loads(show_story(story, still=True)),
                 "caption": show_side(side, room, story, request),
             }
     EXAMPLE.write_text(json.dumps(example) + "\n", encoding="utf-8")

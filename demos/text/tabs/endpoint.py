@@ -7,14 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from demos.text.generate import TextRequest, TextStep
+from demos.text.generate import ChatRequest, TextRequest, TextStep
 from demos.text.room import BUNDLED, TextRoom
-from shared.ui import add_endpoint, wake
+from shared.ui import add_endpoint, create_list, wake
 
 # What every program needs, then what makes a recipe of the page complete.
 NAMES = (
     *("prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed"),
-    *("min_p", "repetition_penalty", "keep_end", "as_message", "begun"),
+    *("min_p", "repetition_penalty", "keep_end", "as_message"),
 )
 
 
@@ -36,6 +36,7 @@ def create_endpoint(
         keep_end: bool,
         as_message: bool,
         begun: list[int],
+        turns: list[dict[str, str]],
     ) -> Iterator[Any]:
         """Continue a prompt with a language model, or have an instructed one answer it, streaming.
 
@@ -53,12 +54,17 @@ def create_endpoint(
             keep_end: Read the end of a prompt that is too long for the model, instead of refusing.
             as_message: Give the prompt as a message to a model that was trained to answer.
             begun: Ids of tokens that the continuation begins with.
+            turns: A conversation instead of a prompt, each turn with a role (system, user,
+                assistant) and content, the last one the user's.
 
         Returns:
             The text so far, without the prompt, and the recipe with the seed that was used.
         """
-        request = TextRequest.parse(
-            prompt=prompt,
+        settings: dict[str, Any] = {"prompt": prompt}
+        if turns:
+            settings = {"prompt": "", "turns": turns}
+        request = (ChatRequest if turns else TextRequest).parse(
+            **settings,
             max_new_tokens=max_new_tokens,
             temperature=temperature,
             top_k=top_k,
@@ -80,7 +86,9 @@ def create_endpoint(
         yield text, recipe  # also where the model thinks that the text is complete
 
     defaults = {name: TextRequest.model_fields[name].default for name in NAMES}
-    defaults |= {"as_message": True, "begun": []}
+    defaults |= {"as_message": True}
+    defaults["begun"] = create_list("begun", {"type": "integer"})
+    defaults["turns"] = create_list("turns", {"type": "object"})
     add_endpoint(
         "generate_text",
         answer,

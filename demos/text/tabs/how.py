@@ -47,14 +47,14 @@ class HowControl:
     seed: SeedControl
 
     @classmethod
-    def create(cls) -> HowControl:
-        """Add them to the current column."""
+    def create(cls, last_seed: int = -1) -> HowControl:
+        """Add them to the current column; ``last_seed`` is that of the example that is shown."""
         sliders = {name: create_slider(TextRequest, name, **SLIDERS[name]) for name in OPEN}
         with gr.Accordion("More settings", open=False):
             for name, options in SLIDERS.items():
                 if name not in OPEN:
                     sliders[name] = create_slider(TextRequest, name, **options)
-        return cls(sliders, SeedControl.create())
+        return cls(sliders, SeedControl.create(last_seed))
 
     @property
     def inputs(self) -> list[Any]:

@@ -103,7 +103,7 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
                 again = gr.Button("Another way", size="sm", min_width=90)
                 more = gr.Button("Go on", size="sm", min_width=90)
                 edit = gr.Button("Edit the text", size="sm", min_width=90)
-            how = HowControl.create()
+            how = HowControl.create(EXAMPLE_SEED)
             keep_end = gr.Checkbox(
                 False,
                 label="Read only the end",
@@ -121,7 +121,8 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
         chosen = next((one for one in PRESETS if one.title == title), PRESETS[0])
         sliders = [chosen.values.get(name, gr.skip()) for name in how.sliders]
         own = prompt.strip() and prompt not in [one.prompt for one in PRESETS]
-        return gr.update(info=chosen.note), gr.skip() if own else chosen.prompt, *sliders
+        note = f"{chosen.note} Your own beginning stays." if own else chosen.note
+        return gr.update(info=note), gr.skip() if own else chosen.prompt, *sliders
 
     def wish_new(last: Wish) -> Wish:
         return Wish(last.number + 1)
