@@ -29,10 +29,10 @@ from shared.sources import Bundled, Folder, Package, Source
 
 if TYPE_CHECKING:
     import torch
-    from miditok import MusicTokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from shared.sampling import Writer
+    from shared.tunes.compose import TuneModel
 
 Task = Literal["text", "image", "music", "latent"]
 Load = Callable[[Path, "Placement"], Any]
@@ -179,15 +179,6 @@ class LanguageModel:
         )
 
 
-@dataclass(frozen=True)
-class TuneModel:
-    """A causal transformer over note tokens, its miditok tokenizer, and what writes with it."""
-
-    model: PreTrainedModel
-    tokenizer: MusicTokenizer
-    writer: Writer
-
-
 def load_language_model(folder: Path, placement: Placement) -> LanguageModel:
     """Load any causal language model: in transformers format, or else a GGUF file."""
     import torch
@@ -278,6 +269,8 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
     from transformers import AutoModelForCausalLM
 
     from shared.batching import choose_writer
+    from shared.tunes.compose import TuneModel
+    from shared.tunes.copying import CopyGuard
     from shared.tunes.tokens import load_tokenizer
 
     _silence_progress_bars()
@@ -285,7 +278,12 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
         folder, dtype=placement.dtype, use_safetensors=True, **_ONLY_DATA
     )
     torch.nn.Module.to(model, placement.device)
-    return TuneModel(model.eval(), load_tokenizer(folder), choose_writer(model))
+    return TuneModel(
+        model=model.eval(),
+        tokenizer=load_tokenizer(folder),
+        writer=choose_writer(model),
+        guard=CopyGuard.load(folder),
+    )
 
 
 def load_vae(folder: Path, placement: Placement) -> Any:

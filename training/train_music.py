@@ -126,7 +126,7 @@ def window(tokenizer: REMI, tune: TokenTune, rng: np.random.Generator | None = N
         if rng.random() < (CROP if len(body) + 2 <= CONTEXT else 0.5):
             bars = np.flatnonzero(body == tokenizer["Bar_None"])
             body = body[rng.choice(bars[: len(bars) // 2 + 1]) :]
-    return np.concatenate([control_ids(tokenizer, style, mode), body])[:CONTEXT]
+    return np.concatenate([control_ids(tokenizer, TuneControls(style, mode)), body])[:CONTEXT]
 
 
 def batches(

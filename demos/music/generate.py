@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from shared.catalog import TuneModel
 from shared.requests import Request
-from shared.sampling import Draft, SampledToken, Sampling
+from shared.sampling import Sampling
+from shared.tunes.compose import TuneModel, write_bars
 from shared.tunes.controls import TuneControls
-from shared.tunes.grammar import BarGrammar
-from shared.tunes.sound import HIGHEST, PlayedNote, played_notes
-from shared.tunes.tokens import control_ids, ids_to_score, prompt_ids
+from shared.tunes.sound import PlayedNote, played_notes
+from shared.tunes.tokens import ids_to_score, meter_of
 from shared.tunes.words import parse_description
 
 if TYPE_CHECKING:
-    import torch
-    from miditok import REMI
     from symusic import Score
 
 TOP_P = 0.95
@@ -106,11 +102,13 @@ def generate_music(
     rng = torch.Generator("cpu").manual_seed(request.seed)
     bars: list[Bar] = []
     ids: list[int] = []
-    for tune, tokens in _write_set(tune_model, controls, request.temperature, rng, stop):
-        bars.append(Bar(tune, tuple(NoteToken(tokenizer[t.id], t.probability) for t in tokens)))
-        ids += [token.id for token in tokens]
+    sampling = Sampling(request.temperature, top_p=TOP_P)
+    for bar in write_bars(tune_model, controls, sampling, rng, stop):
+        tokens = tuple(NoteToken(tokenizer[t.id], t.probability) for t in bar.tokens)
+        bars.append(Bar(bar.tune, tokens))
+        ids += bar.ids
         score = ids_to_score(tokenizer, ids, controls)
-        quarters = 4 * Fraction(_meter(tokenizer, tokens))
+        quarters = 4 * Fraction(meter_of(tokenizer, bar.ids))
         step = MusicStep(
             controls=controls,
             score=score,
@@ -121,76 +119,3 @@ def generate_music(
         yield step
         if step.seconds >= request.duration:
             return
-
-
-def _write_set(
-    tune_model: TuneModel,
-    controls: TuneControls,
-    temperature: float,
-    rng: torch.Generator,
-    stop: Event,
-) -> Iterator[tuple[int, list[SampledToken]]]:
-    """Yield bars with the number of their tune, tune after tune, all in the meter of the first."""
-    tokenizer = tune_model.tokenizer
-    grammar = BarGrammar(
-        tokenizer,
-        longest_bar=_context(tune_model) // 3,
-        highest_pitch=HIGHEST - controls.transposition,
-    )
-    sampling = Sampling(temperature, top_p=TOP_P)
-
-    def write(ids: Sequence[int]) -> Iterator[SampledToken]:
-        rules: list[Any] = [grammar]  # it does what a LogitsProcessor does
-        return tune_model.writer.write(Draft(list(ids), sampling, rng, rules), stop)
-
-    for tune in count(1):
-        for bar in _write_tune(tune_model, controls, write, stop):
-            controls = replace(controls, meter=_meter(tokenizer, bar))
-            yield tune, bar
-        if stop.is_set():
-            return
-
-
-def _write_tune(
-    tune_model: TuneModel,
-    controls: TuneControls,
-    write: Callable[[Sequence[int]], Iterator[SampledToken]],
-    stop: Event,
-) -> Iterator[list[SampledToken]]:
-    """Yield the bars of one tune until the model ends it, or ``stop``."""
-    tokenizer = tune_model.tokenizer
-    new_bar, end = tokenizer["Bar_None"], tokenizer["EOS_None"]
-    prompt = prompt_ids(tokenizer, controls)
-    bar = [SampledToken(prescribed, 1.0) for prescribed in prompt[prompt.index(new_bar) :]]
-    bars: list[list[SampledToken]] = []
-    while not stop.is_set():
-        for token in write(prompt):
-            if token.id in (new_bar, end):
-                yield bar
-                if token.id == end:
-                    return
-                bars.append(bar)
-                bar = []
-            bar.append(token)
-        # The context is full: go on from the latest bars. The model has learnt to begin anywhere.
-        prompt = control_ids(tokenizer, controls.style, controls.mode)
-        prompt += _latest_ids([*bars, bar], _context(tune_model) // 2)
-
-
-def _latest_ids(bars: Sequence[Sequence[SampledToken]], room: int) -> list[int]:
-    """Return the ids of as many of the latest bars as fit into ``room``, at least one bar."""
-    kept: list[int] = []
-    for bar in reversed(bars):
-        if kept and len(kept) + len(bar) > room:
-            break
-        kept = [token.id for token in bar] + kept
-    return kept
-
-
-def _context(tune_model: TuneModel) -> int:
-    return int(tune_model.model.config.max_position_embeddings)
-
-
-def _meter(tokenizer: REMI, bar: Sequence[SampledToken]) -> str:
-    """Return the meter of a bar, such as ``6/8``; the grammar puts it after the bar line."""
-    return str(tokenizer[bar[1].id]).removeprefix("TimeSig_")

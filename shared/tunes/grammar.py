@@ -8,7 +8,7 @@ from shared.tunes.tokens import POSITIONS_PER_BEAT
 
 if TYPE_CHECKING:
     import torch
-    from miditok import REMI
+    from miditok import MusicTokenizer
 
 
 class BarGrammar:
@@ -19,7 +19,7 @@ class BarGrammar:
     one still gives a score that can be played.
     """
 
-    def __init__(self, tokenizer: REMI, *, longest_bar: int, highest_pitch: int) -> None:
+    def __init__(self, tokenizer: MusicTokenizer, *, longest_bar: int, highest_pitch: int) -> None:
         """Make the rule for the vocabulary of ``tokenizer``.
 
         Args:

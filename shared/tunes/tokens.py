@@ -24,7 +24,7 @@ from shared.tunes.controls import ANY, METERS, MODES, STYLES, TuneControls
 from shared.tunes.sound import HIGHEST
 
 if TYPE_CHECKING:
-    from miditok import REMI
+    from miditok import REMI, MusicTokenizer
     from symusic import Score
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -72,25 +72,26 @@ def load_tokenizer(folder: Path) -> REMI:
     return tokenizer
 
 
-def control_ids(tokenizer: REMI, style: str | None, mode: str | None) -> list[int]:
-    """Return the two tokens that every window starts with."""
-    return [tokenizer[f"Style_{style or ANY}"], tokenizer[f"Mode_{mode or ANY}"]]
+def control_ids(tokenizer: MusicTokenizer, controls: TuneControls) -> list[int]:
+    """Return the tokens that every window starts with, but for those that a tokenizer lacks."""
+    names = [f"Style_{controls.style or ANY}", f"Mode_{controls.mode or ANY}"]
+    return [tokenizer[name] for name in names if name in tokenizer.vocab]
 
 
-def prompt_ids(tokenizer: REMI, controls: TuneControls) -> list[int]:
+def prompt_ids(tokenizer: MusicTokenizer, controls: TuneControls) -> list[int]:
     """Return the tokens a new tune starts with: controls, BOS, the first Bar, the meter if said."""
-    ids = control_ids(tokenizer, controls.style, controls.mode)
+    ids = control_ids(tokenizer, controls)
     ids += [tokenizer["BOS_None"], tokenizer["Bar_None"]]
     return [*ids, tokenizer[f"TimeSig_{controls.meter}"]] if controls.meter else ids
 
 
-def score_to_ids(tokenizer: REMI, score: Score) -> list[int]:
+def score_to_ids(tokenizer: MusicTokenizer, score: Score) -> list[int]:
     """Return the note tokens of ``score``'s first track, without controls, BOS and EOS."""
     return list(tokenizer.encode(score)[0].ids)
 
 
 def ids_to_score(
-    tokenizer: REMI, ids: Sequence[int], controls: TuneControls | None = None
+    tokenizer: MusicTokenizer, ids: Sequence[int], controls: TuneControls | None = None
 ) -> Score:
     """Turn tokens into a score of one track in the key, tempo and instrument of ``controls``.
 
@@ -116,6 +117,11 @@ def ids_to_score(
             note.velocity = _STRONG if _starts_bar(note.time, decoded) else _WEAK
         score.tracks.append(track)
     return score
+
+
+def meter_of(tokenizer: MusicTokenizer, bar: Sequence[int]) -> str:
+    """Return the meter of a bar of tokens, such as ``6/8``, which follows the bar line."""
+    return str(tokenizer[bar[1]]).removeprefix("TimeSig_")
 
 
 def _starts_bar(time: int, score: Score) -> bool:

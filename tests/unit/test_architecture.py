@@ -36,8 +36,9 @@ RULES = {
     "shared/sources.py": GROUND | {"shared.loader"},
     "shared/hub.py": GROUND | {"shared.loader", "shared.sources"},
     "shared/catalog.py": GROUND
-    | {"shared.loader", "shared.hub", "shared.sources", "shared.nets", "shared.tunes.tokens"}
-    | {"shared.batching", "shared.llamacpp", "shared.sampling"},
+    | {"shared.loader", "shared.hub", "shared.sources", "shared.nets"}
+    | {"shared.batching", "shared.llamacpp", "shared.sampling"}
+    | {"shared.tunes.compose", "shared.tunes.copying", "shared.tunes.tokens"},
     "shared/sampling.py": set(),
     "shared/decoder.py": set(),
     "shared/batching.py": {"shared.decoder", "shared.sampling"},
@@ -47,6 +48,15 @@ RULES = {
     "shared/tunes/sound.py": {"shared.errors"},
     "shared/tunes/tokens.py": {"shared.tunes.controls", "shared.tunes.sound"},
     "shared/tunes/grammar.py": {"shared.tunes.tokens"},
+    "shared/tunes/copying.py": set(),
+    "shared/tunes/compose.py": {
+        "shared.sampling",
+        "shared.tunes.controls",
+        "shared.tunes.copying",
+        "shared.tunes.grammar",
+        "shared.tunes.sound",
+        "shared.tunes.tokens",
+    },
     "shared/assets.py": GROUND | {"shared.catalog"},
     "shared/zero_gpu.py": GROUND | {"shared.catalog", "shared.model_cache"},
 }

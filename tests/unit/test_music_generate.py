@@ -11,19 +11,14 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from demos.music.generate import (
-    HIGHEST,
-    BarGrammar,
-    MusicRequest,
-    MusicStep,
-    generate_music,
-)
+from demos.music.generate import MusicRequest, MusicStep, generate_music
 from demos.music.show import read_token, show_caption, show_roll
 from shared.batching import choose_writer
-from shared.catalog import TuneModel
 from shared.errors import InvalidRequest
 from shared.sampling import TransformersWriter
-from shared.tunes.sound import render, score_to_midi_bytes
+from shared.tunes.compose import TuneModel
+from shared.tunes.grammar import BarGrammar
+from shared.tunes.sound import HIGHEST, render, score_to_midi_bytes
 from shared.tunes.tokens import build_tokenizer
 
 
