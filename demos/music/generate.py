@@ -102,22 +102,27 @@ class MusicRequest(Request):
         own = set(given.controls_of(values))
         chosen = {name: getattr(given.controls, name) for name in own}
         said = parse_description(given.description, chosen)
-        read: dict[str, Any] = {
-            "style": said.style or ANY,
-            "key": KEY_NAMES[said.tonic],
-            "mode": said.mode or ANY,
-            "meter": said.meter or ANY,
-            "tempo": said.tempo,
-            "instrument": said.instrument,
-            "accompaniment": said.accompaniment or NONE,
-            "loop": said.loop,
-        }
+        read = cls.fields_of(said)
         if said.bars and "duration" not in values:
             read["bars"] = min(said.bars, MOST_BARS)
         if said.seconds:
             least, most, _ = cls.limits("duration")
             read["duration"] = min(max(said.seconds, least), most)
         return given.model_copy(update={n: v for n, v in read.items() if n not in values})
+
+    @staticmethod
+    def fields_of(controls: TuneControls) -> dict[str, Any]:
+        """Return the fields that ask for ``controls``, but for the length."""
+        return {
+            "style": controls.style or ANY,
+            "key": KEY_NAMES[controls.tonic],
+            "mode": controls.mode or ANY,
+            "meter": controls.meter or ANY,
+            "tempo": controls.tempo,
+            "instrument": controls.instrument,
+            "accompaniment": controls.accompaniment or NONE,
+            "loop": controls.loop,
+        }
 
     @staticmethod
     def controls_of(names: Iterable[str]) -> list[str]:

@@ -39,10 +39,16 @@ class Recording:
     all of it: a first guess from the first chunk, lowered where a louder one would clip.
     """
 
-    def __init__(self, new_file: Callable[[str], Path], soundfont: Path | None = None) -> None:
-        """Keep chunks where ``new_file`` says."""
-        self.chunks: tuple[Chunk, ...] = ()
-        self.seconds = 0.0
+    def __init__(
+        self,
+        new_file: Callable[[str], Path],
+        soundfont: Path | None = None,
+        chunks: tuple[Chunk, ...] = (),
+        seconds: float = 0.0,
+    ) -> None:
+        """Keep chunks where ``new_file`` says, after those that there are."""
+        self.chunks = chunks
+        self.seconds = seconds
         self.gain = 1.0
         self._new_file = new_file
         self._soundfont = soundfont

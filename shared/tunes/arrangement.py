@@ -117,9 +117,7 @@ def arrange(
     )
 
 
-def _parts(
-    played: Sequence[Sequence[BarNote]], controls: TuneControls
-) -> tuple[Part, ...]:
+def _parts(played: Sequence[Sequence[BarNote]], controls: TuneControls) -> tuple[Part, ...]:
     """List the parts in order of their appearance, each with its instrument, if it has one."""
     names = dict.fromkeys(note.part for notes in played for note in notes)
     players = {

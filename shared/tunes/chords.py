@@ -3,9 +3,9 @@
 **Which chord.** A segment is half a bar in 4/4, 6/8 and 12/8, otherwise a bar. Each triad of the
 mode gets the share of the segment's melody that it covers, by sounding time, notes on the beat
 counting more, minus what it leaves out; ``_LIKING`` adds a little for chords that are common, and
-``_AFTER`` for how well one follows the chord before (subdominant to dominant to tonic). Every fourth
-bar likes to end on the tonic, reached from the dominant. The best sum wins. In minor, the dominant
-is major where the melody has the raised leading tone.
+``_AFTER`` for how well one follows the chord before (subdominant to dominant to tonic). Every
+fourth bar likes to end on the tonic, reached from the dominant. The best sum wins. In minor, the
+dominant is major where the melody has the raised leading tone.
 
 A chord depends only on the melody up to its own segment: what is composed later never changes what
 has been played. Only the very last bar knows that it is the last.
@@ -226,7 +226,7 @@ def accompany(
         controls: The style decides on the figures; whatever the key, they stay in their register.
         is_complete: Whether the last bar ends the tune.
     """
-    played = []
+    played: list[tuple[BarNote, ...]] = []
     for number, (bar, placed) in enumerate(zip(bars, chords, strict=True)):
         if not placed or not bar.is_melody:
             played.append(())

@@ -41,7 +41,7 @@ def measure_loudness(sound: np.ndarray, sample_rate: int) -> float:
 
 
 def find_gain(sound: np.ndarray, sample_rate: int) -> float:
-    """Return the factor that brings ``sound`` to ``LOUDNESS``, or its peak to ``CEILING`` if less."""
+    """Return the factor that brings ``sound`` to ``LOUDNESS``, or, if less, to ``CEILING``."""
     peak = float(np.abs(sound).max(initial=0.0))
     loudness = measure_loudness(sound, sample_rate)
     if not peak or loudness == -math.inf:
@@ -80,7 +80,7 @@ def _response(sample_rate: int, frequencies: np.ndarray) -> np.ndarray:
     return response.astype(np.complex64)
 
 
-# The standard gives both filters for 48 kHz only; these analogue figures give its coefficients there.
+# The standard has both filters for 48 kHz only: these analogue figures give its coefficients.
 def _high_shelf(sample_rate: int) -> tuple[list[float], list[float]]:
     k = math.tan(math.pi * 1681.974450955533 / sample_rate)
     q, high = 0.7071752369554196, 10 ** (3.999843853973347 / 20)

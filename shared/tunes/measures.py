@@ -23,7 +23,7 @@ _NOTE = re.compile(r"([\d/]{1,9}):(\d{1,3}):([\d/]{1,9})(?::(voice|piano|choir))
 
 @dataclass(frozen=True)
 class BarNote:
-    """A note in its bar: ``start`` and ``duration`` in quarters, MIDI ``pitch``, name of its part."""
+    """A note in its bar: start and duration in quarters, MIDI pitch, and the name of its part."""
 
     start: float
     duration: float

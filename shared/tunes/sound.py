@@ -81,8 +81,8 @@ def _synthesizer(sample_rate: int, soundfont: Path) -> Synthesizer:
         return Synthesizer(sf_path=soundfont, sample_rate=sample_rate)
     except Exception as error:
         raise GalleryError(
-            f"The SoundFont {soundfont.name} cannot be read: it is damaged or no .sf2 or .sf3 file. "
-            "Whoever runs the gallery can name another one in GALLERY_SOUNDFONT."
+            f"The SoundFont {soundfont.name} cannot be read: it is damaged, or no .sf2 or .sf3 "
+            "file. Whoever runs the gallery can name another one in GALLERY_SOUNDFONT."
         ) from error
 
 

@@ -11,7 +11,6 @@ from shared.tunes.controls import (
     ANY,
     FASTEST,
     INSTRUMENTS,
-    KEY_NAMES,
     METERS,
     MODES,
     QUARTERS_PER_MINUTE,
@@ -84,15 +83,15 @@ _SECONDS = re.compile(
 )
 _NUMBER_WORDS = {"a": 1.0, "an": 1.0, "one": 1.0, "two": 2.0, "half a": 0.5, "half an": 0.5}
 _FILLER = frozenset(
-    "a about an and accompanied accompaniment at background by dance folk for from game i in irish "
-    "it key level like long me melody mode mood music of on or piece played please scottish some "
-    "something style tempo that the to traditional tune tunes very with write".split()
-)
+    ["a", "about", "an", "and", "accompanied", "accompaniment", "at", "background", "by", "dance",
+     "folk", "for", "from", "game", "i", "in", "irish", "it", "key", "level", "like", "long", "me",
+     "melody", "mode", "mood", "music", "of", "on", "or", "piece", "played", "please", "scottish",
+     "some", "something", "style", "tempo", "that", "the", "to", "traditional", "tune", "tunes",
+     "very", "with", "write"]
+)  # fmt: skip
 
 
-def parse_description(
-    description: str, chosen: Mapping[str, Any] | None = None
-) -> TuneControls:
+def parse_description(description: str, chosen: Mapping[str, Any] | None = None) -> TuneControls:
     """Read what is asked for out of plain English words; what was ``chosen`` by hand goes first.
 
     The tune books hold next to no waltzes and no polkas: a waltz is asked for as an air in 3/4 and
@@ -142,29 +141,25 @@ def parse_description(
 
 
 def explain_phrase(phrase: str) -> str:
-    """Say what a phrase of ``TuneControls.understood`` was taken for, such as "a faster tempo"."""
-    if note := _NOTE.fullmatch(phrase):
-        return f"key of {KEY_NAMES[_pitch_class(*(g for g in note.groups() if g))]}"
-    if _BPM.search(phrase):
-        return "tempo"
-    if _BARS.search(phrase) or _SECONDS.search(phrase):
-        return "length"
-    meanings = []
-    if style := _STYLE_WORDS.get(phrase):
-        meanings.append("style " + ("slip jig" if style == "SlipJig" else style.lower()))
-    if meter := _METER_WORDS.get(phrase):
-        meanings.append(f"meter {meter}")
-    if mode := _MODE_WORDS.get(phrase) or _MOOD_MODES.get(phrase):
-        meanings.append(mode.lower())
-    if pace := _PACES.get(phrase):
-        meanings.append("faster" if pace > 1 else "slower" if pace < 1 else "tempo")
-    if instrument := _INSTRUMENT_WORDS.get(phrase):
-        meanings.append(f"instrument {instrument}" if instrument != phrase else "instrument")
-    if phrase in _ALONE:
-        meanings.append("no accompaniment")
-    if phrase in _LOOP:
-        meanings.append("seamless loop")
-    return ", ".join(meanings)
+    """Say what a phrase of ``TuneControls.understood`` was taken for; "" if it says so itself."""
+    if _NOTE.fullmatch(phrase):
+        return "key"
+    if _BPM.search(phrase) or _BARS.search(phrase) or _SECONDS.search(phrase):
+        return ""
+    meanings = [
+        {"SlipJig": "slip jig"}.get(style, style.lower())
+        for style in (_STYLE_WORDS.get(phrase),)
+        if style
+    ]
+    meanings += [meter for meter in (_METER_WORDS.get(phrase),) if meter]
+    mode = _MODE_WORDS.get(phrase) or _MOOD_MODES.get(phrase)
+    meanings += [mode.lower()] if mode else []
+    pace = _PACES.get(phrase, 1.0)
+    meanings += ["faster"] if pace > 1 else ["slower"] if pace < 1 else []
+    meanings += [_INSTRUMENT_WORDS[phrase]] if phrase in _INSTRUMENT_WORDS else []
+    meanings += ["no accompaniment"] if phrase in _ALONE else []
+    meanings += ["seamless loop"] if phrase in _LOOP else []
+    return ", ".join(meaning for meaning in meanings if meaning != phrase)
 
 
 def _without(text: str, pattern: re.Pattern[str]) -> tuple[str, list[str]]:
