@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ANY = "Any"
-STYLES = ("Air", "Reel", "Jig", "SlipJig", "Hornpipe", "Strathspey", "March", "Chorale")
+STYLES = ("Air", "Reel", "Jig", "SlipJig", "Hornpipe", "Strathspey", "March", "Chorale", "Lied")
 MODES = ("Major", "Minor", "Dorian", "Mixolydian")
 METERS = ("2/4", "3/4", "4/4", "6/8", "9/8")
 KEY_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 
 QUARTERS_PER_MINUTE = {
     ANY: 110, "Air": 84, "Reel": 190, "Jig": 168, "SlipJig": 160, "Hornpipe": 160,
-    "Strathspey": 120, "March": 104, "Chorale": 76,
+    "Strathspey": 120, "March": 104, "Chorale": 76, "Lied": 84,
 }  # fmt: skip
 SLOWEST, FASTEST = 40, 300
 

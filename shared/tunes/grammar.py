@@ -15,8 +15,8 @@ class BarGrammar:
     """A sampling rule that leaves only tokens from which bars can be read, whatever the model says.
 
     A bar is its line, its meter (always that of the bar before), then at ever later positions one
-    or more notes, each a pitch and a duration. A trained model hardly needs the rule; an untrained
-    one still gives a score that can be played.
+    or more notes, each a pitch and a duration; sung ones are marked and come before the others. A
+    trained model hardly needs the rule; an untrained one still gives a score that can be played.
     """
 
     def __init__(self, tokenizer: MusicTokenizer, *, longest_bar: int, highest_pitch: int) -> None:
@@ -34,6 +34,7 @@ class BarGrammar:
             kind, value = name.split("_", 1)
             if kind != "Pitch" or int(value) <= highest_pitch:
                 self._kinds.setdefault(kind, []).append(id_)
+        self._notes = [*self._kinds.get("Voice", []), *self._kinds["Pitch"]]
         self._longest_bar = longest_bar
 
     def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -54,6 +55,8 @@ class BarGrammar:
                 before = [id_ for id_ in ids if id_ in self._kinds["TimeSig"]]
                 return before[-1:] or self._kinds["TimeSig"]
             case "Position":
+                return self._notes
+            case "Voice":
                 return self._kinds["Pitch"]
             case "Pitch":
                 return self._kinds["Duration"]
@@ -63,5 +66,6 @@ class BarGrammar:
         positions = [int(name.split("_")[1]) for name in bar if name.startswith("Position")]
         beats = int(bar[1].removeprefix("TimeSig_").split("/")[0])
         later = range(max(positions, default=-1) + 1, POSITIONS_PER_BEAT * beats)
-        chord = self._kinds["Pitch"] if len(bar) > 2 else []
+        played = len(bar) > 2 and bar[-3].split("_")[0] != "Voice"
+        chord = [] if len(bar) == 2 else self._kinds["Pitch"] if played else self._notes
         return [*ends, *chord, *(self._ids[f"Position_{position}"] for position in later)]
