@@ -213,7 +213,7 @@ def generate_music(
     begun = [[tokenizer[token.name] for token in bar.tokens] for bar in before]
     for bar in write_bars(tune_model, controls, sampling, rng, stop, begun):
         tokens = tuple(NoteToken(tokenizer[t.id], t.probability) for t in bar.tokens)
-        written.append(Bar(bar.tune, tokens, ids_to_measure(tokenizer, bar.ids)))
+        written.append(Bar(bar.tune, tokens, ids_to_measure(tokenizer, bar.ids, controls.style)))
         done = _done(request, written, is_first=not before)
         yield MusicStep(controls, (*before, *written, *(after if done >= 1 else ())), done)
         if done >= 1:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from shared.tunes.chords import CHORD, PlacedChord, accompany, choose_chords
 from shared.tunes.controls import INSTRUMENTS, TuneControls
 from shared.tunes.measures import BarNote, Measure
-from shared.tunes.sound import HIGHEST, PlayedNote
+from shared.tunes.sound import HIGHEST, VOLUME, PlayedNote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 TICKS = 480  # a quarter, in the scores that are made here
 STRONG, WEAK = 100, 84  # MIDI velocities of the melody, on the first beat and elsewhere
-BASS_VELOCITY, CHORD_VELOCITY = 52, 40
+BASS_VELOCITY, CHORD_VELOCITY = 80, 64
+ACCOMPANIMENT_VOLUME = 72  # as MIDI has it, 0 to 127, where the melody has 100
 _SAME = 1e-6  # seconds; what is nearer is the same moment
 HARMONIZED = {"Chorale", "Lied"}  # styles whose chords the model writes
 ACCOMPANYING = {"chords", "piano"}  # parts that the second instrument plays
@@ -134,8 +135,7 @@ def _fold(pitch: int) -> int:
 def _velocity(note: BarNote, pitch: int) -> int:
     if note.part == "chords":
         return BASS_VELOCITY if pitch < CHORD else CHORD_VELOCITY
-    loud = STRONG if note.start == 0 else WEAK
-    return loud - 24 if note.part in ACCOMPANYING else loud
+    return STRONG if note.start == 0 else WEAK
 
 
 def _name_chords(
@@ -161,7 +161,7 @@ def to_score(
     Without ``start`` it is the whole from the first bar line on, with its meters: an upbeat then
     has its rest before it.
     """
-    from symusic import Note, Score, Tempo, TimeSignature, Track
+    from symusic import ControlChange, Note, Score, Tempo, TimeSignature, Track
 
     ticks = TICKS * arrangement.tempo / 60  # a second
     offset = min(arrangement.bar_starts[:1], default=0.0) if start is None else start
@@ -174,6 +174,9 @@ def to_score(
         Track(name=f"{part.name}: {part.instrument}", program=INSTRUMENTS[part.instrument])
         for part in arrangement.parts
     ]
+    for part, track in zip(arrangement.parts, tracks, strict=True):
+        if part.name in ACCOMPANYING:
+            track.controls.append(ControlChange(0, VOLUME, ACCOMPANIMENT_VOLUME))
     for note in arrangement.between(offset, end):
         tracks[note.track].notes.append(
             Note(

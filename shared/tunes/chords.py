@@ -24,6 +24,7 @@ from shared.tunes.measures import BarNote, Measure
 
 ON_BEAT = 1.5  # how much more a note counts that begins on a beat
 MISSED = 0.6  # what a note outside the chord costs, if one inside is worth 1
+STAYING = 0.06  # for the chord that sounds already
 CADENCE_BARS = 4
 CADENCE, ENDING = 0.2, 0.6
 
@@ -171,7 +172,9 @@ def _choose(
             # The leading tone, sounding now or used so far, makes the dominant major.
             raised = weights[11] or (not weights[10] and heard[11] >= heard[10])
             value += 0.1 if (chord == _V) == bool(raised) else -0.4
-        if before:
+        if chord == before:
+            value += STAYING
+        elif before:
             value += _AFTER.get((_DEGREES[before.root], degree), 0.0)
         return value
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 ANY = "Any"
 STYLES = ("Air", "Reel", "Jig", "SlipJig", "Hornpipe", "Strathspey", "March", "Chorale", "Lied")
 MODES = ("Major", "Minor", "Dorian", "Mixolydian")
+STYLE_NAMES = {"SlipJig": "Slip jig", "Lied": "Song with piano"}  # where a style is shown
 METERS = ("2/4", "3/4", "4/4", "6/8", "9/8")
 KEY_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 
@@ -77,7 +78,7 @@ class TuneControls:
     @property
     def summary(self) -> str:
         """The controls in words: "jig in 6/8, D major, 168 quarter notes a minute, fiddle"."""
-        style = "slip jig" if self.style == "SlipJig" else (self.style or "tune").lower()
+        style = STYLE_NAMES.get(self.style or "", self.style or "tune").lower()
         meter = f" in {self.meter}" if self.meter else ""
         key = f"{KEY_NAMES[self.tonic]} {(self.mode or 'major or minor').lower()}"
         pace = f"{self.tempo} quarter notes a minute"

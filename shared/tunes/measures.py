@@ -9,14 +9,22 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from shared.errors import InvalidRequest
-from shared.tunes.controls import METERS
-from shared.tunes.tokens import POSITIONS_PER_BEAT, ids_to_score, meter_of, score_to_ids
+from shared.tunes.controls import METERS, TuneControls
+from shared.tunes.tokens import (
+    CHOIR,
+    MELODY,
+    PIANO,
+    POSITIONS_PER_BEAT,
+    VOICE,
+    ids_to_score,
+    meter_of,
+    score_to_ids,
+)
 
 if TYPE_CHECKING:
     from miditok import MusicTokenizer
 
-MELODY = "melody"
-PARTS = ("voice", "piano", "choir")  # what a model may write besides a melody
+PARTS = (VOICE, PIANO, CHOIR)  # what a model may write besides a melody
 TICKS = 2 * POSITIONS_PER_BEAT  # a quarter; the beat may be an eighth
 _NOTE = re.compile(r"([\d/]{1,9}):(\d{1,3}):([\d/]{1,9})(?::(voice|piano|choir))?")
 
@@ -56,9 +64,11 @@ class Measure:
         return len(starts) == len(self.notes) and all(note.part == MELODY for note in self.notes)
 
 
-def ids_to_measure(tokenizer: MusicTokenizer, ids: Sequence[int]) -> Measure:
-    """Return the notes of one bar of tokens, from its bar line on."""
-    score = ids_to_score(tokenizer, ids)
+def ids_to_measure(
+    tokenizer: MusicTokenizer, ids: Sequence[int], style: str | None = None
+) -> Measure:
+    """Return the notes of one bar of tokens, bar line first; ``style`` tells whose they are."""
+    score = ids_to_score(tokenizer, ids, TuneControls(style=style, tonic=0))
     quarter = score.ticks_per_quarter
     notes = [
         BarNote(

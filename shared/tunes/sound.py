@@ -20,6 +20,7 @@ SAMPLE_RATE = 44_100
 # MIDI pitch. symusic 0.5.8 never returns from rendering some notes above 101: keep well below.
 HIGHEST = 96
 SILENCE = 0.5
+VOLUME, FULL_VOLUME = 7, 100  # MIDI's controller for it, and what General MIDI begins with
 OUT_OF_CONTROL = 100.0  # a hundred times full scale: no music, but a filter that runs away
 LEVEL, QUIETEST = -20.0, -60.0  # LUFS of an instrument's scale; quieter ones are missing
 _SCALE = (48, 55, 60, 64, 67, 72, 76, 79)
@@ -92,7 +93,8 @@ def synthesize(
     """Play ``score`` through a SoundFont.
 
     SoundFonts differ in how loud their instruments are, by as much as 25 dB within one. So each
-    instrument is brought to the same level first: then velocities alone say what stands out.
+    instrument is brought to the same level first: then velocities and the volume of a track, MIDI's
+    controller 7, alone say what stands out.
     Every note is synthesised for itself and added: the sound of a score is the sum of the sounds
     of its notes.
 
@@ -109,8 +111,9 @@ def synthesize(
     """
     soundfont = soundfont or find_soundfont()
     played = [
-        _level(sample_rate, soundfont, track.program) * _play(one, sample_rate, soundfont)
-        for track, one in ((track, _alone(score, track)) for track in score.tracks)
+        _play(_alone(score, track), sample_rate, soundfont)
+        * (_level(sample_rate, soundfont, track.program) * _volume(track))
+        for track in score.tracks
         if track.notes
     ]
     length = max(map(len, played), default=round(SILENCE * sample_rate))
@@ -125,6 +128,12 @@ def render(
 ) -> np.ndarray:
     """Play ``score`` as ``synthesize`` does, brought to ``LOUDNESS`` and never over ``CEILING``."""
     return normalize(synthesize(score, sample_rate, soundfont), sample_rate)
+
+
+def _volume(track: Track) -> np.float32:
+    """Return the factor that a track's volume asks for, which the synthesizer does not know of."""
+    value = next((c.value for c in track.controls if c.number == VOLUME), FULL_VOLUME)
+    return np.float32((value / FULL_VOLUME) ** 2)
 
 
 def _alone(score: Score, track: Track) -> Score:

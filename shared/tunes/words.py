@@ -15,6 +15,7 @@ from shared.tunes.controls import (
     MODES,
     QUARTERS_PER_MINUTE,
     SLOWEST,
+    STYLE_NAMES,
     STYLES,
     TuneControls,
 )
@@ -146,20 +147,18 @@ def explain_phrase(phrase: str) -> str:
         return "key"
     if _BPM.search(phrase) or _BARS.search(phrase) or _SECONDS.search(phrase):
         return ""
-    meanings = [
-        {"SlipJig": "slip jig"}.get(style, style.lower())
-        for style in (_STYLE_WORDS.get(phrase),)
-        if style
-    ]
-    meanings += [meter for meter in (_METER_WORDS.get(phrase),) if meter]
-    mode = _MODE_WORDS.get(phrase) or _MOOD_MODES.get(phrase)
-    meanings += [mode.lower()] if mode else []
+    style, mode = _STYLE_WORDS.get(phrase), _MODE_WORDS.get(phrase) or _MOOD_MODES.get(phrase)
     pace = _PACES.get(phrase, 1.0)
-    meanings += ["faster"] if pace > 1 else ["slower"] if pace < 1 else []
-    meanings += [_INSTRUMENT_WORDS[phrase]] if phrase in _INSTRUMENT_WORDS else []
-    meanings += ["no accompaniment"] if phrase in _ALONE else []
-    meanings += ["seamless loop"] if phrase in _LOOP else []
-    return ", ".join(meaning for meaning in meanings if meaning != phrase)
+    meanings = [
+        STYLE_NAMES.get(style, style).lower() if style else "",
+        _METER_WORDS.get(phrase, ""),
+        mode.lower() if mode else "",
+        "faster" if pace > 1 else "slower" if pace < 1 else "",
+        _INSTRUMENT_WORDS.get(phrase, ""),
+        "no accompaniment" if phrase in _ALONE else "",
+        "seamless loop" if phrase in _LOOP else "",
+    ]
+    return ", ".join(meaning for meaning in meanings if meaning not in ("", phrase))
 
 
 def _without(text: str, pattern: re.Pattern[str]) -> tuple[str, list[str]]:

@@ -13,12 +13,19 @@ from demos.music.generate import NONE, MusicRequest
 from demos.music.presets import EXAMPLE, PRESETS
 from demos.music.show import show_understood
 from shared.errors import InvalidRequest
-from shared.tunes.controls import ANY, INSTRUMENTS, KEY_NAMES, METERS, MODES, STYLES
+from shared.tunes.controls import (
+    ANY,
+    INSTRUMENTS,
+    KEY_NAMES,
+    METERS,
+    MODES,
+    STYLE_NAMES,
+    STYLES,
+)
 from shared.tunes.words import parse_description
 from shared.ui import CAPTION, SeedControl, create_slider
 
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-STYLE_NAMES = {"SlipJig": "Slip jig", "Lied": "Lied (song with piano)"}
 # Gradio tells of a state's change only if what changed it was queued.
 ASK: dict[str, Any] = {
     "show_progress": "hidden",
