@@ -18,8 +18,8 @@ from shared.ui import create_hall
 HERE = Path(__file__).parent
 WALL_LABEL = (
     "This model writes music as others write text: it draws one token after another, each saying "
-    "when a note begins, how high it is or how long it lasts. It composes the score, not the "
-    "sound; an ordinary synthesizer then plays it."
+    "when a note begins, how high it is or how long it lasts. It composes the melody, a plain rule "
+    "finds the chords, and an ordinary synthesizer plays what is written."
 )
 TABS: dict[str, Callable[[MusicRoom], None]] = {
     "Compose": compose.create_compose,
