@@ -30,9 +30,7 @@ def make_transformers_checkpoint(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     )
     text = hf.T5EncoderModel(
-        hf.T5Config(
-            vocab_size=len(words), d_model=24, d_ff=32, d_kv=8, num_layers=1, num_heads=2
-        )
+        hf.T5Config(vocab_size=len(words), d_model=24, d_ff=32, d_kv=8, num_layers=1, num_heads=2)
     )
     codec = hf.EncodecModel(
         hf.EncodecConfig(
@@ -52,7 +50,8 @@ def make_transformers_checkpoint(
             normalize=False,
         )
     )
-    for level, layer in enumerate(codec.quantizer.layers):  # which are born with noughts
+    quantizers: Any = codec.quantizer.layers
+    for level, layer in enumerate(quantizers):  # which are born with noughts
         layer.codebook.embed.copy_(torch.randn(SIZE, WIDTH) / (level + 1))
     kind: Any = hf.MusicgenMelodyForConditionalGeneration
     config: Any = hf.MusicgenMelodyDecoderConfig
@@ -124,7 +123,7 @@ def make_audiocraft_checkpoint(
     if melody:
         chroma = {"sample_rate": RATE, "n_chroma": 12, "radix2_exp": 10, "argmax": True}
         conditioners["self_wav"] = {"model": "chroma_stem", "chroma_stem": chroma}
-    ways = {"sum": [], "prepend": [], "cross": [], "input_interpolate": []}
+    ways: dict[str, list[str]] = {"sum": [], "prepend": [], "cross": [], "input_interpolate": []}
     ways["prepend" if melody else "cross"] = list(conditioners)[::-1]
     config = OmegaConf.create(
         {

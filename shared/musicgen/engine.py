@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,37 +47,46 @@ class Conditions:
         return self.cfg_coef > 1 and bool(self.description.strip() or self.melody)
 
 
-class MusicGenEngine(Protocol):
-    """A MusicGen model that several threads may use at once.
+@dataclass(frozen=True)
+class Layout:
+    """How a model spells sound.
 
     Attributes:
-        name: The library that runs it, with its version.
         sample_rate: Of its sound.
-        channels: Of its sound, 1 or 2.
+        channels: Of its sound, 1 or 2. With two, codebooks alternate: left, right, left, right.
         frame_rate: Frames of tokens per second of sound.
         codebook_size: V, tokens of a codebook; the next one stands for "nothing here".
-        delays: Of each of the K codebooks, in frames. With two channels, codebooks alternate:
-            left, right, left, right.
-        window: Frames that it has been trained to write in one go.
-        follows_melody: Whether it takes a melody.
+        delays: Of each of the K codebooks, in frames.
+        window: Frames that the model has been trained to write in one go.
     """
 
+    sample_rate: int
+    channels: int
+    frame_rate: float
+    codebook_size: int
+    delays: tuple[int, ...]
+    window: int
+
     @property
-    def name(self) -> str: ...
+    def levels(self) -> int:
+        """Levels of residual quantisation: codebooks per channel."""
+        return len(self.delays) // self.channels
+
+
+class MusicGenEngine(Protocol):
+    """A MusicGen model that several threads may use at once."""
+
     @property
-    def sample_rate(self) -> int: ...
+    def name(self) -> str:
+        """The library that runs it, with its version."""
+
     @property
-    def channels(self) -> int: ...
+    def layout(self) -> Layout:
+        """How it spells sound."""
+
     @property
-    def frame_rate(self) -> float: ...
-    @property
-    def codebook_size(self) -> int: ...
-    @property
-    def delays(self) -> tuple[int, ...]: ...
-    @property
-    def window(self) -> int: ...
-    @property
-    def follows_melody(self) -> bool: ...
+    def follows_melody(self) -> bool:
+        """Whether it takes a melody."""
 
     def start(self, conditions: Conditions) -> Predict:
         """Read the conditions once, and return what predicts column after column."""
@@ -120,18 +130,19 @@ def write_codes(engine: MusicGenEngine, passage: Passage, stop: Event) -> Iterat
     import torch
 
     rng = torch.Generator("cpu").manual_seed(passage.seed)
-    kept = engine.window - passage.stride
-    prompt = np.zeros((len(engine.delays), 0), np.int64)
+    kept = engine.layout.window - passage.stride
+    prompt = np.zeros((len(engine.layout.delays), 0), np.int64)
     if passage.prompt is not None:
         prompt = passage.prompt[:, -kept:]
     total = prompt.shape[1] + passage.frames
-    codes = np.full((len(engine.delays), total), UNKNOWN, np.int64)
+    codes = np.full((len(engine.layout.delays), total), UNKNOWN, np.int64)
     codes[:, : prompt.shape[1]] = prompt
     start, done = 0, prompt.shape[1]
     while done < total:
         predict = engine.start(_conditions_at(engine, passage.conditions, start))
-        part = codes[:, start : start + engine.window]  # a view: it is filled in place
-        for complete in _fill(engine, predict, part, done - start, passage.sampling, rng, stop):
+        part = codes[:, start : start + engine.layout.window]  # a view: it is filled in place
+        drawn = partial(draw, sampling=passage.sampling, rng=rng)
+        for complete in _fill(engine.layout, predict, drawn, part, done - start, stop):
             yield codes[:, : start + complete]
         if stop.is_set():
             return
@@ -145,9 +156,9 @@ def _conditions_at(engine: MusicGenEngine, conditions: Conditions, start: int) -
 
     if conditions.melody is None:
         return conditions
-    rate = engine.sample_rate
-    first = round(start / engine.frame_rate * rate)
-    count = round(engine.window / engine.frame_rate * rate)
+    rate = engine.layout.sample_rate
+    first = round(start / engine.layout.frame_rate * rate)
+    count = round(engine.layout.window / engine.layout.frame_rate * rate)
     length = conditions.melody.samples.shape[1]
     positions = np.arange(first, first + count) % length
     melody = Sound(conditions.melody.samples[:, positions], rate)
@@ -155,30 +166,28 @@ def _conditions_at(engine: MusicGenEngine, conditions: Conditions, start: int) -
 
 
 def _fill(
-    engine: MusicGenEngine,
+    layout: Layout,
     predict: Predict,
+    draw: Callable[[torch.Tensor], torch.Tensor],
     codes: np.ndarray,
     known: int,
-    sampling: Sampling,
-    rng: torch.Generator,
     stop: Event,
 ) -> Iterator[int]:
     """Draw the frames of ``codes`` from ``known`` on; yield how many are complete."""
     import torch
 
-    grid = torch.from_numpy(delay(codes, engine.delays, engine.codebook_size))
+    grid = torch.from_numpy(delay(codes, layout.delays, layout.codebook_size))
     columns = grid[:, : known + 1]
     for position in range(known + 1, grid.shape[1]):
         if stop.is_set():
             return
-        drawn = draw(predict(columns), sampling, rng)
         column = grid[:, position]
-        grid[:, position] = torch.where(column == UNKNOWN, drawn, column)
+        column[:] = torch.where(column == UNKNOWN, draw(predict(columns)), column)
         columns = grid[:, position : position + 1]
-        for book, lag in enumerate(engine.delays):
+        for book, lag in enumerate(layout.delays):
             if 0 <= (frame := position - 1 - lag) < codes.shape[1]:
-                codes[book, frame] = columns[book, 0]
-        if (complete := position - max(engine.delays)) > known:
+                codes[book, frame] = column[book]
+        if (complete := position - max(layout.delays)) > known:
             yield complete
 
 
@@ -188,7 +197,7 @@ def draw(logits: torch.Tensor, sampling: Sampling, rng: torch.Generator) -> torc
 
     ids = torch.zeros(len(logits), 0, dtype=torch.long)  # these rules do not look back
     for rule in sampling.processors():
-        logits = rule(ids, logits)  # type: ignore[arg-type]
+        logits = rule(ids, logits)
     return torch.multinomial(logits.softmax(-1), 1, generator=rng)[:, 0]
 
 
@@ -232,11 +241,6 @@ def guide(logits: torch.Tensor, books: int, cfg_coef: float) -> torch.Tensor:
     return untold + (told - untold) * cfg_coef
 
 
-def levels(engine: MusicGenEngine) -> int:
-    """How many levels of residual quantisation there are: codebooks per channel."""
-    return len(engine.delays) // engine.channels
-
-
 def render(engine: MusicGenEngine, codes: np.ndarray) -> Sound:
     """Decode tokens, (K, T), with all their levels."""
-    return engine.decode(codes, range(levels(engine)))
+    return engine.decode(codes, range(engine.layout.levels))

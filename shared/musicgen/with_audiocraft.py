@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from shared.musicgen.engine import Conditions, Predict, guide
+from shared.musicgen.engine import Conditions, Layout, Predict, guide
 from shared.musicgen.with_transformers import decode_levels
 from shared.sounds import Sound, convert
 
@@ -40,50 +40,17 @@ class AudiocraftEngine:
     Attributes:
         lm: The language model; calls work with a copy of it that shares its weights.
         codec: The compression model, EnCodec.
+        layout: How it spells sound.
+        name: The library and its version.
         text_encoder: T5, which audiocraft hides from its own modules; None for other kinds.
     """
 
     lm: Any
     codec: Any
+    layout: Layout
+    name: str
     text_encoder: Any = None
     _lock: Any = field(default_factory=Lock, repr=False)  # tokenizers switch their padding
-
-    @property
-    def name(self) -> str:
-        """The library and its version."""
-        import audiocraft
-
-        return f"audiocraft {audiocraft.__version__}"
-
-    @property
-    def sample_rate(self) -> int:
-        """Of its sound."""
-        return int(self.codec.sample_rate)
-
-    @property
-    def channels(self) -> int:
-        """Of its sound."""
-        return int(self.codec.channels)
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return float(self.codec.frame_rate)
-
-    @property
-    def codebook_size(self) -> int:
-        """Tokens of a codebook."""
-        return int(self.lm.card)
-
-    @property
-    def delays(self) -> tuple[int, ...]:
-        """Of each codebook, in frames."""
-        return tuple(self.lm.pattern_provider.delays)
-
-    @property
-    def window(self) -> int:
-        """Frames that it writes in one go."""
-        return int(self.lm.cfg.dataset.segment_duration * self.frame_rate)
 
     @property
     def follows_melody(self) -> bool:
@@ -123,13 +90,15 @@ class AudiocraftEngine:
         """Turn tokens into sound, from some levels only."""
         import torch
 
-        codec = self.codec.model if self.channels == 2 else self.codec  # a pair has one for both
+        codec = (
+            self.codec.model if self.layout.channels == 2 else self.codec
+        )  # a pair has one for both
         with torch.inference_mode():
             samples = [
-                _decode_levels(codec, codes[channel :: self.channels], levels)
-                for channel in range(self.channels)
+                _decode_levels(codec, codes[channel :: self.layout.channels], levels)
+                for channel in range(self.layout.channels)
             ]
-            return Sound(torch.cat(samples).float().cpu().numpy(), self.sample_rate)
+            return Sound(torch.cat(samples).float().cpu().numpy(), self.layout.sample_rate)
 
     @property
     def _device(self) -> torch.device:
@@ -170,7 +139,7 @@ class AudiocraftEngine:
         told.wav[MELODY] = WavCondition(
             samples[None].to(self._device),
             torch.tensor([length], device=self._device),
-            [self.sample_rate],
+            [self.layout.sample_rate],
             [None],
             [0.0],
         )
@@ -203,6 +172,7 @@ def load_audiocraft(folder: Path, device: torch.device, find: Find) -> Audiocraf
         device: Where to; float32 on the CPU, else float16.
         find: Finds what the checkpoint names instead of bringing it, such as ``t5-base``.
     """
+    import audiocraft
     from audiocraft.models import builders
 
     package, config = _read_package(folder / LANGUAGE_MODEL, device)
@@ -215,9 +185,21 @@ def load_audiocraft(folder: Path, device: torch.device, find: Find) -> Audiocraf
         melody = conditioners[MELODY]
         melody.match_len_on_eval, melody._use_masking = True, False
         melody._get_stemmed_wav = lambda samples, rate: _mix(samples, rate, melody.sample_rate)
-    text = conditioners[DESCRIPTION] if DESCRIPTION in conditioners else None
     codec = builders.get_wrapped_compression_model(_load_codec(folder, device, find), config)
-    return AudiocraftEngine(lm.eval(), codec.eval(), getattr(text, "t5", None))
+    return AudiocraftEngine(
+        lm=lm.eval(),
+        codec=codec.eval(),
+        layout=Layout(
+            sample_rate=codec.sample_rate,
+            channels=codec.channels,
+            frame_rate=codec.frame_rate,
+            codebook_size=lm.card,
+            delays=tuple(lm.pattern_provider.delays),
+            window=int(config.dataset.segment_duration * codec.frame_rate),
+        ),
+        name=f"audiocraft {audiocraft.__version__}",
+        text_encoder=getattr(conditioners[DESCRIPTION], "t5", None),
+    )
 
 
 def _read_package(path: Path, device: torch.device) -> tuple[dict[str, Any], Any]:

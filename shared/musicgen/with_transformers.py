@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from shared.musicgen.engine import Conditions, Predict, guide
+from shared.musicgen.engine import Conditions, Layout, Predict, guide
 from shared.sounds import Sound
 
 if TYPE_CHECKING:
@@ -31,46 +30,15 @@ class TransformersEngine:
     Attributes:
         model: ``MusicgenForConditionalGeneration`` or its melody variant.
         tokenizer: Of the text encoder; one thread at a time, as calls switch its padding.
+        layout: How it spells sound.
+        name: The library and its version.
     """
 
     model: Any
     tokenizer: Any
+    layout: Layout
+    name: str = field(default_factory=lambda: f"transformers {version('transformers')}")
     _lock: Any = field(default_factory=Lock, repr=False)
-
-    @property
-    def name(self) -> str:
-        """The library and its version."""
-        return f"transformers {version('transformers')}"
-
-    @property
-    def sample_rate(self) -> int:
-        """Of its sound."""
-        return int(self.model.config.audio_encoder.sampling_rate)
-
-    @property
-    def channels(self) -> int:
-        """Of its sound."""
-        return int(self.model.decoder.config.audio_channels)
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return float(self.model.config.audio_encoder.frame_rate)
-
-    @property
-    def codebook_size(self) -> int:
-        """Tokens of a codebook."""
-        return int(self.model.decoder.config.vocab_size)
-
-    @cached_property
-    def delays(self) -> tuple[int, ...]:
-        """Both channels of a level are drawn together."""
-        return tuple(book // self.channels for book in range(self.model.decoder.num_codebooks))
-
-    @property
-    def window(self) -> int:
-        """Frames that it writes in one go."""
-        return round(WINDOW_SECONDS * self.frame_rate)
 
     @property
     def follows_melody(self) -> bool:
@@ -81,7 +49,7 @@ class TransformersEngine:
         """Read the conditions once, and return what predicts column after column."""
         import torch
 
-        decoder, books = self.model.decoder, len(self.delays)
+        decoder, books = self.model.decoder, len(self.layout.delays)
         with torch.inference_mode():
             states = self._read(conditions)
         cache: Any = None
@@ -119,10 +87,12 @@ class TransformersEngine:
 
         with torch.inference_mode():
             samples = [
-                decode_levels(self.model.audio_encoder, codes[channel :: self.channels], levels)
-                for channel in range(self.channels)
+                decode_levels(
+                    self.model.audio_encoder, codes[channel :: self.layout.channels], levels
+                )
+                for channel in range(self.layout.channels)
             ]
-            return Sound(torch.cat(samples).float().cpu().numpy(), self.sample_rate)
+            return Sound(torch.cat(samples).float().cpu().numpy(), self.layout.sample_rate)
 
     def _read(self, conditions: Conditions) -> torch.Tensor:
         """Hidden states of the conditions and, if there is guidance, of none: (1 or 2, S, D)."""
@@ -161,7 +131,9 @@ class TransformersEngine:
             chroma = extract_chroma(melody, model.config.num_chroma)
         length = model.config.chroma_length
         chroma = chroma.repeat(-(-length // len(chroma)), 1)[:length]
-        heard: torch.Tensor = model.audio_enc_to_dec_proj(chroma[None].to(model.device, model.dtype))
+        heard: torch.Tensor = model.audio_enc_to_dec_proj(
+            chroma[None].to(model.device, model.dtype)
+        )
         return heard
 
 
@@ -216,4 +188,17 @@ def load_transformers(folder: Path, device: torch.device, dtype: torch.dtype) ->
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     model = classes[kind].from_pretrained(folder, dtype=dtype, use_safetensors=True, **options)
     torch.nn.Module.to(model, device)
-    return TransformersEngine(model.eval(), tokenizer)
+    return TransformersEngine(model.eval(), tokenizer, _read_layout(model))
+
+
+def _read_layout(model: Any) -> Layout:
+    codec, decoder = model.config.audio_encoder, model.config.decoder
+    channels = decoder.audio_channels
+    return Layout(
+        sample_rate=codec.sampling_rate,
+        channels=channels,
+        frame_rate=codec.frame_rate,
+        codebook_size=decoder.vocab_size,
+        delays=tuple(book // channels for book in range(decoder.num_codebooks)),
+        window=round(WINDOW_SECONDS * codec.frame_rate),
+    )
