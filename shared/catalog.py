@@ -307,7 +307,7 @@ def load_musicgen(folder: Path, placement: Placement) -> MusicGenEngine:
     from shared.musicgen.with_transformers import load_transformers
 
     _silence_progress_bars()
-    if (folder / with_audiocraft.LANGUAGE_MODEL).is_file() and with_audiocraft.is_available():
+    if with_audiocraft.suits(folder) and with_audiocraft.is_available():
         return with_audiocraft.load_audiocraft(folder, placement.device, _find_part)
     if not (folder / "config.json").is_file():
         raise ModelUnavailable(
@@ -887,7 +887,7 @@ def _describe(key: str, path: Path) -> ModelSpec:
 
 
 def _is_musicgen_folder(path: Path) -> bool:
-    if (path / with_audiocraft.LANGUAGE_MODEL).is_file():
+    if with_audiocraft.suits(path):
         return True
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))

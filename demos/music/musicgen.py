@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
@@ -90,7 +90,9 @@ class MusicGenStep:
         return (self.total - self.given) / self.layout.frame_rate
 
 
-def generate_musicgen(engine: MusicGenEngine, wish: Wish, stop: Event) -> Iterator[MusicGenStep]:
+def generate_musicgen(
+    engine: MusicGenEngine, wish: Wish, stop: Event
+) -> Generator[MusicGenStep, None, None]:
     """Yield after every frame until all are there, or ``stop``; ``render`` makes them sound.
 
     Simultaneous calls do not disturb each other, and a seed gives the same music each time.

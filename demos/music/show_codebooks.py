@@ -34,7 +34,7 @@ def show_codes(step: MusicGenStep) -> str:
         for row, name in enumerate(name_rows(books, step.layout.channels))
     )
     length = step.total / step.layout.frame_rate
-    every = next(gap for gap in (1, 2, 5, 10, 20, 30) if length / gap <= 8)
+    every = next(gap for gap in (1, 2, 5, 10, 20, 30) if length / gap <= 6)
     ticks = "".join(
         f'<span style="left: {second / length:.2%}">{second} s</span>'
         for second in takewhile(lambda second: second <= length, count(0, every))
@@ -62,7 +62,12 @@ def show_order(step: MusicGenStep) -> str:
         [("", None) if token == EMPTY else (str(token), int(token)) for token in row]
         for row in grid.tolist()
     ]
-    return _table(name_rows(len(grid), step.layout.channels), cells, step.layout.codebook_size)
+    return _table(
+        name_rows(len(grid), step.layout.channels),
+        cells,
+        step.layout.codebook_size,
+        "The first tokens of your music. A column is drawn in one step.",
+    )
 
 
 def show_pattern(books: int = 4, frames: int = 8) -> str:
@@ -72,20 +77,26 @@ def show_pattern(books: int = 4, frames: int = 8) -> str:
         [("", None) if frame == EMPTY else (f"{frame + 1}", frame) for frame in row]
         for row in grid.tolist()
     ]
-    return _table(name_rows(books, 1), cells, frames)
+    return _table(
+        name_rows(books, 1),
+        cells,
+        frames,
+        "The numbers are frames: follow one colour downwards. A column is drawn in one step.",
+    )
 
 
 def show_layers(layers: Sequence[Layer], files: Mapping[tuple[int, ...], Path]) -> str:
     """A player for each layer: those that add up in one column, single ones in another."""
     together = [layer for layer in layers if layer.levels == tuple(range(len(layer.levels)))]
     alone = [layer for layer in layers if len(layer.levels) == 1]
-    columns = (("Added up", together), ("Each alone", alone))
+    columns = (("Added up", together, _say_missing), ("Each alone", alone, _say_added))
     return (
         '<div class="layers">'
         + "".join(
-            f"<section><h4>{title}</h4>{''.join(_player(one, files[one.levels]) for one in part)}"
-            "</section>"
-            for title, part in columns
+            f"<section><h4>{title}</h4>"
+            + "".join(_player(layer, say(layer), files[layer.levels]) for layer in part)
+            + "</section>"
+            for title, part, say in columns
         )
         + "</div>"
     )
@@ -98,21 +109,26 @@ def name_rows(books: int, channels: int) -> list[str]:
     return [f"{book // 2 + 1} {'right' if book % 2 else 'left'}" for book in range(books)]
 
 
-def _player(layer: Layer, file: Path) -> str:
+def _say_missing(layer: Layer) -> str:
+    return f"{layer.error:.0%} still missing" if layer.error else "all of it"
+
+
+def _say_added(layer: Layer) -> str:
+    return "what it adds" if layer.levels[0] else "the rough idea"
+
+
+def _player(layer: Layer, note: str, file: Path) -> str:
     first, last = layer.levels[0] + 1, layer.levels[-1] + 1
     name = f"Codebook {first}" if first == last else f"Codebooks {first}–{last}"
-    missing = "all of it" if layer.error == 0 else f"{layer.error:.0%} still missing"
-    if first > 1:
-        missing = "what it adds"
+    source = html.escape(f"gradio_api/file={file.as_posix()}")
     return (
-        f"<label>{name} <small>{missing}</small>"
-        f'<audio controls preload="none" src="gradio_api/file={html.escape(file.as_posix())}">'
-        "</audio></label>"
+        f"<label>{name} <small>{note}</small>"
+        f'<audio controls preload="none" src="{source}"></audio></label>'
     )
 
 
 def _table(
-    names: Sequence[str], rows: Sequence[Sequence[tuple[str, int | None]]], size: int
+    names: Sequence[str], rows: Sequence[Sequence[tuple[str, int | None]]], size: int, caption: str
 ) -> str:
     steps = "".join(f"<th scope='col'>{number}</th>" for number in range(1, len(rows[0]) + 1))
     body = ""
@@ -125,7 +141,8 @@ def _table(
         )
         body += f"<tr><th scope='row'>{name}</th>{cells}</tr>"
     return (
-        f'<div class="order"><table><thead><tr><th scope="col">Step</th>{steps}</tr></thead>'
+        f'<div class="order"><table><caption>{caption}</caption>'
+        f'<thead><tr><th scope="col">Step</th>{steps}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

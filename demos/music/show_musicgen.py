@@ -10,19 +10,25 @@ from shared.catalog import ModelSpec
 from shared.musicgen import with_audiocraft
 from shared.settings import Settings
 from shared.sounds import Recording
-from shared.sources import ByHand
+from shared.sources import ByHand, Folder
 
 
 def show_engine(settings: Settings, spec: ModelSpec) -> str:
     """Say what runs a model here, under which licence, and what it needs."""
-    library = "audiocraft" if with_audiocraft.is_available() else "transformers"
     lines = [
         html.escape(spec.summary),
-        f"Runs with <b>{library}</b> · weights {html.escape(spec.licence)}"
+        f"Runs with <b>{name_library(settings, spec)}</b> · weights {html.escape(spec.licence)}"
         + (": not for commercial use" if "NC" in spec.licence else ""),
         show_place(settings, spec),
     ]
     return "<br>".join(lines)
+
+
+def name_library(settings: Settings, spec: ModelSpec) -> str:
+    """Name what will run a model: audiocraft if it is installed and the files are made for it."""
+    source = spec.pick(settings)
+    made_for_it = not isinstance(source, Folder) or with_audiocraft.suits(source.path)
+    return "audiocraft" if made_for_it and with_audiocraft.is_available() else "transformers"
 
 
 def show_place(settings: Settings, spec: ModelSpec) -> str:
@@ -55,8 +61,8 @@ def show_empty(settings: Settings, spec: ModelSpec) -> str:
     )
     return (
         f'<div class="unplayed"><h3>{title}</h3><p>{text}</p>'
-        "<p>How it will write: four codebooks, each a step behind the one above. The numbers are "
-        f"frames, fifty of which make a second.</p>{show_pattern()}</div>"
+        "<p>How it will write: four codebooks, each a step behind the one above. Fifty frames make "
+        f"a second.</p>{show_pattern()}</div>"
     )
 
 

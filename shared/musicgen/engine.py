@@ -7,7 +7,7 @@ keep no settings, and what one call remembers (keys and values) is in the functi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -119,7 +119,9 @@ class Passage:
     prompt: np.ndarray | None = None
 
 
-def write_codes(engine: MusicGenEngine, passage: Passage, stop: Event) -> Iterator[np.ndarray]:
+def write_codes(
+    engine: MusicGenEngine, passage: Passage, stop: Event
+) -> Generator[np.ndarray, None, None]:
     """Yield all complete frames after each step, (K, t), the prompt's included.
 
     The last yield has every frame; after ``stop`` there are no more. A seed gives the same tokens

@@ -33,6 +33,11 @@ def is_available() -> bool:
     return find_spec("audiocraft") is not None
 
 
+def suits(folder: Path) -> bool:
+    """Whether a checkpoint is in audiocraft's format."""
+    return (folder / LANGUAGE_MODEL).is_file()
+
+
 @dataclass(frozen=True, eq=False)
 class AudiocraftEngine:
     """See ``MusicGenEngine``.

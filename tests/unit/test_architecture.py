@@ -19,6 +19,14 @@ RULES = {
     "shared/devices.py": {"shared.errors"},
     "shared/requests.py": GROUND,
     "shared/uploads.py": {"shared.errors"},
+    "shared/sounds.py": {"shared.errors"},
+    "shared/musicgen/engine.py": {"shared.sampling", "shared.sounds"},
+    "shared/musicgen/with_transformers.py": {"shared.musicgen.engine", "shared.sounds"},
+    "shared/musicgen/with_audiocraft.py": {
+        "shared.musicgen.engine",
+        "shared.musicgen.with_transformers",
+        "shared.sounds",
+    },
     "shared/loader.py": set(),
     "shared/residents.py": {"shared.loader"},
     "shared/model_cache.py": {"shared.errors", "shared.loader", "shared.residents"},
@@ -37,7 +45,8 @@ RULES = {
     "shared/hub.py": GROUND | {"shared.loader", "shared.sources"},
     "shared/catalog.py": GROUND
     | {"shared.loader", "shared.hub", "shared.sources", "shared.nets", "shared.tunes.tokens"}
-    | {"shared.batching", "shared.llamacpp", "shared.sampling"},
+    | {"shared.batching", "shared.llamacpp", "shared.sampling"}
+    | {"shared.musicgen", "shared.musicgen.engine", "shared.musicgen.with_transformers"},
     "shared/sampling.py": set(),
     "shared/decoder.py": set(),
     "shared/batching.py": {"shared.decoder", "shared.sampling"},

@@ -27,7 +27,6 @@ many steps. To draw them together would leave each ignorant of the others. Music
 codebook one step to the right of the one before: at each step it draws one token of four
 *different* frames, and what is fine has always heard what is coarse.
 """
-PATTERN = "Here the numbers are frames, not tokens. Follow one colour from the top left downwards."
 
 
 def create_codebooks(room: MusicRoom, made: gr.State) -> gr.HTML:
@@ -60,7 +59,6 @@ def create_codebooks(room: MusicRoom, made: gr.State) -> gr.HTML:
 
     gr.Markdown(ORDER)
     order = gr.HTML(show_pattern(), padding=False)
-    gr.HTML(f'<p class="caption">{PATTERN}</p>', padding=False)
     gr.Markdown(
         "**What does each codebook add?** Hear the first one alone, then the others joining in. "
         f"Only the first {LONGEST_SECONDS:.0f} seconds are decoded."

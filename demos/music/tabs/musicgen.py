@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -84,10 +84,15 @@ class Made:
 
 @dataclass(frozen=True)
 class Streams:
-    """What runs the models of a room, in turn: both take a model's key."""
+    """What runs the models of a room, in turn; both take a model's key.
 
-    write: Any  # (model, Wish) -> Iterator[MusicGenStep]
-    hear: Any  # (model, MusicGenStep) -> Iterator[Sound], one
+    Attributes:
+        write: Yields the steps of a wish.
+        hear: Yields one sound, that of the tokens of a step.
+    """
+
+    write: Callable[[str, Wish], Iterator[MusicGenStep]]
+    hear: Callable[[str, MusicGenStep], Iterator[Sound]]
 
     @classmethod
     def create(cls, room: MusicRoom) -> Streams:
@@ -162,6 +167,10 @@ def create_musicgen(room: MusicRoom) -> None:
         except InvalidRequest as error:
             return show_problem(error)
 
+    def suit(model: str, heard: Any) -> tuple[str, Any]:
+        empty = show_empty(room.settings, room.spec(model))
+        return describe(room, model), gr.skip() if heard else empty
+
     with tab_floor() as floor:
         with floor.controls:
             description = gr.Textbox(
@@ -233,7 +242,7 @@ def create_musicgen(room: MusicRoom) -> None:
     forget.click(
         lambda: (None, gr.update(visible=False), ""), None, [path, forget, recording], **quick
     )
-    model.change(partial(describe, room), model, engine, **quick)
+    model.change(suit, [model, heard], [engine, exhibit], **quick)
 
 
 def answer_musicgen(
