@@ -122,8 +122,8 @@ def _player(layer: Layer, note: str, file: Path) -> str:
     name = f"Codebook {first}" if first == last else f"Codebooks {first}–{last}"
     source = html.escape(f"gradio_api/file={file.as_posix()}")
     return (
-        f"<label>{name} <small>{note}</small>"
-        f'<audio controls preload="none" src="{source}"></audio></label>'
+        f"<p>{name} <small>{note}</small></p>"
+        f'<audio controls preload="none" aria-label="{name}" src="{source}"></audio>'
     )
 
 
