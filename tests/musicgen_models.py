@@ -77,7 +77,7 @@ def make_transformers_checkpoint(
         )
     )
     for parameter in decoder.parameters():  # so that what it is told can be told from its answers
-        torch.nn.init.normal_(parameter, std=0.3 if parameter.shape[-1] < 64 else 0.05)
+        torch.nn.init.normal_(parameter, std=0.3 if parameter.shape[-1] < 64 else 0.02)
     model = kind(text_encoder=text, audio_encoder=codec, decoder=decoder)
     if melody:
         model.config.chroma_length = 12
