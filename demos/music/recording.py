@@ -6,6 +6,7 @@ played at its own start over what still sounds, chunks add up to the sound of th
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from demos.music.generate import MusicStep
-from shared.provenance import save_midi, save_wav
+from shared.sounds import Sound, save_wav
 from shared.tunes.arrangement import Arrangement, to_score
 from shared.tunes.loudness import CEILING, find_gain
 from shared.tunes.sound import SAMPLE_RATE, synthesize
 
+COMMENT_BYTES = 2000
 FIRST_SECONDS, LATER_SECONDS = 1.5, 5.0  # the least that a chunk lasts
 
 
@@ -97,14 +99,33 @@ def save(
     new_file: Callable[[str], Path],
     soundfont: Path | None = None,
 ) -> Files:
-    """Write ``step`` as WAV (44.1 kHz, 16 bits, see ``shared.tunes.loudness``) and as MIDI."""
+    """Write ``step`` as WAV (44.1 kHz, 16 bits, see ``shared.tunes.loudness``) and as MIDI.
+
+    Both hold ``recipe`` as JSON: the notes as a marker at their beginning; the sound as its comment,
+    but for the bars that it went on from, since libsndfile reads no more than two kilobytes.
+    """
+    from symusic import TextMeta
+
     base = new_file(name_file(step, recipe.get("seed", 0)))
     wav, midi = base.with_suffix(".wav"), base.with_suffix(".mid")
     sound = play(step, soundfont)
     gain = find_gain(sound, SAMPLE_RATE)
-    save_wav(sound * np.float32(gain), SAMPLE_RATE, wav, recipe, step.controls.summary)
-    save_midi(to_score(step.arrangement), midi, recipe)
+    save_wav(Sound(sound.T * np.float32(gain), SAMPLE_RATE), wav, _shorten(recipe))
+    score = to_score(step.arrangement)
+    score.markers.append(TextMeta(0, json.dumps(recipe, ensure_ascii=False)))
+    midi.write_bytes(score.dumps_midi())
     return Files(wav, midi, gain)
+
+
+def _shorten(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    settings = dict(recipe.get("settings", {}))
+    for bars in ("beginning", "ending"):
+        if settings.get(bars):
+            settings[bars] = "in the MIDI file"
+    short = {**recipe, "settings": settings}
+    if len(json.dumps(short, ensure_ascii=False).encode()) > COMMENT_BYTES:
+        settings["description"] = settings.get("description", "")[:80]
+    return short
 
 
 def play(step: MusicStep, soundfont: Path | None = None) -> np.ndarray:

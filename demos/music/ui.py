@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from demos.music.room import MusicRoom
-from demos.music.tabs import compose
+from demos.music.tabs import compose, musicgen
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
 from shared.serve import run_alone
@@ -23,6 +23,7 @@ WALL_LABEL = (
 )
 TABS: dict[str, Callable[[MusicRoom], None]] = {
     "Compose": compose.create_compose,
+    "MusicGen": musicgen.create_musicgen,
 }
 
 

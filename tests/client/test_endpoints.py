@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 from symusic import Score
 
 from shared.provenance import read_recipe
+from shared.sounds import read_recipe as read_wav_recipe
 
 PICTURE = {"num_inference_steps": 2}
 TUNE = {"duration": 5}
@@ -105,8 +105,7 @@ def test_a_tune_keeps_to_its_controls(client: Client) -> None:
     score = Score(midi)
     assert [track.program for track in score.tracks] == [46, 42]
     assert (score.time_signatures[0].numerator, round(score.tempos[0].qpm)) == (3, 90)
-    with soundfile.SoundFile(wav) as sound:
-        assert json.loads(sound.comment)["generative-gallery"] == recipe
+    assert read_wav_recipe(Path(wav)) == recipe
 
 
 def test_one_z_goes_through_both_latent_models(client: Client) -> None:

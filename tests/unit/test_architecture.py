@@ -19,6 +19,14 @@ RULES = {
     "shared/devices.py": {"shared.errors"},
     "shared/requests.py": GROUND,
     "shared/uploads.py": {"shared.errors"},
+    "shared/sounds.py": {"shared.errors"},
+    "shared/musicgen/engine.py": {"shared.sampling", "shared.sounds"},
+    "shared/musicgen/with_transformers.py": {"shared.musicgen.engine", "shared.sounds"},
+    "shared/musicgen/with_audiocraft.py": {
+        "shared.musicgen.engine",
+        "shared.musicgen.with_transformers",
+        "shared.sounds",
+    },
     "shared/loader.py": set(),
     "shared/residents.py": {"shared.loader"},
     "shared/model_cache.py": {"shared.errors", "shared.loader", "shared.residents"},
@@ -38,6 +46,7 @@ RULES = {
     "shared/catalog.py": GROUND
     | {"shared.loader", "shared.hub", "shared.sources", "shared.nets"}
     | {"shared.batching", "shared.llamacpp", "shared.sampling"}
+    | {"shared.musicgen", "shared.musicgen.engine", "shared.musicgen.with_transformers"}
     | {"shared.tunes.compose", "shared.tunes.copying", "shared.tunes.tokens"},
     "shared/sampling.py": set(),
     "shared/decoder.py": set(),

@@ -17,6 +17,7 @@ from symusic import Note, Score, Tempo, Track
 from demos.music.generate import Bar, MusicStep
 from demos.music.recording import Recording, name_file, play, save
 from shared.errors import GalleryError
+from shared.sounds import read_recipe
 from shared.tunes import sound as sound_of_tunes
 from shared.tunes.arrangement import arrange, to_score
 from shared.tunes.controls import INSTRUMENTS, TuneControls
@@ -128,12 +129,25 @@ def test_files_say_what_they_are(new_file: Callable[[str], Path]) -> None:
     info = soundfile.info(files.wav)
     assert (info.samplerate, info.subtype, info.channels) == (44_100, "PCM_16", 2)
     assert files.wav.name == "air-d-major-flute-and-harp-7.wav"
-    with soundfile.SoundFile(files.wav) as wav:
-        assert json.loads(wav.comment)["generative-gallery"] == recipe
+    assert read_recipe(files.wav) == recipe
     score = Score(files.midi)
-    assert json.loads(score.markers[0].text)["generative-gallery"] == recipe
+    assert json.loads(score.markers[0].text) == recipe
     assert [track.name for track in score.tracks] == ["melody: flute", "chords: harp"]
     assert str(score.time_signatures[0].numerator) == "3"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"beginning": "4/4 0:60:1\n" * 2000}, {"description": "音" * 500}]
+)
+def test_a_long_recipe_is_whole_in_the_notes_and_short_in_the_sound(
+    settings: dict[str, str], new_file: Callable[[str], Path]
+) -> None:
+    recipe = {"seed": 7, "settings": settings}
+    files = save(waltz(), recipe, new_file)
+    assert json.loads(Score(files.midi).markers[0].text) == recipe
+    short = read_recipe(files.wav)
+    assert short
+    assert short["seed"] == 7
 
 
 def test_a_file_name_holds_nothing_odd() -> None:

@@ -22,7 +22,7 @@ from demos.music.show import describe_left, show_bars, show_caption, show_player
 from demos.music.tabs.change import create_change
 from demos.music.tabs.controls import ASK, TuneControl
 from demos.music.tabs.endpoint import create_endpoint
-from shared.catalog import Catalog
+from shared.catalog import Catalog, is_musicgen
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 from shared.tunes.arrangement import to_score
@@ -128,7 +128,7 @@ def create_compose(room: MusicRoom) -> None:
         with gr.Column(scale=4, min_width=300, elem_classes="controls"):
             control, buttons = TuneControl.create(add_buttons)
             with gr.Accordion("Model", open=False):
-                model = choose_model(room.catalog, "music")
+                model = choose_model(room.catalog, "music", keep=lambda spec: not is_musicgen(spec))
         with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
             player = create_player(show(example, 1.0, autoplay=False))
             caption = gr.HTML(

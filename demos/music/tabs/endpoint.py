@@ -11,6 +11,8 @@ from demos.music.generate import MusicRequest, MusicStep
 from demos.music.presets import EXAMPLE
 from demos.music.recording import save
 from demos.music.room import BUNDLED, MusicRoom
+from demos.music.tabs.musicgen import answer_musicgen
+from shared.catalog import is_musicgen
 from shared.ui import add_endpoint, new_file, wake
 
 # Empty words and zeros leave it to the description.
@@ -41,7 +43,7 @@ def create_endpoint(
         accompaniment: str,
         bars: int,
         top_p: float,
-    ) -> tuple[str, str, dict[str, Any]]:
+    ) -> tuple[str, str | None, dict[str, Any]]:
         """Compose a tune from a description, as sound and as notes.
 
         Args:
@@ -64,8 +66,11 @@ def create_endpoint(
             top_p: Draw among the likeliest tokens with this total probability, 0.05 to 1.
 
         Returns:
-            A WAV file, a MIDI file, and the recipe with the seed that was used.
+            A WAV file, a MIDI file (none of MusicGen, which knows no notes), and the recipe with
+            the seed that was used. MusicGen takes the first five parameters only.
         """
+        if is_musicgen(room.spec(model)):
+            return answer_musicgen(room, description, model, duration, temperature, seed)
         given = {
             "duration": duration, "style": style, "key": key, "mode": mode, "meter": meter,
             "tempo": tempo, "instrument": instrument, "accompaniment": accompaniment, "bars": bars,
