@@ -101,8 +101,8 @@ def save(
 ) -> Files:
     """Write ``step`` as WAV (44.1 kHz, 16 bits, see ``shared.tunes.loudness``) and as MIDI.
 
-    Both hold ``recipe`` as JSON: the notes as a marker at their beginning; the sound as its comment,
-    but for the bars that it went on from, since libsndfile reads no more than two kilobytes.
+    Both hold ``recipe`` as JSON: the notes as a marker at their beginning; the sound as its
+    comment, but for bars that were given, since libsndfile reads no more than two kilobytes.
     """
     from symusic import TextMeta
 

@@ -117,7 +117,7 @@ def create_compose(room: MusicRoom) -> None:
             piece: made,
             tokens: show_bars(made.step),
             recipe_shown: made.recipe,
-            wav: gr.update(value=str(files.wav), interactive=True),
+            wav: gr.update(value=str(files.wav), label="Download sound (WAV)", interactive=True),
             midi: gr.update(value=str(files.midi), interactive=True),
         }
 
@@ -137,7 +137,7 @@ def create_compose(room: MusicRoom) -> None:
                 **CAPTION,
             )
             with gr.Row(elem_classes="pairs"):
-                wav = gr.DownloadButton("Download sound (WAV)", str(EXAMPLE_SOUND), size="sm")
+                wav = gr.DownloadButton("Download sound (MP3)", str(EXAMPLE_SOUND), size="sm")
                 midi = gr.DownloadButton(
                     "Download notes (MIDI)", str(HERE / "example.mid"), size="sm"
                 )
