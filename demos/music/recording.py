@@ -19,7 +19,7 @@ from demos.music.generate import MusicStep
 from shared.sounds import Sound, save_wav
 from shared.tunes.arrangement import Arrangement, to_score
 from shared.tunes.loudness import CEILING, find_gain
-from shared.tunes.sound import SAMPLE_RATE, synthesize
+from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes, synthesize
 
 COMMENT_BYTES = 2000
 FIRST_SECONDS, LATER_SECONDS = 1.5, 5.0  # the least that a chunk lasts
@@ -113,7 +113,7 @@ def save(
     save_wav(Sound(sound.T * np.float32(gain), SAMPLE_RATE), wav, _shorten(recipe))
     score = to_score(step.arrangement)
     score.markers.append(TextMeta(0, json.dumps(recipe, ensure_ascii=False)))
-    midi.write_bytes(score.dumps_midi())
+    midi.write_bytes(score_to_midi_bytes(score))
     return Files(wav, midi, gain)
 
 

@@ -39,10 +39,10 @@ def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list
             "Open a MIDI file", file_types=[".mid", ".midi"], size="sm", min_width=120
         )
     with gr.Accordion("Vary it", open=False):
-        with gr.Row(elem_classes="pairs", equal_height=True):
+        with gr.Row(elem_classes="seed-row"):
             keep = gr.Number(8, label="Keep the first bars", precision=0, min_width=110)
             vary = gr.Button("Compose the rest anew", size="sm", min_width=130)
-        with gr.Row(elem_classes="pairs", equal_height=True):
+        with gr.Row(elem_classes="seed-row"):
             first = gr.Number(5, label="From bar", precision=0, min_width=80)
             last = gr.Number(6, label="to bar", precision=0, min_width=80)
             again = gr.Button("Another version of these", size="sm", min_width=130)

@@ -28,7 +28,7 @@ from shared.settings import Settings
 from shared.tunes.arrangement import to_score
 from shared.tunes.loudness import find_gain
 from shared.tunes.measures import read_measures, write_measures
-from shared.tunes.sound import SAMPLE_RATE
+from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes
 from shared.ui import (
     CAPTION,
     RunButtons,
@@ -207,7 +207,7 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
     sound = play(step)
     sound *= np.float32(find_gain(sound, SAMPLE_RATE))
     soundfile.write(EXAMPLE_SOUND, sound, SAMPLE_RATE, compression_level=0.7)
-    (HERE / "example.mid").write_bytes(to_score(step.arrangement).dumps_midi())
+    (HERE / "example.mid").write_bytes(score_to_midi_bytes(to_score(step.arrangement)))
     data = {
         "recipe": room.recipe(BUNDLED, request),
         "title": room.spec(BUNDLED).title,
