@@ -67,7 +67,7 @@ def bar_ticks(meter: str) -> int:
 
 
 def join_ties(rows: Iterable[tuple[int, int, int, bool]]) -> np.ndarray:
-    """Return notes (N, 3) in order of onset, then pitch, from such that say if they are tied.
+    """Return notes (N, 3) in order of onset from such that say if they are tied.
 
     Args:
         rows: Onset, duration, pitch, and whether the note only prolongs the one before it.

@@ -123,6 +123,12 @@ def build_model(tokenizer: REMI, *, width: int = 256, layers: int = 4) -> LlamaF
     return model
 
 
+def complete(tokenizer: REMI, tune: TokenTune) -> np.ndarray:
+    """Return a whole piece, (N,): its controls, BOS, its tokens and EOS."""
+    head = [*name_controls(tokenizer, tune.said), tokenizer["BOS_None"]]
+    return np.concatenate([head, tune.ids, [tokenizer["EOS_None"]]])
+
+
 def window(
     tokenizer: REMI,
     tune: TokenTune,

@@ -222,14 +222,17 @@ def _read_bars(
 
 
 def _part_voices(tokenizer: MusicTokenizer, ids: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return what is sung and what is played, each with all bar lines, meters and positions."""
+    """Return what is sung and what is played, each with all bar lines, meters and positions.
+
+    Controls are left out: miditok would take ``Tempo_Slow`` for one of its own.
+    """
     sung, played = list[int](), list[int]()
     marked = False
     for token in ids:
         kind = _kind(tokenizer, token)
         if kind in ("Pitch", "Duration"):
             (sung if marked else played).append(token)
-        elif kind != "Voice":
+        elif kind != "Voice" and kind not in CONTROLS:
             sung.append(token)
             played.append(token)
         marked = kind == "Voice" or (marked and kind == "Pitch")

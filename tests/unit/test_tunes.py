@@ -106,7 +106,8 @@ def test_a_hurried_description_stays_within_the_tempo_range() -> None:
 def test_the_prompt_carries_style_mode_and_meter(tokenizer: REMI) -> None:
     ids = prompt_ids(tokenizer, parse_description("happy air in 3/4"))
     words = [tokenizer[token] for token in ids]
-    assert words == ["Style_Air", "Mode_Major", "BOS_None", "Bar_None", "TimeSig_3/4"]
+    assert words[:2] == ["Style_Air", "Mode_Major"]
+    assert words[-3:] == ["BOS_None", "Bar_None", "TimeSig_3/4"]
 
 
 def test_a_score_survives_its_tokens(tokenizer: REMI) -> None:
