@@ -37,18 +37,6 @@ class PlayedNote:
     track: int
 
 
-def played_notes(score: Score) -> list[PlayedNote]:
-    """List the notes of ``score`` in order of their start, for a piano roll."""
-    return sorted(
-        (
-            PlayedNote(note.start, note.duration, note.pitch, note.velocity, number)
-            for number, track in enumerate(score.to("second").tracks)
-            for note in track.notes
-        ),
-        key=lambda note: (note.start, note.pitch),
-    )
-
-
 def score_to_midi_bytes(score: Score) -> bytes:
     """Return ``score`` as a standard MIDI file."""
     return score.dumps_midi()

@@ -19,7 +19,7 @@ from shared.tunes.measures import (
     read_measures,
     write_measures,
 )
-from shared.tunes.sound import HIGHEST, played_notes, render, score_to_midi_bytes
+from shared.tunes.sound import HIGHEST, render, score_to_midi_bytes
 from shared.tunes.tokens import (
     TOKENIZER_FILE,
     build_tokenizer,
@@ -121,7 +121,7 @@ def test_a_score_survives_its_tokens(tokenizer: REMI) -> None:
 def test_controls_set_key_tempo_and_instrument(tokenizer: REMI) -> None:
     ids = score_to_ids(tokenizer, scale_in_six_eight())
     score = ids_to_score(tokenizer, ids, TuneControls(tonic=9, tempo=60, instrument="flute"))
-    first = played_notes(score)[0]
+    first = score.to("second").tracks[0].notes[0]
     assert (first.pitch, first.duration) == (57, 0.5)
     assert score.tracks[0].program == 73
 
