@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, Field
 
+from shared.errors import InvalidRequest
 from shared.requests import Request
 from shared.sampling import Sampling
 from shared.tunes.arrangement import Arrangement, arrange
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 NONE = "none"  # nobody accompanies
 MOST_BARS = 96
+MOST_SECONDS = 300
 
 
 def _one_of(names: Iterable[str]) -> Callable[[str], str]:
@@ -96,7 +98,8 @@ class MusicRequest(Request):
         """Check ``values``, read the rest out of the description, and draw the seed if it is -1.
 
         Raises:
-            InvalidRequest: One sentence per field that cannot be used.
+            InvalidRequest: One sentence per field that cannot be used, or so many bars at so slow
+                a tempo that they last longer than ``MOST_SECONDS``.
         """
         given = super().parse(**values)
         own = set(given.controls_of(values))
@@ -108,7 +111,20 @@ class MusicRequest(Request):
         if said.seconds:
             least, most, _ = cls.limits("duration")
             read["duration"] = min(max(said.seconds, least), most)
-        return given.model_copy(update={n: v for n, v in read.items() if n not in values})
+        request = given.model_copy(update={n: v for n, v in read.items() if n not in values})
+        request._check_length()
+        return request
+
+    def _check_length(self) -> None:
+        """Refuse so many bars at so slow a tempo that nobody would wait for their end."""
+        bar = Measure("4/4" if self.meter == ANY else self.meter).quarters
+        seconds = self.bars * bar * 60 / self.tempo
+        if seconds > MOST_SECONDS:
+            raise InvalidRequest(
+                f"{self.bars} bars at {self.tempo} quarter notes a minute last "
+                f"{seconds / 60:.0f} minutes, and {MOST_SECONDS / 60:.0f} are the most. Ask for "
+                "fewer bars or a faster tempo."
+            )
 
     @staticmethod
     def fields_of(controls: TuneControls) -> dict[str, Any]:

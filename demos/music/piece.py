@@ -8,7 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from demos.music.generate import Bar, MusicRequest, MusicStep
+from demos.music.generate import (
+    MOST_SECONDS,
+    Bar,
+    MusicRequest,
+    MusicStep,
+    play_otherwise,
+)
 from demos.music.recording import Chunk
 from shared.errors import InvalidRequest
 from shared.tunes.controls import KEY_NAMES, TuneControls
@@ -99,7 +105,13 @@ def _recall(known: Sequence[Bar], given: Sequence[Bar]) -> tuple[Bar, ...]:
 
 
 def wish_more(piece: Piece) -> Wish:
-    """Go on after the last bar."""
+    """Go on after the last bar. Raises InvalidRequest if the piece is long enough."""
+    seconds = piece.step.arrangement.seconds
+    if seconds > MOST_SECONDS:
+        raise InvalidRequest(
+            f"This piece lasts {seconds / 60:.0f} minutes already, which is the most. Download it, "
+            "or compose a new one."
+        )
     return Wish(before=piece.step.bars, controls=piece.step.controls, note="goes on")
 
 
@@ -137,6 +149,30 @@ def wish_bars(piece: Piece, first: int, last: int) -> Wish:
     )
 
 
+def play_so(piece: Piece, controls: TuneControls) -> Piece:
+    """Return the same notes in another key and tempo, for other players: another playing.
+
+    Raises:
+        InvalidRequest: It would last too long.
+    """
+    step = play_otherwise(piece.step, controls)
+    seconds = step.arrangement.seconds
+    if seconds > 2 * MOST_SECONDS:
+        raise InvalidRequest(
+            f"So slowly, this piece would last {seconds / 60:.0f} minutes. Choose a faster tempo."
+        )
+    return replace(
+        piece,
+        step=step,
+        recipe=piece.recipe | {"played": MusicRequest.fields_of(step.controls)},
+        note="the same notes, played otherwise",
+        key=draw_key(),
+        chunks=(),
+        rendered=0.0,
+        is_saved=False,
+    )
+
+
 def open_midi(path: str | Path, controls: TuneControls) -> Piece:
     """Put a visitor's MIDI file on the stand, played by those of ``controls``.
 
@@ -153,6 +189,14 @@ def open_midi(path: str | Path, controls: TuneControls) -> Piece:
         tempo=melody.tempo,
         loop=False,
     )
-    bars = tuple(Bar(1, (), measure) for measure in melody.measures)
-    note = " ".join([f"found {KEY_NAMES[melody.tonic]} {melody.mode.lower()}.", *melody.notes])
+    quarters = melody.measures[0].quarters
+    most = int(MOST_SECONDS * melody.tempo / 60 / quarters)
+    bars = tuple(Bar(1, (), measure) for measure in melody.measures[:most])
+    note = " ".join(
+        [
+            f"found {KEY_NAMES[melody.tonic]} {melody.mode.lower()}.",
+            *melody.notes,
+            *([f"The first {most} bars were taken."] if len(melody.measures) > most else []),
+        ]
+    )
     return Piece(MusicStep(played, bars), "Your MIDI file", note=note)

@@ -166,6 +166,7 @@ def test_stop_ends_it_within_a_step(tune_model: TuneModel) -> None:
         ({"duration": 4}, "duration must be at least 5"),
         ({"duration": 121}, "duration must be at most 120"),
         ({"bars": 97}, "bars must be at most 96"),
+        ({"bars": 90, "tempo": 40, "meter": "9/8"}, "last 10 minutes, and 5 are the most"),
         ({"tempo": 0}, "tempo must be at least 40"),
         ({"tempo": 9000}, "tempo must be at most 300"),
         ({"style": "Techno"}, "style must be one of Any, Air"),

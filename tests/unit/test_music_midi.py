@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import mido
 import pytest
 
 from demos.music.generate import Bar, MusicStep
-from demos.music.piece import Piece, Wish, open_midi, wish_bars, wish_more, wish_variation
+from demos.music.piece import Piece, Wish, open_midi, play_so, wish_bars, wish_more, wish_variation
 from shared.errors import InvalidRequest
 from shared.tunes.controls import TuneControls
 from shared.tunes.measures import read_measures
@@ -162,6 +163,25 @@ def test_wishes_keep_what_they_say(piece: Piece) -> None:
     assert (request.style, request.key, request.bars) == ("Reel", "G", 2)
     assert request.beginning == "4/4 0:60:4\n4/4 0:61:4"
     assert Wish().request({"description": "a jig", "seed": 3}).style == "Jig"
+
+
+def test_nothing_lasts_for_ever(piece: Piece, tmp_path: Path) -> None:
+    many = replace(piece, step=replace(piece.step, bars=piece.step.bars * 40))
+    with pytest.raises(InvalidRequest, match="already"):
+        wish_more(many)
+    with pytest.raises(InvalidRequest, match="24 minutes"):
+        play_so(many, TuneControls(tempo=40))
+    slow = [(float(n), 1.0, SCALE[n % 8]) for n in range(400)]
+    opened = open_midi(write_midi(tmp_path / "slow.mid", slow, tempo=40), TuneControls())
+    assert opened.step.arrangement.seconds <= 300
+    assert "first 50 bars" in opened.note
+
+
+def test_playing_otherwise_is_another_playing_of_the_same_bars(piece: Piece) -> None:
+    other = play_so(piece, TuneControls(instrument="harp"))
+    assert other.step.bars == piece.step.bars
+    assert other.key != piece.key
+    assert other.recipe["played"]["instrument"] == "harp"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from demos.music.generate import MusicRequest, play_otherwise
+from demos.music.generate import MusicRequest
 from demos.music.piece import (
     Piece,
     Wish,
-    draw_key,
     open_midi,
+    play_so,
     wish_bars,
     wish_more,
     wish_variation,
@@ -57,22 +57,10 @@ def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list
 
         return say_errors(asked)
 
-    def play_so(made: Piece | None, *values: Any) -> Piece:
+    def play(made: Piece | None, *values: Any) -> Piece:
         if made is None or not made.step.bars:
             raise InvalidRequest("There is nothing to play yet. Compose a tune first.")
-        request = MusicRequest.parse(**TuneControl.read(*values))
-        step = play_otherwise(made.step, request.controls)
-        played = MusicRequest.fields_of(step.controls)
-        return replace(
-            made,
-            step=step,
-            recipe=made.recipe | {"played": played},
-            note="the same notes, played otherwise",
-            key=draw_key(),
-            chunks=(),
-            rendered=0.0,
-            is_saved=False,
-        )
+        return play_so(made, MusicRequest.parse(**TuneControl.read(*values)).controls)
 
     def open_file(path: str, *values: Any) -> dict[Any, Any]:
         request = MusicRequest.parse(**TuneControl.read(*values))
@@ -83,7 +71,7 @@ def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list
     more.click(ask(wish_more), [wish, piece], wish, **ASK)
     vary.click(ask(wish_variation), [wish, piece, keep], wish, **ASK)
     again.click(ask(wish_bars), [wish, piece, first, last], wish, **ASK)
-    played = otherwise.click(say_errors(play_so), [piece, *control.inputs], piece, **ASK)
+    played = otherwise.click(say_errors(play), [piece, *control.inputs], piece, **ASK)
     opened = upload.upload(
         say_errors(open_file),
         [upload, *control.inputs],
