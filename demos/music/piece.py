@@ -39,6 +39,7 @@ class Piece:
         key: Name of this playing.
         chunks: What there is to hear.
         rendered: Seconds that they cover.
+        after: Bars that will stand at its end once it is complete.
         is_saved: Whether its files are there.
     """
 
@@ -49,12 +50,28 @@ class Piece:
     key: str = field(default_factory=draw_key)
     chunks: tuple[Chunk, ...] = ()
     rendered: float = 0.0
+    after: tuple[Bar, ...] = ()
     is_saved: bool = False
 
     @property
     def seed(self) -> int:
         """That it was composed with; -1 for what was not."""
         return int(self.recipe.get("seed", -1))
+
+    def complete(self) -> Piece:
+        """Return it as the finished piece that it is, also if it was stopped."""
+        if self.step.is_complete:
+            return self
+        settings = self.recipe.get("settings", {})
+        given = len(settings.get("beginning", "").splitlines())
+        upbeat = not given and self.step.bars[0].measure.is_upbeat
+        # Whoever stops it has asked for so many bars.
+        settings = settings | {"bars": max(1, len(self.step.bars) - given - upbeat)}
+        return replace(
+            self,
+            step=replace(self.step, bars=(*self.step.bars, *self.after), done=1.0),
+            recipe=self.recipe | {"settings": settings},
+        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +105,13 @@ class Wish:
             beginning=write_measures(bar.measure for bar in self.before),
             ending=write_measures(bar.measure for bar in self.after),
         )
+
+    def expect(self, step: MusicStep) -> float:
+        """Say how many seconds the piece will have, to judge by what is there of it."""
+        music = step.arrangement
+        starts = (*music.bar_starts, music.seconds)
+        kept = starts[len(self.before)] if 0 < len(self.before) < len(starts) else 0.0
+        return kept + (music.seconds - kept) / min(1.0, max(step.done, 0.01))
 
     def recall(self, step: MusicStep) -> MusicStep:
         """Give the bars that stay the probabilities that they had when they were composed."""

@@ -21,6 +21,7 @@ def show_player(
     *,
     key: str,
     rendered: float,
+    total: float,
     gain: float,
     autoplay: bool = True,
 ) -> str:
@@ -31,6 +32,7 @@ def show_player(
         chunks: What there is to hear of it.
         key: Another one for another piece: the player then begins anew.
         rendered: Seconds that the chunks cover.
+        total: Seconds that there will be.
         gain: By which all is louder.
         autoplay: Whether it is to be heard without asking.
     """
@@ -46,7 +48,7 @@ def show_player(
             "bars": [round(start, 3) for start in music.bar_starts],
             "chords": [[round(start, 3), name] for start, name in music.chords],
             "seconds": round(music.seconds, 4),
-            "total": round(music.seconds / min(1.0, max(step.done, 0.01)), 2),
+            "total": round(total, 2),
             "chunks": [[chunk.start, _address(chunk.path), chunk.scale] for chunk in chunks],
             "rendered": rendered,
             "gain": gain,

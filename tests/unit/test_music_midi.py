@@ -165,6 +165,24 @@ def test_wishes_keep_what_they_say(piece: Piece) -> None:
     assert Wish().request({"description": "a jig", "seed": 3}).style == "Jig"
 
 
+def test_what_is_stopped_keeps_the_bars_that_were_to_stay(piece: Piece) -> None:
+    again = wish_bars(piece, 3, 4)
+    half = MusicStep(piece.step.controls, piece.step.bars[:3], done=0.5)
+    recipe = {"settings": dict(again.request({"seed": 3}))}
+    stopped = Piece(half, "Tunes", recipe, after=again.after).complete()
+    assert stopped.step.bars == (*piece.step.bars[:3], *piece.step.bars[4:])
+    assert stopped.step.is_complete
+    assert stopped.recipe["settings"]["bars"] == 1
+    assert piece.complete() is piece
+
+
+def test_the_length_to_come_is_judged_by_what_is_new(piece: Piece) -> None:
+    second = piece.step.arrangement.seconds / 6  # a bar
+    going = MusicStep(piece.step.controls, piece.step.bars, done=0.25)
+    assert wish_variation(piece, 4).expect(going) == pytest.approx(second * (4 + 2 / 0.25))
+    assert Wish().expect(going) == pytest.approx(second * 6 / 0.25)
+
+
 def test_nothing_lasts_for_ever(piece: Piece, tmp_path: Path) -> None:
     many = replace(piece, step=replace(piece.step, bars=piece.step.bars * 40))
     with pytest.raises(InvalidRequest, match="already"):

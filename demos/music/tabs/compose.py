@@ -74,7 +74,9 @@ def create_compose(room: MusicRoom) -> None:
         spec = room.spec(model)
         yield from wake(room.cache, spec)
         recipe = room.recipe(model, request)
-        made = Piece(MusicStep(request.controls, ()), spec.title, recipe, wish.note)
+        made = Piece(
+            MusicStep(request.controls, ()), spec.title, recipe, wish.note, after=wish.after
+        )
         recording = Recording(new_file, room.settings.soundfont)
         began = time.monotonic()
         of_this_piece: dict[Any, Any] = {
@@ -87,7 +89,7 @@ def create_compose(room: MusicRoom) -> None:
             made = replace(made, step=step, chunks=recording.chunks, rendered=recording.seconds)
             left = describe_left(step.done, time.monotonic() - began)
             yield of_this_piece | {
-                player: show(made, recording.gain),
+                player: show(made, recording.gain, total=wish.expect(step)),
                 caption: show_caption(step, made.title, made.seed, made.note, left),
                 piece: made,
             }
@@ -97,11 +99,7 @@ def create_compose(room: MusicRoom) -> None:
         """Render what is not rendered yet, write the files, and show all there is to show."""
         if made is None or made.is_saved or not made.step.bars:
             return {piece: gr.skip()}
-        if is_stopped and made.recipe:  # whoever stops it has asked for so many bars
-            count = len(made.step.bars) - made.step.bars[0].measure.is_upbeat
-            settings = made.recipe["settings"] | {"bars": max(1, count)}
-            made = replace(made, recipe=made.recipe | {"settings": settings})
-        made = replace(made, step=replace(made.step, done=1.0))
+        made = made.complete()
         recording = Recording(new_file, room.settings.soundfont, made.chunks, made.rendered)
         recording.add(made.step)
         files = save(made.step, made.recipe, new_file, room.settings.soundfont)
@@ -121,12 +119,9 @@ def create_compose(room: MusicRoom) -> None:
             midi: gr.update(value=str(files.midi), interactive=True),
         }
 
-    def add_buttons() -> RunButtons:
-        return RunButtons.create("Compose")
-
     with gr.Row(elem_classes="floor"):
         with gr.Column(scale=4, min_width=300, elem_classes="controls"):
-            control, buttons = TuneControl.create(add_buttons)
+            control, buttons = TuneControl.create(lambda: RunButtons.create("Compose"))
             with gr.Accordion("Model", open=False):
                 model = choose_model(room.catalog, "music", keep=lambda spec: not is_musicgen(spec))
         with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
@@ -184,13 +179,14 @@ def create_stream(room: MusicRoom) -> Stream:
     return stream
 
 
-def show(piece: Piece, gain: float, *, autoplay: bool = True) -> str:
-    """Tell the page's player all about ``piece``."""
+def show(piece: Piece, gain: float, *, total: float = 0.0, autoplay: bool = True) -> str:
+    """Tell the page's player all about ``piece``, which will last ``total`` seconds at least."""
     return show_player(
         piece.step,
         piece.chunks,
         key=piece.key,
         rendered=piece.rendered,
+        total=max(total, piece.step.arrangement.seconds),
         gain=gain,
         autoplay=autoplay,
     )
