@@ -89,7 +89,9 @@ def test_the_finished_example_plays_pauses_and_can_be_moved_in(room: Locator) ->
 
 def test_what_is_composed_is_heard_and_handed_out(room: Locator) -> None:
     describe(room, "a slow sad tune in A minor for flute and piano, 12 seconds")
-    expect(room.get_by_role("combobox", name="Accompaniment", exact=True)).to_have_value("piano")
+    expect(room.get_by_role("combobox", name="Accompaniment", exact=True)).to_have_value(
+        "piano", timeout=LONG
+    )
     room.get_by_role("button", name="Compose", exact=True).click()
     wait_for_sound(room)
     finish(room)
@@ -107,23 +109,37 @@ def test_what_is_composed_is_heard_and_handed_out(room: Locator) -> None:
 
 def test_words_set_the_controls_until_one_is_set_by_hand(wide_room: Locator) -> None:
     describe(wide_room, "a fast reel for harp with dragons")
-    expect(wide_room.get_by_role("combobox", name="Style", exact=True)).to_have_value("Reel")
-    expect(wide_room.get_by_role("combobox", name="Melody", exact=True)).to_have_value("harp")
-    expect(wide_room.locator(".controls .caption").first).to_contain_text("dragons")
+    expect(wide_room.get_by_role("combobox", name="Style", exact=True)).to_have_value(
+        "Reel", timeout=LONG
+    )
+    expect(wide_room.get_by_role("combobox", name="Melody", exact=True)).to_have_value(
+        "harp", timeout=LONG
+    )
+    expect(wide_room.locator(".controls .caption").first).to_contain_text("dragons", timeout=LONG)
     wide_room.get_by_role("combobox", name="Style", exact=True).click()
     wide_room.get_by_role("option", name="March").click()
     describe(wide_room, "a slow jig for oboe")
-    expect(wide_room.get_by_role("combobox", name="Melody", exact=True)).to_have_value("oboe")
-    expect(wide_room.get_by_role("combobox", name="Style", exact=True)).to_have_value("March")
-    expect(wide_room.locator(".controls .caption").first).to_contain_text("Yours: style")
+    expect(wide_room.get_by_role("combobox", name="Melody", exact=True)).to_have_value(
+        "oboe", timeout=LONG
+    )
+    expect(wide_room.get_by_role("combobox", name="Style", exact=True)).to_have_value(
+        "March", timeout=LONG
+    )
+    expect(wide_room.locator(".controls .caption").first).to_contain_text(
+        "Yours: style", timeout=LONG
+    )
     wide_room.get_by_role("button", name="Let the words set everything").click()
-    expect(wide_room.get_by_role("combobox", name="Style", exact=True)).to_have_value("Jig")
+    expect(wide_room.get_by_role("combobox", name="Style", exact=True)).to_have_value(
+        "Jig", timeout=LONG
+    )
 
 
 def test_a_preset_fills_everything_in_and_its_loop_repeats(wide_room: Locator) -> None:
     wide_room.get_by_label("Start from").click()
     wide_room.get_by_role("option", name="Game level loop").click()
-    expect(wide_room.get_by_role("combobox", name="Melody", exact=True)).to_have_value("chip")
+    expect(wide_room.get_by_role("combobox", name="Melody", exact=True)).to_have_value(
+        "chip", timeout=LONG
+    )
     wide_room.get_by_role("button", name="Compose", exact=True).click()
     wait_for_sound(wide_room)
     finish(wide_room)
@@ -157,7 +173,9 @@ def test_a_tune_goes_on_is_varied_and_is_played_otherwise(wide_room: Locator) ->
     finish(wide_room)
     bars = count_bars(wide_room)
     describe(wide_room, "in F for harp and cello")
-    expect(wide_room.get_by_role("combobox", name="Melody", exact=True)).to_have_value("harp")
+    expect(wide_room.get_by_role("combobox", name="Melody", exact=True)).to_have_value(
+        "harp", timeout=LONG
+    )
     wide_room.get_by_role("button", name="Play it with these settings").click()
     expect(caption).to_contain_text("played otherwise", timeout=LONG)
     expect(caption).to_contain_text("Jig, F")
