@@ -15,7 +15,7 @@ LOUDNESS = -16.0  # LUFS, as music players and podcasts have it
 CEILING = 10 ** (-1 / 20)  # -1 dBFS: what no sample passes
 SILENT = -70.0  # LUFS; quieter blocks do not count
 _BLOCK, _HOP = 0.4, 0.1  # seconds
-_PIECE, _RUN_IN = 8.0, 1.0  # seconds that are filtered at a time, and before them
+_PIECE, _RUN_IN = 8, 1  # seconds that are filtered at a time at most, and before them
 
 
 def measure_loudness(sound: np.ndarray, sample_rate: int) -> float:
@@ -60,7 +60,8 @@ def _to_lufs(energy: float) -> float:
 
 def _weigh(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     """K-weight (samples, channels), piece by piece, by multiplying spectra."""
-    piece, run_in = round(_PIECE * sample_rate), round(_RUN_IN * sample_rate)
+    piece = min(_PIECE, -(-len(sound) // sample_rate)) * sample_rate
+    run_in = _RUN_IN * sample_rate
     length = piece + run_in
     response = _response(sample_rate, np.fft.rfftfreq(length, 1 / sample_rate))[:, None]
     padded = np.pad(sound, ((run_in, -len(sound) % piece), (0, 0)))
