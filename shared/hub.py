@@ -22,7 +22,8 @@ from shared.sources import hold
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
-# What is fetched from the hub: weights as safetensors, never pickles and never code.
+# What is fetched from the hub: weights as safetensors, never pickles and never code. The one
+# exception are audiocraft's pickles: it knows no other format, and reads nothing but tensors.
 LANGUAGE_MODEL_FILES = (
     "config.json",
     "generation_config.json",
@@ -36,6 +37,8 @@ LANGUAGE_MODEL_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
+MUSICGEN_FILES = (*LANGUAGE_MODEL_FILES, "spiece.model")
+AUDIOCRAFT_FILES = ("state_dict.bin", "compression_state_dict.bin")
 HALF_PIPELINE_FILES = (
     "model_index.json",
     "*/*.json",
@@ -99,7 +102,8 @@ class Hub:
         except LocalEntryNotFoundError:  # nothing, or an incomplete snapshot
             return None
         # Other programs leave no listing to tell that a snapshot is incomplete; weights come last.
-        return folder if any(folder.rglob("*.safetensors")) else None
+        weights = [name for name in self.allow_patterns if name.endswith((".safetensors", ".bin"))]
+        return folder if any(any(folder.glob(name)) for name in weights) else None
 
     def _download(self, report: Report) -> Path:
         import httpx2  # what the hub's client speaks HTTP with
@@ -198,6 +202,45 @@ class Hub:
             " into the Hugging Face cache. Free some space, or set HF_HOME to a folder on "
             "another disk. What has arrived is kept."
         )
+
+
+@dataclass(frozen=True)
+class HubSet(Hub):
+    """A repository whose checkpoint refers to others, which the loader finds in the same cache.
+
+    Attributes:
+        parts: The others; ``download_bytes`` counts them, too.
+    """
+
+    parts: tuple[Hub, ...] = ()
+
+    def is_here(self, settings: Settings) -> bool:
+        """Whether finished downloads of all are in the Hugging Face cache."""
+        return all(one.is_here(settings) for one in self.parts) and super().is_here(settings)
+
+    def fetch(self, settings: Settings, report: Report) -> Path:
+        """Return the folder of the first, after the others have been brought here."""
+        for part in self.parts:
+            part.fetch(settings, report)
+        return super().fetch(settings, report)
+
+
+def find_in_cache(repo: str, revision: str | None = None) -> Path:
+    """Return the folder of what has been downloaded of ``repo`` before.
+
+    Raises:
+        ModelUnavailable: Nothing has.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise ModelUnavailable(
+            f"refers to {repo}, which is not on this disk. Download it with: hf download {repo}"
+            + (f" --revision {revision}" if revision else "")
+        ) from error
 
 
 def _append(url: str, unfinished: Path) -> Iterator[int]:

@@ -37,6 +37,7 @@ class Settings:
         offline: Never try to reach the model hub.
         max_queue: Visitors who may wait in line at once.
         metrics: Publish the cache's figures at ``/metrics``.
+        soundfont: A .sf2 or .sf3 file to play notes with; None for the one that is installed.
     """
 
     models_dir: Path = ROOT / "models"
@@ -51,6 +52,7 @@ class Settings:
     offline: bool = False
     max_queue: int = 64
     metrics: bool = False
+    soundfont: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -121,6 +123,17 @@ def _parse_folder(text: str) -> Path:
     return folder
 
 
+def _parse_soundfont(text: str) -> Path:
+    file = Path(text.strip()).expanduser()
+    if not file.is_file():
+        raise ValueError(f"there is no file {text.strip()!r}")
+    with file.open("rb") as opened:
+        head = opened.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"sfbk":
+        raise ValueError(f"{text.strip()!r} is no SoundFont: name a .sf2 or .sf3 file")
+    return file
+
+
 def _parse_keys(text: str) -> tuple[str, ...]:
     return tuple(key.strip() for key in text.split(",") if key.strip())
 
@@ -149,4 +162,5 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "offline": _parse_bool,
     "max_queue": _parse_count,
     "metrics": _parse_bool,
+    "soundfont": _parse_soundfont,
 }

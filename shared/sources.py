@@ -115,16 +115,54 @@ class Folder:
         return self.path.is_dir()
 
     def fetch(self, settings: Settings, report: Report) -> Path:
-        """Return the folder. One without safetensors or GGUF is refused: a pickle can run code."""
+        """Return the folder. One without safetensors or GGUF is refused: a pickle can run code.
+
+        Only audiocraft's checkpoints are pickles by nature; its loader reads nothing but tensors.
+        """
         if not self.is_here(settings):
             raise ModelUnavailable(f"is missing: its folder is gone. {self.remedy}")
-        if not any(any(self.path.rglob(f"*.{kind}")) for kind in ("safetensors", "gguf")):
+        readable = ("*.safetensors", "*.gguf", "compression_state_dict.bin")
+        if not any(any(self.path.rglob(name)) for name in readable):
             raise ModelUnavailable(
                 f"cannot be loaded: there are no safetensors weights in {self.path.name!r}. Other "
                 "files (.bin, .pt) are not read because they can run code: save the model again "
                 "as safetensors."
             )
         return self.path
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """A repository of the hub whose commit is not pinned here: the operator fetches and names it.
+
+    Attributes:
+        key: Of the model in the catalogue.
+        repo: ``owner/name``.
+    """
+
+    key: str
+    repo: str
+
+    @property
+    def version(self) -> str:
+        """Nothing is known of its weights."""
+        return "none"
+
+    @property
+    def remedy(self) -> str:
+        """The two commands that make it one of the operator's folders."""
+        return (
+            f"Run `hf download {self.repo} --local-dir FOLDER` and start the gallery with "
+            f"GALLERY_LOCAL_MODELS={self.key}=FOLDER."
+        )
+
+    def is_here(self, settings: Settings) -> bool:
+        """It never is: a folder that the operator names is a ``Folder``."""
+        return False
+
+    def fetch(self, settings: Settings, report: Report) -> Path:
+        """Say what to do."""
+        raise ModelUnavailable(f"is not here. {self.remedy}")
 
 
 @dataclass(frozen=True)

@@ -141,12 +141,18 @@ def create_hall(slug: str, title: str, wall_label: str, lesson: Path) -> Iterato
             gr.Markdown(lesson.read_text(encoding="utf-8"))
 
 
-def choose_model(catalog: Catalog, task: Task, label: str = "Model", none: str = "") -> gr.Dropdown:
+def choose_model(
+    catalog: Catalog,
+    task: Task,
+    label: str = "Model",
+    none: str = "",
+    keep: Callable[[ModelSpec], bool] = lambda spec: True,
+) -> gr.Dropdown:
     """A picker of the room's models; the first, bundled one is chosen.
 
-    With ``none``, that is chosen instead, and its value is "".
+    With ``none``, that is chosen instead, and its value is "". ``keep`` says which are offered.
     """
-    specs = catalog.for_task(task)
+    specs = [spec for spec in catalog.for_task(task) if keep(spec)]
     choices = [(none, "")] if none else []
     for spec in specs:
         missing = catalog.download_bytes(spec.key)

@@ -1,106 +1,105 @@
-"""Tunes to learn from: three tune books and Bach's chorales, as they come with music21.
+"""Pieces to learn from: three tune books, Bach's chorales, and songs for voice and piano.
 
-Run ``python -m training.music_data`` to read them and to print what they hold. The first reading
-takes a few minutes and is kept in ``.cache/training/music/tunes.npz``.
+    python -m training.music_data [--data PATH]
 
-The books, all long out of copyright: James Aird, *A Selection of Scotch, English, Irish and Foreign
-Airs* (1778 on), *Ryan's Mammoth Collection* (1883), Francis O'Neill, *Music of Ireland* (1903).
-Their ABC transcriptions and the scores of the chorales ship with music21.
-
-What is kept: tunes in one of ``shared.tunes.controls.METERS`` whose bars add up. Repeats are played
-once, with their last ending; grace notes are left out; every tune is moved so that its key note is
-C.
+reads them all and prints what they hold. ``training/music_books.py`` and
+``training/music_lieder.py`` say where they come from; PATH is a copy of the songs.
+The first reading takes some minutes and is kept in ``.cache/training/music``.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.tunes.controls import ANY, METERS, MODES
 from training.common import DATA_CACHE
+from training.music_books import read_books
+from training.music_lieder import SOURCE, read_lieder
+from training.music_pieces import TICKS, Tune, bar_ticks
 
-if TYPE_CHECKING:
-    from symusic import Score
-
-TICKS = 24  # per quarter note: holds triplets and thirty-seconds alike
-BOOKS = ("airdsAirs", "ryansMammoth", "oneills1850")
+CACHE = DATA_CACHE / "music"
 HOLD_OUT_EVERY = 20
-MELODY_CENTRE, CHORALE_CENTRE = 70, 62  # mean MIDI pitches that transposition aims at
+FAMILY_BEATS, FAMILY_SHARE = 6, 0.3
 
 
-@dataclass(frozen=True)
-class Tune:
-    """One tune, its key note moved to C.
+def load_tunes(lieder: Path = SOURCE, *, cache: Path = CACHE) -> tuple[list[Tune], Counter[str]]:
+    """Return all pieces and how many were left out, by reason; read them the first time.
 
-    Attributes:
-        title: As printed.
-        style: One of ``shared.tunes.controls.STYLES``, or ``ANY`` where the source does not tell.
-        mode: One of ``shared.tunes.controls.MODES``.
-        meter: One of ``shared.tunes.controls.METERS``.
-        notes: Rows of onset, duration (in ``TICKS`` per quarter) and MIDI pitch, shape (N, 3).
+    Args:
+        lieder: Folder or zip file of the OpenScore Lieder Corpus.
+        cache: Folder for what was read.
     """
-
-    title: str
-    style: str
-    mode: str
-    meter: str
-    notes: np.ndarray
+    left_out: Counter[str] = Counter()
+    books = _cached(cache / "books.npz", read_books, left_out)
+    songs = _cached(cache / "lieder.npz", lambda found: read_lieder(lieder, found), left_out)
+    return [*books, *songs], left_out
 
 
-def load_tunes(cache: Path = DATA_CACHE / "music" / "tunes.npz", *, workers: int = 2) -> list[Tune]:
-    """Return all tunes, reading music21's corpus the first time."""
-    if not cache.exists():
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        _write(cache, list(_read_corpus(workers)))
-    with np.load(cache, allow_pickle=False) as arrays:
-        notes = np.split(arrays["notes"], arrays["ends"][:-1])
-        labels = arrays["labels"].tolist()
+def _cached(
+    path: Path, read: Callable[[Counter[str]], Iterator[Tune]], left_out: Counter[str]
+) -> list[Tune]:
+    """Return the pieces in ``path``, which ``read`` fills the first time."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found: Counter[str] = Counter()
+        _write(path, list(read(found)), found)
+    with np.load(path, allow_pickle=False) as arrays:
+        left_out.update(json.loads(str(arrays["left_out"])))
+        notes = np.split(arrays["notes"], arrays["note_ends"][:-1])
+        voices = np.split(arrays["voices"], arrays["voice_ends"][:-1])
+        rows = zip(arrays["labels"].tolist(), notes, voices, arrays["tempi"].tolist(), strict=True)
         return [
-            Tune(title, style, mode, meter, rows)
-            for (title, style, mode, meter), rows in zip(labels, notes, strict=True)
+            Tune(title, style, mode, meter, played, sung, tempo, group)
+            for (title, style, mode, meter, group), played, sung, tempo in rows
         ]
 
 
-def _write(path: Path, tunes: list[Tune]) -> None:
-    """Write ``tunes`` atomically as three arrays."""
+def _write(path: Path, tunes: Sequence[Tune], left_out: Counter[str]) -> None:
+    """Write ``tunes`` atomically as a few arrays."""
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.savez_compressed(
             file,
             notes=np.concatenate([tune.notes for tune in tunes]),
-            ends=np.cumsum([len(tune.notes) for tune in tunes]),
-            labels=np.array([(t.title, t.style, t.mode, t.meter) for t in tunes]),
+            note_ends=np.cumsum([len(tune.notes) for tune in tunes]),
+            voices=np.concatenate([tune.voice for tune in tunes]),
+            voice_ends=np.cumsum([len(tune.voice) for tune in tunes]),
+            tempi=np.array([tune.tempo for tune in tunes]),
+            labels=np.array([(t.title, t.style, t.mode, t.meter, t.group) for t in tunes]),
+            left_out=json.dumps(left_out),
         )
     os.replace(partial, path)
 
 
 def split_tunes(tunes: Iterable[Tune]) -> tuple[list[Tune], list[Tune]]:
-    """Split into training and held-out tunes: every 20th title, with all its versions, is held out.
+    """Split into training and held-out pieces.
 
-    The books share tunes, under the same name or another. Names are compared without spelling
-    frills, and a training tune that opens like a held-out one is left out altogether.
+    Every 20th title of a tune is held out with all its versions, and every 20th song or, where it
+    is of one, song cycle. The books share tunes, under the same name or another: names are compared
+    without spelling frills, and what resembles a held-out piece (``find_relatives``) is left out of
+    the training altogether.
     """
     tunes = list(tunes)
-    names = sorted({_plain_title(tune.title) for tune in tunes})
-    chosen = set(names[::HOLD_OUT_EVERY])
-    held_out = [tune for tune in tunes if _plain_title(tune.title) in chosen]
-    openings = {_opening(tune) for tune in held_out}
-    rest = (tune for tune in tunes if _plain_title(tune.title) not in chosen)
-    return [tune for tune in rest if _opening(tune) not in openings], held_out
+    chosen = set[str]()
+    for kind in (True, False):
+        names = sorted({_family(tune) for tune in tunes if bool(tune.group) is kind})
+        chosen |= set(names[::HOLD_OUT_EVERY])
+    held_out = [tune for tune in tunes if _family(tune) in chosen]
+    rest = [tune for tune in tunes if _family(tune) not in chosen]
+    relatives = find_relatives(rest, held_out)
+    return [tune for number, tune in enumerate(rest) if number not in relatives], held_out
 
 
-def _opening(tune: Tune) -> tuple[int, ...]:
-    """Return the first 24 notes as intervals, the same in every key and octave."""
-    return tuple(np.diff(tune.notes[:24, 2]).tolist())
+def _family(tune: Tune) -> str:
+    """Return what versions of one piece have in common in name."""
+    return tune.group or _plain_title(tune.title)
 
 
 def _plain_title(title: str) -> str:
@@ -109,223 +108,66 @@ def _plain_title(title: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name) or title
 
 
-def tune_to_score(tune: Tune) -> Score:
-    """Turn ``tune`` into a score of one track."""
-    from symusic import Note, Score, TimeSignature, Track
+def find_relatives(tunes: Sequence[Tune], held_out: Sequence[Tune]) -> set[int]:
+    """Return the numbers of ``tunes`` that resemble one of ``held_out``.
 
-    score, track = Score(TICKS), Track()
-    score.time_signatures.append(TimeSignature(0, *map(int, tune.meter.split("/"))))
-    track.notes.extend(Note(int(on), int(length), int(p), 84) for on, length, p in tune.notes)
-    score.tracks.append(track)
-    return score
+    A tune's outline are the pitch classes that sound on its beats, in C. Two pieces are related
+    if they share ``FAMILY_SHARE`` of the different stretches of ``FAMILY_BEATS`` beats in the
+    outline of the one that has fewer, or open with the same 24 notes, in whatever key and octave.
+    """
+    openings = {_opening(tune) for tune in held_out}
+    outlines = [_outline(tune) for tune in held_out]
+    owners: dict[tuple[int, ...], list[int]] = {}
+    for number, outline in enumerate(outlines):
+        for stretch in outline:
+            owners.setdefault(stretch, []).append(number)
+    related = set[int]()
+    for number, tune in enumerate(tunes):
+        outline = _outline(tune)
+        shared = Counter(owner for stretch in outline for owner in owners.get(stretch, ()))
+        alike = any(
+            count >= FAMILY_SHARE * min(len(outline), len(outlines[owner]))
+            for owner, count in shared.items()
+        )
+        if alike or _opening(tune) in openings:
+            related.add(number)
+    return related
 
 
-class Unsuitable(Exception):
-    """A tune that is left out, and why."""
+def _opening(tune: Tune) -> tuple[int, ...]:
+    """Return the first 24 notes as intervals, the same in every key and octave."""
+    return tuple(np.diff(tune.melody[:24, 2]).tolist())
 
 
-def _read_corpus(workers: int) -> Iterator[Tune]:
-    """Parse every tune and chorale in parallel; say on the console how many were left out."""
-    from music21 import corpus
-    from tqdm import tqdm
+def _outline(tune: Tune) -> set[tuple[int, ...]]:
+    """Return the stretches of ``FAMILY_BEATS`` melody notes on beats, as pitch classes.
 
-    root = Path(corpus.__file__).parent
-    jobs = [("abc", book, text) for book in BOOKS for text in _abc_tunes(root / book)]
-    jobs += [("chorale", "bach", str(path)) for path in sorted((root / "bach").glob("*.mxl"))]
-    left_out: Counter[str] = Counter()
-    with ProcessPoolExecutor(workers, initializer=_be_nice) as pool:
-        for result in tqdm(pool.map(_read_one, jobs, chunksize=40), total=len(jobs), desc="tunes"):
-            if isinstance(result, Tune):
-                yield result
-            else:
-                left_out[result] += 1
+    A beat is a quarter, in compound meters a dotted one. Stretches of one pitch say nothing.
+    """
+    melody = tune.melody
+    beat = TICKS * 3 // 2 if tune.meter.endswith("8") else TICKS
+    start = melody[0, 0] // bar_ticks(tune.meter) * bar_ticks(tune.meter)
+    beats = np.arange(start, melody[-1, 0] + 1, beat)
+    sounding = np.searchsorted(melody[:, 0], beats, side="right") - 1
+    pitches = (melody[sounding.clip(0), 2] % 12).tolist()
+    stretches = (
+        tuple(pitches[first : first + FAMILY_BEATS])
+        for first in range(len(pitches) - FAMILY_BEATS + 1)
+    )
+    return {stretch for stretch in stretches if len(set(stretch)) > 2}
+
+
+def main() -> None:
+    """Read everything and print what there is."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=SOURCE, help="folder or zip file of lieder")
+    tunes, left_out = load_tunes(parser.parse_args().data)
+    train, held_out = split_tunes(tunes)
+    print(f"{len(train)} training pieces, {len(held_out)} held out")
     print("left out:", dict(left_out.most_common()))
-
-
-def _be_nice() -> None:
-    """Leave the processor to others first, where the system knows how."""
-    if hasattr(os, "nice"):
-        os.nice(10)
-
-
-def _abc_tunes(folder: Path) -> Iterator[str]:
-    """Yield the text of every tune in the ABC files of ``folder``."""
-    for path in sorted(folder.glob("*.abc")):
-        text = path.read_text(encoding="utf-8", errors="replace").replace("\r", "")
-        yield from (part for part in re.split(r"(?m)^(?=X:)", text) if part.startswith("X:"))
-
-
-def _read_one(job: tuple[str, str, str]) -> Tune | str:
-    """Read one tune; return the reason instead where it is unsuitable."""
-    kind, book, source = job
-    try:
-        return _read_abc(book, source) if kind == "abc" else _read_chorale(Path(source))
-    except Unsuitable as reason:
-        return str(reason)
-    except Exception as error:
-        # Hand-typed ABC trips music21 up in many ways; a few tunes in a hundred are no loss.
-        return f"parser: {type(error).__name__}"
-
-
-def _read_abc(book: str, text: str) -> Tune:
-    """Read one tune in ABC notation."""
-    from music21 import converter, key
-
-    score: Any = converter.parse(text, format="abc")
-    part = score.parts[0]
-    meter = _meter_of(part)
-    keys = list(part.recurse().getElementsByClass(key.Key))
-    if not keys or keys[0].mode.capitalize() not in MODES:
-        raise Unsuitable("no usable key")
-    notes = _part_notes(part)
-    title = _field(text, "T")
-    style = abc_style(book, int(_field(text, "X") or 0), _field(text, "R"), title, meter)
-    if meter == "2/4" and style in ("Reel", "Hornpipe") and np.median(notes[:, 1]) <= TICKS // 4:
-        # Ryan writes in sixteenths what the others write in eighths: the same dance.
-        notes[:, :2] *= 2
-        meter = "4/4"
-    return Tune(
-        title=title,
-        style=style,
-        mode=keys[0].mode.capitalize(),
-        meter=meter,
-        notes=_to_c(notes, keys[0].tonic.pitchClass, MELODY_CENTRE),
-    )
-
-
-def _field(text: str, letter: str) -> str:
-    """Return the first value of an ABC header field, without a comment."""
-    match = re.search(rf"(?m)^{letter}:\s*([^%\n]*)", text)
-    return match[1].strip() if match else ""
-
-
-def abc_style(book: str, number: int, rhythm: str, title: str, meter: str) -> str:
-    """Tell the style of a tune: its rhythm field, else its chapter, else its title, else its meter.
-
-    O'Neill's chapters run by number: airs to 700, jigs to 1115, slip jigs to 1175, reels to 1555,
-    hornpipes to 1780. Only Aird's tunes, nearly all of them dances, are judged by their meter.
-    A jig that is not in 6/8 time and a slip jig that is not in 9/8 get no label.
-    """
-    chapters = ((700, "Air"), (1115, "Jig"), (1175, "SlipJig"), (1555, "Reel"), (1780, "Hornpipe"))
-    chapter = ANY
-    if book == "oneills1850":
-        chapter = next((style for last, style in chapters if number <= last), ANY)
-    by_meter = {"6/8": "Jig", "9/8": "SlipJig"} if book == "airdsAirs" else {}
-    style = _style_word(rhythm) or chapter
-    if style == ANY:
-        style = _style_word(title) or by_meter.get(meter, ANY)
-    needed = {"Jig": "6/8", "SlipJig": "9/8", "Reel": "4/4 2/4", "Hornpipe": "4/4 2/4"}
-    return style if meter in needed.get(style, meter) else ANY
-
-
-def _style_word(text: str) -> str | None:
-    """Return the style that a rhythm field or a title names."""
-    patterns = (
-        (r"slip ?jig", "SlipJig"), (r"\bjigg?\b", "Jig"), (r"strathspey|fling", "Strathspey"),
-        (r"\breel\b", "Reel"), (r"hornpipe|\bclog\b", "Hornpipe"),
-        (r"\bmarch\b|quick ?step", "March"), (r"\bair\b|song|lament|lullaby|planxty", "Air"),
-    )  # fmt: skip
-    lowered = text.lower()
-    return next((style for pattern, style in patterns if re.search(pattern, lowered)), None)
-
-
-def _read_chorale(path: Path) -> Tune:
-    """Read a four-part chorale; other works of Bach's are unsuitable."""
-    from music21 import converter
-
-    score: Any = converter.parse(path)
-    parts = list(score.parts)
-    if len(parts) != 4:
-        raise Unsuitable("not in four parts")
-    notes = np.unique(np.concatenate([_part_notes(part) for part in parts]), axis=0)
-    if notes[:, 0].max() > 60 * 4 * TICKS:
-        raise Unsuitable("too long for a chorale")
-    key = score.analyze("key")
-    return Tune(
-        title=score.metadata.title or path.stem,
-        style="Chorale",
-        mode=key.mode.capitalize(),
-        meter=_meter_of(parts[0]),
-        notes=_to_c(notes, key.tonic.pitchClass, CHORALE_CENTRE),
-    )
-
-
-def _meter_of(part: Any) -> str:
-    """Return the meter of a music21 part; cut time counts as 4/4."""
-    from music21 import meter
-
-    found = {s.ratioString for s in part.recurse().getElementsByClass(meter.TimeSignature)}
-    if found == {"2/2"}:
-        found = {"4/4"}
-    if len(found) != 1 or not found <= set(METERS):
-        raise Unsuitable("meter")
-    return str(found.pop())
-
-
-def _part_notes(part: Any) -> np.ndarray:
-    """Return rows of onset, duration and pitch of a music21 part, bars lined up.
-
-    A short first bar is a pickup: it ends where the first full bar starts. Bars that do not add up
-    afterwards make the tune unsuitable, since its bar lines could not be trusted.
-    """
-    from music21 import harmony, spanner, stream
-
-    first_endings = {
-        id(measure)
-        for bracket in part.recurse().getElementsByClass(spanner.RepeatBracket)
-        if str(bracket.number) == "1"
-        for measure in bracket.getSpannedElements()
-    }
-    measures = [m for m in part.getElementsByClass(stream.Measure) if id(m) not in first_endings]
-    full = round(_bar_ticks(_meter_of(part)))
-    rows: list[list[int]] = []
-    now = 0
-    for index, measure in enumerate(measures):
-        length = round(measure.duration.quarterLength * TICKS)
-        if index == 0 and length < full:
-            now = full - length
-        if length > full or now % full + length > full:
-            raise Unsuitable("bars do not add up")
-        for element in measure.flatten().notes:
-            if isinstance(element, harmony.ChordSymbol) or element.duration.isGrace:
-                continue
-            onset = now + round(element.offset * TICKS)
-            duration = round(element.duration.quarterLength * TICKS)
-            for pitch in element.pitches:
-                _add(rows, onset, duration, pitch.midi, element.tie)
-        now += length
-    if len(rows) < 16:
-        raise Unsuitable("too short")
-    return np.array(sorted(rows), dtype=np.int32)
-
-
-def _bar_ticks(meter: str) -> int:
-    """Return the length of a bar in ticks."""
-    beats, unit = map(int, meter.split("/"))
-    return TICKS * 4 * beats // unit
-
-
-def _add(rows: list[list[int]], onset: int, duration: int, pitch: int, tie: Any) -> None:
-    """Append a note, or lengthen the one that is tied to it."""
-    if tie is not None and tie.type in ("stop", "continue"):
-        for row in reversed(rows[-4:]):
-            if row[2] == pitch and row[0] + row[1] == onset:
-                row[1] += duration
-                return
-    if duration > 0:
-        rows.append([onset, duration, pitch])
-
-
-def _to_c(notes: np.ndarray, tonic: int, centre: int) -> np.ndarray:
-    """Move the key note to C, into the octave whose mean pitch lies nearest to ``centre``."""
-    octaves = round((centre - notes[:, 2].mean() + tonic) / 12)
-    return notes + np.array([0, 0, 12 * octaves - tonic], dtype=np.int32)
+    for values in ([t.style for t in tunes], [t.mode for t in tunes], [t.meter for t in tunes]):
+        print(Counter(values).most_common())
 
 
 if __name__ == "__main__":
-    tunes = load_tunes()
-    train, held_out = split_tunes(tunes)
-    print(f"{len(train)} training tunes, {len(held_out)} held out")
-    print(Counter(tune.style for tune in tunes).most_common())
-    print(Counter(tune.mode for tune in tunes).most_common())
-    print(Counter((tune.style, tune.meter) for tune in tunes).most_common())
+    main()

@@ -16,9 +16,8 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is imported
 
@@ -45,6 +44,7 @@ from training.common import (
     stop_cleanly,
     write_record,
 )
+from training.llama import build_optimizers, dropped_out, save_weights, start_small
 from training.text_data import SEPARATOR, SOURCE, TokenData, load_tokens
 
 CONTEXT = 512  # tokens
@@ -52,7 +52,6 @@ CONTEXT = 512  # tokens
 SHORT, LONG_SHARE = 256, 0.25
 EVALUATIONS = 10
 GLANCE = 60_000  # held-out tokens that each of these looks at; all would take a minute
-LARGEST_FILE = "9MB"
 PROMPTS = (
     "Once upon a time there was a little monster who",
     '"Where are you going?" said the fox. "',
@@ -86,9 +85,7 @@ def build_model(vocabulary: int, end: int, *, width: int, layers: int) -> LlamaF
         eos_token_id=end,
         pad_token_id=end,
     )
-    for layer in model.model.layers:  # residual branches start small, as in GPT-2
-        for projection in (layer.self_attn.o_proj, layer.mlp.down_proj):
-            torch.nn.init.normal_(projection.weight, std=0.02 / math.sqrt(2 * layers))
+    start_small(model)
     return model
 
 
@@ -103,42 +100,6 @@ def wrap_tokenizer(data: TokenData) -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
         padding_side="left",
     )
-
-
-def build_optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024) for the matrices inside layers, AdamW for all else.
-
-    Muon's steps are scaled to those of AdamW (Liu et al. 2025, arXiv:2502.16982), so that one
-    learning rate serves both. In equal minutes it reaches a far lower loss than AdamW alone.
-    """
-    inside = [p for p in model.model.layers.parameters() if p.dim() == 2]
-    others = [p for p in model.parameters() if not any(p is one for one in inside)]
-    return [
-        torch.optim.Muon(inside, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
-    ]
-
-
-@contextmanager
-def dropped_out(model: LlamaForCausalLM, share: float) -> Iterator[None]:
-    """Drop that share of what embeddings and residual branches say (Srivastava et al. 2014).
-
-    Llama's own configuration knows dropout in attention only.
-    """
-
-    def drop(module: torch.nn.Module, _: object, output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (F.dropout(output[0], share, module.training), *output[1:])
-        return F.dropout(output, share, module.training)
-
-    branches = [part for layer in model.model.layers for part in (layer.self_attn, layer.mlp)]
-    parts = [model.model.embed_tokens, *branches] if share else []
-    hooks = [part.register_forward_hook(drop) for part in parts]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def batches(tokens: np.ndarray, size: int, length: int, seed: int) -> Iterator[torch.Tensor]:
@@ -221,11 +182,7 @@ def plan_windows(
 
 def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write the weights as float16, in small files, with a config that loads them as float32."""
-    half = {name: tensor.half() for name, tensor in model.state_dict().items()}
-    del half["lm_head.weight"]  # tied to the embedding
-    for old in folder.glob("*.safetensors*"):
-        old.unlink()
-    model.save_pretrained(folder, state_dict=half, max_shard_size=LARGEST_FILE)
+    save_weights(model, folder)
     tokenizer.save_pretrained(folder)
 
 

@@ -2,44 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from itertools import count
+from functools import cached_property
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from shared.catalog import TuneModel
+from shared.errors import InvalidRequest
 from shared.requests import Request
-from shared.sampling import Draft, SampledToken, Sampling
-from shared.tunes.controls import TuneControls
-from shared.tunes.grammar import BarGrammar
-from shared.tunes.sound import HIGHEST, PlayedNote, played_notes
-from shared.tunes.tokens import control_ids, ids_to_score, prompt_ids
+from shared.sampling import Sampling
+from shared.tunes.arrangement import Arrangement, arrange
+from shared.tunes.compose import TuneModel, write_bars
+from shared.tunes.controls import (
+    ANY,
+    FASTEST,
+    INSTRUMENTS,
+    KEY_NAMES,
+    METERS,
+    MODES,
+    SLOWEST,
+    STYLES,
+    TuneControls,
+)
+from shared.tunes.measures import (
+    Measure,
+    ids_to_measure,
+    measures_to_ids,
+    read_measures,
+)
 from shared.tunes.words import parse_description
 
 if TYPE_CHECKING:
-    import torch
-    from miditok import REMI
-    from symusic import Score
+    from miditok import MusicTokenizer
 
-TOP_P = 0.95
+NONE = "none"  # nobody accompanies
+MOST_BARS = 96
+MOST_SECONDS = 300
+
+
+def _one_of(names: Iterable[str]) -> Callable[[str], str]:
+    """Return a check that a value is one of ``names``."""
+    known = tuple(names)
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"must be one of {', '.join(known)}, not {value[:30]!r}")
+        return value
+
+    return check
 
 
 class MusicRequest(Request):
-    """What to compose, how long and how boldly.
+    """What to compose, how long and how boldly, and how it is played.
+
+    ``parse`` reads what is not given out of the description.
 
     Attributes:
-        description: Plain words for style, key, meter, tempo and instrument; empty means anything.
+        description: Plain words for style, key, meter, tempo, instruments and length.
         duration: Seconds; the music ends with the bar in which they are over.
+        bars: Length in full bars instead; 0 leaves it to ``duration``.
         temperature: Divides the logits: low stays with likely notes, high takes risks.
+        top_p: Draw among the likeliest tokens that together have this probability.
+        style: One of ``STYLES``, or any.
+        key: Name of the key note.
+        mode: One of ``MODES``, or any.
+        meter: One of ``METERS``, or any.
+        tempo: Quarter notes a minute.
+        instrument: Plays the melody, or all parts of a choir.
+        accompaniment: Plays the chords, or the piano's part of a song.
+        loop: The end leads back into the beginning.
+        beginning: Bars that stand before what is composed, as ``write_measures`` writes them.
+        ending: Bars that stand after it.
     """
 
     description: str = Field("", max_length=500)
-    duration: float = Field(20.0, ge=5.0, le=60.0)
+    duration: float = Field(20.0, ge=5.0, le=120.0)
+    bars: int = Field(0, ge=0, le=MOST_BARS)
     temperature: float = Field(0.9, ge=0.1, le=1.5)
+    top_p: float = Field(0.95, ge=0.05, le=1.0)
+    style: Annotated[str, AfterValidator(_one_of((ANY, *STYLES)))] = ANY
+    key: Annotated[str, AfterValidator(_one_of(KEY_NAMES))] = "D"
+    mode: Annotated[str, AfterValidator(_one_of((ANY, *MODES)))] = ANY
+    meter: Annotated[str, AfterValidator(_one_of((ANY, *METERS)))] = ANY
+    tempo: int = Field(110, ge=SLOWEST, le=FASTEST)
+    instrument: Annotated[str, AfterValidator(_one_of(INSTRUMENTS))] = "fiddle"
+    accompaniment: Annotated[str, AfterValidator(_one_of((NONE, *INSTRUMENTS)))] = "guitar"
+    loop: bool = False
+    beginning: str = Field("", max_length=200_000)
+    ending: str = Field("", max_length=200_000)
+
+    @classmethod
+    def parse(cls, **values: Any) -> Self:
+        """Check ``values``, read the rest out of the description, and draw the seed if it is -1.
+
+        Raises:
+            InvalidRequest: One sentence per field that cannot be used, or so many bars at so slow
+                a tempo that they last longer than ``MOST_SECONDS``.
+        """
+        given = super().parse(**values)
+        own = set(given.controls_of(values))
+        chosen = {name: getattr(given.controls, name) for name in own}
+        said = parse_description(given.description, chosen)
+        read = cls.fields_of(said)
+        if said.bars and "duration" not in values:
+            read["bars"] = min(said.bars, MOST_BARS)
+        if said.seconds:
+            least, most, _ = cls.limits("duration")
+            read["duration"] = min(max(said.seconds, least), most)
+        request = given.model_copy(update={n: v for n, v in read.items() if n not in values})
+        request._check_length()
+        return request
+
+    def _check_length(self) -> None:
+        """Refuse so many bars at so slow a tempo that nobody would wait for their end."""
+        bar = Measure("4/4" if self.meter == ANY else self.meter).quarters
+        seconds = self.bars * bar * 60 / self.tempo
+        if seconds > MOST_SECONDS:
+            raise InvalidRequest(
+                f"{self.bars} bars at {self.tempo} quarter notes a minute last "
+                f"{seconds / 60:.0f} minutes, and {MOST_SECONDS / 60:.0f} are the most. Ask for "
+                "fewer bars or a faster tempo."
+            )
+
+    @staticmethod
+    def fields_of(controls: TuneControls) -> dict[str, Any]:
+        """Return the fields that ask for ``controls``, but for the length."""
+        return {
+            "style": controls.style or ANY,
+            "key": KEY_NAMES[controls.tonic],
+            "mode": controls.mode or ANY,
+            "meter": controls.meter or ANY,
+            "tempo": controls.tempo,
+            "instrument": controls.instrument,
+            "accompaniment": controls.accompaniment or NONE,
+            "loop": controls.loop,
+        }
+
+    @staticmethod
+    def controls_of(names: Iterable[str]) -> list[str]:
+        """Return the fields of ``TuneControls`` that those of the request in ``names`` set."""
+        fields = {"key": "tonic", **{name: name for name in _PLAYED}}
+        return [fields[name] for name in names if name in fields]
+
+    @property
+    def controls(self) -> TuneControls:
+        """The same for those who compose and play."""
+        return TuneControls(
+            style=None if self.style == ANY else self.style,
+            mode=None if self.mode == ANY else self.mode,
+            meter=None if self.meter == ANY else self.meter,
+            tonic=KEY_NAMES.index(self.key),
+            tempo=self.tempo,
+            instrument=self.instrument,
+            accompaniment=None if self.accompaniment == NONE else self.accompaniment,
+            loop=self.loop,
+        )
+
+
+_PLAYED = ("style", "mode", "meter", "tempo", "instrument", "accompaniment", "loop")
 
 
 @dataclass(frozen=True)
@@ -52,10 +174,11 @@ class NoteToken:
 
 @dataclass(frozen=True)
 class Bar:
-    """A finished bar: the number of its tune, from 1, and its tokens."""
+    """A finished bar: the number of its tune, from 1, its tokens, and the notes that they are."""
 
     tune: int
     tokens: tuple[NoteToken, ...]
+    measure: Measure
 
 
 @dataclass(frozen=True)
@@ -63,134 +186,81 @@ class MusicStep:
     """The state after one more bar.
 
     Attributes:
-        controls: What was understood of the description.
-        score: All bars so far, in the key, tempo and instrument that were asked for.
-        notes: The same as heard, in seconds; empty if the model wrote rests only.
-        bars: The same as the model wrote it, token by token.
-        bar_seconds: Length of one bar.
-
-    A tune may begin with an upbeat, a first bar that is mostly rest. Nobody wants to wait for it:
-    what is played and shown begins with the first note, ``pickup`` seconds into the score.
+        controls: How it is played.
+        bars: All bars so far, as the model wrote them, in C.
+        done: Share of what was asked for, 0 to 1.
     """
 
     controls: TuneControls
-    score: Score
-    notes: tuple[PlayedNote, ...]
     bars: tuple[Bar, ...]
-    bar_seconds: float
+    done: float = 1.0
 
     @property
-    def pickup(self) -> float:
-        """Seconds before the first note."""
-        return self.notes[0].start if self.notes else 0.0
+    def is_complete(self) -> bool:
+        """Whether nothing more will come."""
+        return self.done >= 1
 
-    @property
-    def seconds(self) -> float:
-        """Length of all bars so far, from the first note on."""
-        return len(self.bars) * self.bar_seconds - self.pickup
+    @cached_property
+    def arrangement(self) -> Arrangement:
+        """The bars as they are played."""
+        measures = [bar.measure for bar in self.bars]
+        return arrange(measures, self.controls, is_complete=self.is_complete)
 
 
 def generate_music(
     tune_model: TuneModel, request: MusicRequest, stop: Event
 ) -> Iterator[MusicStep]:
-    """Yield after every bar until ``request.duration`` is reached, or ``stop``.
+    """Yield after every bar until the length that ``request`` asks for is reached, or ``stop``.
 
-    A tune that ends before the time is up is followed by another in the same style and meter, as
-    players join tunes into a set. Simultaneous calls do not disturb each other, and a seed gives
-    the same music each time.
+    A tune that ends before that is followed by another in the same style and meter, as players join
+    tunes into a set. Simultaneous calls do not disturb each other, and a seed gives the same music
+    each time.
+
+    Raises:
+        InvalidRequest: The bars to go on from cannot be read.
     """
     import torch
 
-    tokenizer = tune_model.tokenizer
-    controls = parse_description(request.description)
+    tokenizer, controls = tune_model.tokenizer, request.controls
+    before, after = (_read_bars(tokenizer, text) for text in (request.beginning, request.ending))
+    sampling = Sampling(request.temperature, top_p=request.top_p)
     rng = torch.Generator("cpu").manual_seed(request.seed)
-    bars: list[Bar] = []
-    ids: list[int] = []
-    for tune, tokens in _write_set(tune_model, controls, request.temperature, rng, stop):
-        bars.append(Bar(tune, tuple(NoteToken(tokenizer[t.id], t.probability) for t in tokens)))
-        ids += [token.id for token in tokens]
-        score = ids_to_score(tokenizer, ids, controls)
-        quarters = 4 * Fraction(_meter(tokenizer, tokens))
-        step = MusicStep(
-            controls=controls,
-            score=score,
-            notes=tuple(played_notes(score)),
-            bars=tuple(bars),
-            bar_seconds=float(60 * quarters / controls.tempo),
-        )
-        yield step
-        if step.seconds >= request.duration:
+    written: list[Bar] = []
+    begun = [[tokenizer[token.name] for token in bar.tokens] for bar in before]
+    for bar in write_bars(tune_model, controls, sampling, rng, stop, begun):
+        tokens = tuple(NoteToken(tokenizer[t.id], t.probability) for t in bar.tokens)
+        written.append(Bar(bar.tune, tokens, ids_to_measure(tokenizer, bar.ids, controls.style)))
+        done = _done(request, written, is_first=not before)
+        yield MusicStep(controls, (*before, *written, *(after if done >= 1 else ())), done)
+        if done >= 1:
             return
 
 
-def _write_set(
-    tune_model: TuneModel,
-    controls: TuneControls,
-    temperature: float,
-    rng: torch.Generator,
-    stop: Event,
-) -> Iterator[tuple[int, list[SampledToken]]]:
-    """Yield bars with the number of their tune, tune after tune, all in the meter of the first."""
-    tokenizer = tune_model.tokenizer
-    grammar = BarGrammar(
-        tokenizer,
-        longest_bar=_context(tune_model) // 3,
-        highest_pitch=HIGHEST - controls.transposition,
+def _done(request: MusicRequest, written: Sequence[Bar], *, is_first: bool) -> float:
+    """Return the share of the length asked for that is written; an upbeat does not count."""
+    measures = [bar.measure for bar in written]
+    upbeat = measures[0] if is_first and measures[0].is_upbeat else None
+    if request.bars:
+        return (len(measures) - bool(upbeat)) / request.bars
+    quarters = sum(measure.quarters for measure in measures)
+    if is_first and measures[0].notes:
+        quarters -= measures[0].quarters if upbeat and request.loop else measures[0].notes[0].start
+    return quarters * 60 / request.tempo / request.duration
+
+
+def _read_bars(tokenizer: MusicTokenizer, text: str) -> tuple[Bar, ...]:
+    """Read bars that are given; their tokens have probability 1."""
+    measures = read_measures(text)
+    return tuple(
+        Bar(1, tuple(NoteToken(tokenizer[id_], 1.0) for id_ in ids), measure)
+        for ids, measure in zip(measures_to_ids(tokenizer, measures), measures, strict=True)
     )
-    sampling = Sampling(temperature, top_p=TOP_P)
-
-    def write(ids: Sequence[int]) -> Iterator[SampledToken]:
-        rules: list[Any] = [grammar]  # it does what a LogitsProcessor does
-        return tune_model.writer.write(Draft(list(ids), sampling, rng, rules), stop)
-
-    for tune in count(1):
-        for bar in _write_tune(tune_model, controls, write, stop):
-            controls = replace(controls, meter=_meter(tokenizer, bar))
-            yield tune, bar
-        if stop.is_set():
-            return
 
 
-def _write_tune(
-    tune_model: TuneModel,
-    controls: TuneControls,
-    write: Callable[[Sequence[int]], Iterator[SampledToken]],
-    stop: Event,
-) -> Iterator[list[SampledToken]]:
-    """Yield the bars of one tune until the model ends it, or ``stop``."""
-    tokenizer = tune_model.tokenizer
-    new_bar, end = tokenizer["Bar_None"], tokenizer["EOS_None"]
-    prompt = prompt_ids(tokenizer, controls)
-    bar = [SampledToken(prescribed, 1.0) for prescribed in prompt[prompt.index(new_bar) :]]
-    bars: list[list[SampledToken]] = []
-    while not stop.is_set():
-        for token in write(prompt):
-            if token.id in (new_bar, end):
-                yield bar
-                if token.id == end:
-                    return
-                bars.append(bar)
-                bar = []
-            bar.append(token)
-        # The context is full: go on from the latest bars. The model has learnt to begin anywhere.
-        prompt = control_ids(tokenizer, controls.style, controls.mode)
-        prompt += _latest_ids([*bars, bar], _context(tune_model) // 2)
+def play_otherwise(step: MusicStep, controls: TuneControls) -> MusicStep:
+    """Return the same bars in another key and tempo, or for other players; nothing is composed."""
+    played = replace(step.controls, **{name: getattr(controls, name) for name in _AS_PLAYED})
+    return MusicStep(played, step.bars)
 
 
-def _latest_ids(bars: Sequence[Sequence[SampledToken]], room: int) -> list[int]:
-    """Return the ids of as many of the latest bars as fit into ``room``, at least one bar."""
-    kept: list[int] = []
-    for bar in reversed(bars):
-        if kept and len(kept) + len(bar) > room:
-            break
-        kept = [token.id for token in bar] + kept
-    return kept
-
-
-def _context(tune_model: TuneModel) -> int:
-    return int(tune_model.model.config.max_position_embeddings)
-
-
-def _meter(tokenizer: REMI, bar: Sequence[SampledToken]) -> str:
-    """Return the meter of a bar, such as ``6/8``; the grammar puts it after the bar line."""
-    return str(tokenizer[bar[1].id]).removeprefix("TimeSig_")
+_AS_PLAYED = ("tonic", "tempo", "instrument", "accompaniment", "loop")

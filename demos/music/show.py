@@ -1,113 +1,145 @@
-"""How the music room draws what was composed: a piano roll, and the tokens of every bar."""
+"""How the music room shows what was composed: what the player is told, captions, and the tokens."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
 from fractions import Fraction
-from itertools import count, takewhile
+from pathlib import Path
 
 from demos.music.generate import Bar, MusicStep
-from shared.tunes.controls import KEY_NAMES
-from shared.tunes.sound import PlayedNote
+from demos.music.recording import Chunk
+from shared.tunes.controls import KEY_NAMES, TuneControls
 from shared.tunes.tokens import POSITIONS_PER_BEAT
-
-LOWEST, HIGHEST = 57, 88  # the keys that the roll shows at least
-NOTE_HEIGHT = 0.8  # of a semitone
+from shared.tunes.words import explain_phrase
 
 
-def show_roll(notes: Sequence[PlayedNote], duration: float, bar_seconds: float = 0.0) -> str:
-    """Draw notes as bars over time, from the first note on, with bar lines and seconds.
+def show_player(
+    step: MusicStep,
+    chunks: Sequence[Chunk],
+    *,
+    key: str,
+    rendered: float,
+    total: float,
+    gain: float,
+    autoplay: bool = True,
+) -> str:
+    """Tell the page's player all about a piece, as JSON.
 
     Args:
-        notes: What sounds, in order.
-        duration: Seconds that the picture is wide, at least.
-        bar_seconds: Length of one bar; 0 draws no bar lines.
+        step: What is composed so far.
+        chunks: What there is to hear of it.
+        key: Another one for another piece: the player then begins anew.
+        rendered: Seconds that the chunks cover.
+        total: Seconds that there will be.
+        gain: By which all is louder.
+        autoplay: Whether it is to be heard without asking.
     """
-    pitches = [note.pitch for note in notes]
-    low = min([LOWEST, *(pitch - 1 for pitch in pitches)])
-    high = max([HIGHEST, *(pitch + 1 for pitch in pitches)])
-    start = notes[0].start if notes else 0.0
-    width = max([duration, *(note.start + note.duration - start for note in notes)])
-    height = high - low + 1
-    octaves = range(-(-low // 12) * 12, high + 1, 12)
-    bar_lines = takewhile(lambda x: x < width, (k * bar_seconds - start for k in count(1)))
+    music = step.arrangement
+    return json.dumps(
+        {
+            "id": key,
+            "parts": [[part.name, part.instrument] for part in music.parts],
+            "notes": [
+                [round(note.start, 3), round(note.duration, 3), note.pitch, note.track]
+                for note in music.notes
+            ],
+            "bars": [round(start, 3) for start in music.bar_starts],
+            "chords": [[round(start, 3), name] for start, name in music.chords],
+            "seconds": round(music.seconds, 4),
+            "total": round(total, 2),
+            "chunks": [[chunk.start, _address(chunk.path), chunk.scale] for chunk in chunks],
+            "rendered": rendered,
+            "gain": gain,
+            "done": step.is_complete,
+            "autoplay": autoplay,
+            "loop": step.controls.loop,
+        },
+        separators=(",", ":"),
+    )
+
+
+def _address(path: Path) -> str:
+    """Return where the page fetches a file that Gradio keeps; ours are relative already."""
+    return f"gradio_api/file={path.as_posix()}" if path.is_absolute() else path.as_posix()
+
+
+def show_understood(controls: TuneControls, own: Sequence[str] = ()) -> str:
+    """Say what was read out of a description, what not, and what the visitor chose instead."""
+    said = []
+    for phrase in controls.understood:
+        meaning = explain_phrase(phrase)
+        said.append(
+            f"<b>{html.escape(phrase)}</b>" + (f" ({html.escape(meaning)})" if meaning else "")
+        )
     lines = [
-        *(f'<line class="octave" x2="{width:.3f}" {_level(high - p + 0.5)}/>' for p in octaves),
-        *(_bar_line(x, height) for x in (bar_lines if bar_seconds else ())),
+        "Understood: " + " · ".join(said) + "." if said else "Nothing said: anything may come."
     ]
-    labels = (
-        f'<span style="top: {(high - p + 0.5) / height:.2%}">C{p // 12 - 1}</span>' for p in octaves
-    )
-    ticks = range(0, int(width) + 1, 5 if width <= 30 else 10)
-    seconds = (f'<span style="left: {t / width:.2%}">{t} s</span>' for t in ticks)
-    rects = (
-        f'<rect x="{note.start - start:.3f}" y="{high - note.pitch + (1 - NOTE_HEIGHT) / 2:.1f}" '
-        f'width="{note.duration * 0.94:.3f}" height="{NOTE_HEIGHT}"/>'
-        for note in notes
-    )
-    return (
-        f'<figure class="roll"><div class="roll-plot"><svg role="img" preserveAspectRatio="none" '
-        f'viewBox="0 0 {width:.3f} {height}"><title>{_describe(notes)}</title>'
-        f"{''.join(lines)}{''.join(rects)}</svg>{''.join(labels)}</div>"
-        f'<div class="roll-axis">{"".join(seconds)}</div></figure>'
-    )
+    if controls.unknown:
+        words = ", ".join(f"<b>{html.escape(word)}</b>" for word in controls.unknown)
+        lines.append(f'<span class="unknown">Not understood: {words}.</span>')
+    if own:
+        lines.append(f"Yours: {', '.join(own)}; the words leave that alone.")
+    return "<br>".join(lines)
 
 
-def _level(y: float) -> str:
-    return f'y1="{y}" y2="{y}"'
+def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: str = "") -> str:
+    """Say what it is, who composed, and how much there is.
+
+    Args:
+        step: What is composed so far.
+        title: Of the model.
+        seed: Of the request.
+        note: What was done, such as "goes on".
+        left: How long it will still take.
+    """
+    summary = step.controls.summary
+    tunes = len({bar.tune for bar in step.bars})
+    parts = [
+        html.escape(title),
+        f"{len(step.bars)} bars" + (f" in {tunes} tunes" if tunes > 1 else ""),
+        f"{step.arrangement.seconds:.0f} seconds",
+        *([f"seed {seed}"] if seed >= 0 else []),
+        *([html.escape(note)] if note else []),
+    ]
+    said = f"<b>{html.escape(summary[0].upper() + summary[1:])}</b><br>{' · '.join(parts)}"
+    if not step.arrangement.notes:
+        said += "<br>The model wrote only rests so far. Another seed will bring notes."
+    return said + (f'<span class="left"> · {left}</span>' if left else "")
 
 
-def _bar_line(x: float, height: int) -> str:
-    return f'<line x1="{x:.3f}" x2="{x:.3f}" y2="{height}"/>'
+def show_bars(step: MusicStep) -> str:
+    """List the tokens of each bar, coloured by the probability that the model gave them.
+
+    Before them stand the chords that the rule found.
+    """
+    music = step.arrangement
+    starts = [*music.bar_starts, music.seconds]
+    dropped = len(step.bars) - len(music.bar_starts)  # an upbeat that a loop leaves out
+    lines = []
+    for number, bar in enumerate(step.bars, 1):
+        chords = ""
+        if number > dropped:
+            begin, end = starts[number - dropped - 1], starts[number - dropped]
+            names = [name for start, name in music.chords if begin - 1e-6 <= start < end - 1e-6]
+            chords = f"<i>{' '.join(names)}</i>" if names else ""
+        lines.append(f"<div><b>Bar {number}</b>{chords}{_show_tokens(bar)}</div>")
+    return f'<div class="tokens bars">{"".join(lines)}</div>'
 
 
-def _describe(notes: Sequence[PlayedNote]) -> str:
-    if not notes:
-        return "Piano roll without notes"
-    pitches = [note.pitch for note in notes]
-    seconds = max(note.start + note.duration for note in notes) - notes[0].start
-    return (
-        f"Piano roll: {len(notes)} notes from {pitch_name(min(pitches))} to "
-        f"{pitch_name(max(pitches))} in {seconds:.0f} seconds"
+def _show_tokens(bar: Bar) -> str:
+    beat = Fraction(1, int(bar.measure.meter.split("/")[1]))
+    return "".join(
+        f'<span class="{token.name.split("_")[0].lower()}" title="{token.probability:.1%}" '
+        f'style="--share: {50 * token.probability:.0f}%">{read_token(token.name, beat)}</span>'
+        for token in bar.tokens[1:]
     )
 
 
 def pitch_name(pitch: int) -> str:
     """Name a MIDI pitch; middle C, 60, is C4."""
     return f"{KEY_NAMES[pitch % 12]}{pitch // 12 - 1}"
-
-
-def show_caption(step: MusicStep, title: str, seed: int) -> str:
-    """Say what was understood, who composed, and how much there is."""
-    summary = step.controls.summary
-    said = f"<b>{html.escape(summary[0].upper() + summary[1:])}</b>"
-    if step.controls.unknown:
-        words = ", ".join(html.escape(word) for word in step.controls.unknown)
-        said += f" · not understood: {words}"
-    tunes = step.bars[-1].tune
-    amount = f"{len(step.bars)} bars" + (f" in {tunes} tunes" if tunes > 1 else "")
-    said += f"<br>{title} · {amount} · {step.seconds:.0f} seconds · seed {seed}"
-    if not step.notes:
-        said += "<br>The model wrote only rests so far. Another seed will bring notes."
-    return said
-
-
-def show_bars(bars: Iterable[Bar]) -> str:
-    """List the tokens of each bar, coloured by the probability that the model gave them."""
-    lines = (
-        f"<div><b>Bar {number}</b>{_show_tokens(bar)}</div>" for number, bar in enumerate(bars, 1)
-    )
-    return f'<div class="tokens bars">{"".join(lines)}</div>'
-
-
-def _show_tokens(bar: Bar) -> str:
-    beat = Fraction(1, int(bar.tokens[1].name.split("/")[1]))
-    return "".join(
-        f'<span class="{token.name.split("_")[0].lower()}" title="{token.probability:.1%}" '
-        f'style="--share: {50 * token.probability:.0f}%">{read_token(token.name, beat)}</span>'
-        for token in bar.tokens[1:]
-    )
 
 
 def read_token(name: str, beat: Fraction) -> str:
@@ -117,7 +149,7 @@ def read_token(name: str, beat: Fraction) -> str:
         name: As in the vocabulary, such as ``Position_18``.
         beat: Length of a beat: a quarter or an eighth.
     """
-    kind, value = name.split("_")
+    kind, value = name.split("_", 1)
     match kind:
         case "TimeSig":
             return f"Meter {value}"
@@ -125,6 +157,14 @@ def read_token(name: str, beat: Fraction) -> str:
             return f"Position {Fraction(int(value), POSITIONS_PER_BEAT) * beat}"
         case "Pitch":
             return f"Pitch {pitch_name(int(value))}"
-        case _:
+        case "Duration":
             beats, part, parts = map(int, value.split("."))
             return f"{kind} {(beats + Fraction(part, parts)) * beat}"
+        case _:
+            return f"{kind} {value}"
+
+
+def describe_left(done: float, seconds: float) -> str:
+    """Say how far it is after so many seconds: "40 %, 2 s left"."""
+    left = seconds / done - seconds if done else 0.0
+    return f"{min(done, 1):.0%} composed, {left:.0f} s left"

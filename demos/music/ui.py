@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from demos.music.room import MusicRoom
-from demos.music.tabs import compose
+from demos.music.tabs import compose, musicgen
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
 from shared.serve import run_alone
@@ -18,11 +18,12 @@ from shared.ui import create_hall
 HERE = Path(__file__).parent
 WALL_LABEL = (
     "This model writes music as others write text: it draws one token after another, each saying "
-    "when a note begins, how high it is or how long it lasts. It composes the score, not the "
-    "sound; an ordinary synthesizer then plays it."
+    "when a note begins, how high it is or how long it lasts. It composes the melody, a plain rule "
+    "finds the chords, and an ordinary synthesizer plays what is written."
 )
 TABS: dict[str, Callable[[MusicRoom], None]] = {
     "Compose": compose.create_compose,
+    "MusicGen": musicgen.create_musicgen,
 }
 
 

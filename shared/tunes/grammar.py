@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.tunes.tokens import POSITIONS_PER_BEAT
+from shared.tunes.tokens import CONTROLS, POSITIONS_PER_BEAT
 
 if TYPE_CHECKING:
     import torch
-    from miditok import REMI
+    from miditok import MusicTokenizer
 
 
 class BarGrammar:
     """A sampling rule that leaves only tokens from which bars can be read, whatever the model says.
 
     A bar is its line, its meter (always that of the bar before), then at ever later positions one
-    or more notes, each a pitch and a duration. A trained model hardly needs the rule; an untrained
-    one still gives a score that can be played.
+    or more notes, each a pitch and a duration; sung ones are marked and come before the others. In
+    a melody no note begins before the last one has ended, so that every bar adds up. A trained
+    model hardly needs the rule; an untrained one still gives a score that can be played.
     """
 
-    def __init__(self, tokenizer: REMI, *, longest_bar: int, highest_pitch: int) -> None:
+    def __init__(self, tokenizer: MusicTokenizer, *, longest_bar: int, highest_pitch: int) -> None:
         """Make the rule for the vocabulary of ``tokenizer``.
 
         Args:
@@ -34,6 +35,8 @@ class BarGrammar:
             kind, value = name.split("_", 1)
             if kind != "Pitch" or int(value) <= highest_pitch:
                 self._kinds.setdefault(kind, []).append(id_)
+        self._melody = self._ids.get("Scoring_Melody")
+        self._song = self._ids.get("Scoring_VoicePiano")
         self._longest_bar = longest_bar
 
     def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -49,19 +52,52 @@ class BarGrammar:
         """Return the ids that can follow ``ids``, which holds a bar line at least."""
         start = len(ids) - 1 - ids[::-1].index(self._ids["Bar_None"])
         bar = [self._names[id_] for id_ in ids[start:]]
+        head = ids[: len(CONTROLS)]
+        sung = self._kinds["Voice"] if self._song in head else []
         match bar[-1].split("_")[0]:
             case "Bar":
                 before = [id_ for id_ in ids if id_ in self._kinds["TimeSig"]]
                 return before[-1:] or self._kinds["TimeSig"]
             case "Position":
+                return sung + self._kinds["Pitch"]
+            case "Voice":
                 return self._kinds["Pitch"]
             case "Pitch":
                 return self._kinds["Duration"]
         ends = [self._ids["Bar_None"], *([self._ids["EOS_None"]] if len(bar) > 2 else [])]
         if len(bar) >= self._longest_bar:
             return ends
-        positions = [int(name.split("_")[1]) for name in bar if name.startswith("Position")]
-        beats = int(bar[1].removeprefix("TimeSig_").split("/")[0])
-        later = range(max(positions, default=-1) + 1, POSITIONS_PER_BEAT * beats)
+        length = POSITIONS_PER_BEAT * int(bar[1].removeprefix("TimeSig_").split("/")[0])
+        first = max((_value(name) for name in bar if name.startswith("Position")), default=-1) + 1
+        if self._melody in head:
+            first = max(first, _end(bar), _end(self._bar_before(ids, start)) - length)
         chord = self._kinds["Pitch"] if len(bar) > 2 else []
-        return [*ends, *chord, *(self._ids[f"Position_{position}"] for position in later)]
+        if chord and bar[-3].startswith("Voice"):
+            chord = sung + chord
+        later = (self._ids[f"Position_{position}"] for position in range(first, length))
+        return [*ends, *chord, *later]
+
+    def _bar_before(self, ids: list[int], start: int) -> list[str]:
+        """Return the names of the tokens of the bar that ends at ``start``; none in a first bar."""
+        line = self._ids["Bar_None"]
+        before = next((place for place in range(start - 1, -1, -1) if ids[place] == line), start)
+        return [self._names[id_] for id_ in ids[before:start]]
+
+
+def _value(name: str) -> int:
+    """Return the number in a name such as ``Position_12``."""
+    return int(name.split("_")[1])
+
+
+def _end(bar: list[str]) -> int:
+    """Return the position at which the last note of a bar has ended, 0 without notes."""
+    end = position = 0
+    for name in bar:
+        kind, value = name.split("_", 1)
+        if kind == "Position":
+            position = int(value)
+        elif kind == "Duration":
+            beats, parts, resolution = map(int, value.split("."))
+            length = POSITIONS_PER_BEAT * (beats * resolution + parts) // resolution
+            end = max(end, position + length)
+    return end

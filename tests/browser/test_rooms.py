@@ -31,7 +31,7 @@ def test_a_tune_is_composed_with_roll_and_downloads(page: Page) -> None:
     room.get_by_role("button", name="Compose").click()
     expect(room.get_by_role("button", name="Compose")).to_be_hidden()
     expect(room.get_by_role("button", name="Compose")).to_be_visible(timeout=LONG)
-    expect(room.locator(".exhibit svg rect").first).to_be_attached()
+    expect(room.get_by_role("img", name="Piano roll")).to_be_visible()
     for ending in ("WAV", "MIDI"):
         button = room.get_by_role("button", name=ending)
         expect(button).to_be_enabled(timeout=LONG)

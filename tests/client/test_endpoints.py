@@ -12,8 +12,10 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from symusic import Score
 
 from shared.provenance import read_recipe
+from shared.sounds import read_recipe as read_wav_recipe
 
 PICTURE = {"num_inference_steps": 2}
 TUNE = {"duration": 5}
@@ -36,7 +38,8 @@ def test_endpoints_have_the_promised_names_parameters_and_defaults(client: Clien
         "/generate_text": "prompt model max_new_tokens temperature top_k top_p seed "
         "min_p repetition_penalty keep_end as_message begun turns",
         "/generate_image": "prompt negative_prompt model num_inference_steps guidance_scale seed",
-        "/generate_music": "description model duration temperature seed",
+        "/generate_music": "description model duration temperature seed style key mode meter "
+        "tempo instrument accompaniment bars top_p",
         "/sample_latent": "dataset seed truncation",
         "/reconstruct": "dataset image",
         "/list_models": "",
@@ -106,7 +109,19 @@ def test_a_tune_is_composed_and_repeats_with_its_seed(client: Client) -> None:
     assert abs(sound).max() > 0.05
     assert Path(midi).read_bytes().startswith(b"MThd")
     again, *_ = client.predict("a jig", seed=recipe["seed"], **TUNE, api_name="/generate_music")
-    assert Path(again).read_bytes() == Path(wav).read_bytes()
+    assert (soundfile.read(again)[0] == sound).all()
+
+
+def test_a_tune_keeps_to_its_controls(client: Client) -> None:
+    wanted = {"style": "Air", "key": "F", "mode": "Minor", "meter": "3/4", "tempo": 90, "bars": 5}
+    wav, midi, recipe = client.predict(
+        "a jig for harp alone", accompaniment="cello", seed=2, **wanted, api_name="/generate_music"
+    )
+    assert wanted.items() <= recipe["settings"].items()
+    score = Score(midi)
+    assert [track.program for track in score.tracks] == [46, 42]
+    assert (score.time_signatures[0].numerator, round(score.tempos[0].qpm)) == (3, 90)
+    assert read_wav_recipe(Path(wav)) == recipe
 
 
 def test_one_z_goes_through_both_latent_models(client: Client) -> None:
@@ -161,6 +176,10 @@ BAD_VALUES: list[tuple[str, dict[str, Any], str]] = [
     ("/generate_music", {"description": "x" * 100_000}, "description is too long"),
     ("/generate_music", {"duration": 0}, "duration must be at least"),
     ("/generate_music", {"temperature": 99}, "temperature must be at most"),
+    ("/generate_music", {"tempo": 9000}, "tempo must be at most 300"),
+    ("/generate_music", {"bars": -1}, "bars must be at least 0"),
+    ("/generate_music", {"style": "Techno"}, "style must be one of"),
+    ("/generate_music", {"instrument": "<b>kazoo</b>"}, "instrument must be one of"),
     ("/generate_music", {"model": "nope"}, "no music model 'nope'"),
     ("/sample_latent", {"dataset": "cats"}, "cats"),
     ("/sample_latent", {"truncation": 50}, "truncation must be at most"),

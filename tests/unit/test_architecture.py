@@ -19,6 +19,14 @@ RULES = {
     "shared/devices.py": {"shared.errors"},
     "shared/requests.py": GROUND,
     "shared/uploads.py": {"shared.errors"},
+    "shared/sounds.py": {"shared.errors"},
+    "shared/musicgen/engine.py": {"shared.sampling", "shared.sounds"},
+    "shared/musicgen/with_transformers.py": {"shared.musicgen.engine", "shared.sounds"},
+    "shared/musicgen/with_audiocraft.py": {
+        "shared.musicgen.engine",
+        "shared.musicgen.with_transformers",
+        "shared.sounds",
+    },
     "shared/loader.py": set(),
     "shared/residents.py": {"shared.loader"},
     "shared/model_cache.py": {"shared.errors", "shared.loader", "shared.residents"},
@@ -36,17 +44,46 @@ RULES = {
     "shared/sources.py": GROUND | {"shared.loader"},
     "shared/hub.py": GROUND | {"shared.loader", "shared.sources"},
     "shared/catalog.py": GROUND
-    | {"shared.loader", "shared.hub", "shared.sources", "shared.nets", "shared.tunes.tokens"}
-    | {"shared.batching", "shared.llamacpp", "shared.sampling"},
+    | {"shared.loader", "shared.hub", "shared.sources", "shared.nets"}
+    | {"shared.batching", "shared.llamacpp", "shared.sampling"}
+    | {"shared.musicgen", "shared.musicgen.engine", "shared.musicgen.with_transformers"}
+    | {"shared.tunes.compose", "shared.tunes.copying", "shared.tunes.tokens"},
     "shared/sampling.py": set(),
     "shared/decoder.py": set(),
     "shared/batching.py": {"shared.decoder", "shared.sampling"},
     "shared/llamacpp.py": {"shared.sampling"},
     "shared/tunes/controls.py": set(),
     "shared/tunes/words.py": {"shared.tunes.controls"},
-    "shared/tunes/sound.py": {"shared.errors"},
+    "shared/tunes/loudness.py": set(),
+    "shared/tunes/sound.py": {"shared.errors", "shared.tunes.loudness"},
+    "shared/tunes/measures.py": {
+        "shared.errors",
+        "shared.tunes.controls",
+        "shared.tunes.tokens",
+    },
+    "shared/tunes/midi.py": {
+        "shared.errors",
+        "shared.tunes.controls",
+        "shared.tunes.measures",
+    },
+    "shared/tunes/chords.py": {"shared.tunes.controls", "shared.tunes.measures"},
+    "shared/tunes/arrangement.py": {
+        "shared.tunes.chords",
+        "shared.tunes.controls",
+        "shared.tunes.measures",
+        "shared.tunes.sound",
+    },
     "shared/tunes/tokens.py": {"shared.tunes.controls", "shared.tunes.sound"},
     "shared/tunes/grammar.py": {"shared.tunes.tokens"},
+    "shared/tunes/copying.py": set(),
+    "shared/tunes/compose.py": {
+        "shared.sampling",
+        "shared.tunes.controls",
+        "shared.tunes.copying",
+        "shared.tunes.grammar",
+        "shared.tunes.sound",
+        "shared.tunes.tokens",
+    },
     "shared/assets.py": GROUND | {"shared.catalog"},
     "shared/zero_gpu.py": GROUND | {"shared.catalog", "shared.model_cache"},
 }

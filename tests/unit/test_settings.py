@@ -77,6 +77,8 @@ def test_a_missing_folder_is_named_at_start(tmp_path: Path) -> None:
         ("GALLERY_PATIENCE_SECONDS", "-1"),
         ("GALLERY_PATIENCE_SECONDS", "inf"),
         ("GALLERY_METRICS", "please"),
+        ("GALLERY_SOUNDFONT", "no-such-file.sf2"),
+        ("GALLERY_SOUNDFONT", "README.md"),
         ("GALLERY_LOCAL_MODELS", "text/one"),
         ("GALLERY_LOCAL_MODELS", "one=."),
         ("GALLERY_LOCAL_MODELS", "text/=."),

@@ -1,33 +1,38 @@
-"""Compose: a tune from a description, as sound and as notes."""
+"""Compose: a tune from a description or from controls, heard while it is being composed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from demos.music.generate import Bar, MusicRequest, MusicStep, NoteToken, generate_music
+from demos.music.piece import Piece, Wish
+from demos.music.presets import EXAMPLE
+from demos.music.recording import Chunk, Recording, play, save
 from demos.music.room import BUNDLED, HOLDER, MusicRoom
-from demos.music.show import show_bars, show_caption, show_roll
-from shared.catalog import Catalog
+from demos.music.show import describe_left, show_bars, show_caption, show_player
+from demos.music.tabs.change import create_change
+from demos.music.tabs.controls import ASK, TuneControl
+from demos.music.tabs.endpoint import create_endpoint
+from shared.catalog import Catalog, is_musicgen
 from shared.model_cache import ModelCache
-from shared.recipes import Recipe
 from shared.settings import Settings
-from shared.tunes.sound import PlayedNote, render, score_to_midi_bytes
+from shared.tunes.arrangement import to_score
+from shared.tunes.loudness import find_gain
+from shared.tunes.measures import read_measures, write_measures
+from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes
 from shared.ui import (
     CAPTION,
     RunButtons,
-    SeedControl,
-    add_endpoint,
     choose_model,
-    create_slider,
     in_turn,
     new_file,
     say_errors,
@@ -39,31 +44,131 @@ from shared.ui import (
 from shared.zero_gpu import on_gpu
 
 HERE = Path(__file__).parents[1]
-SAMPLE_RATE = 44_100
-PLAYED_COLOR = "#0d9488"  # the accent, halfway between light and dark
-EXAMPLES = [
-    "a lively jig in D major on the fiddle",
-    "a Bach chorale in G minor on the organ",
-    "a fast reel in E dorian on the accordion",
-    "a slow air in F major on the flute",
-    "a merry hornpipe in A mixolydian on the concertina",
-    "a sad waltz in B minor on the harp",
-]
+EXAMPLE_SOUND = HERE / "browser" / "example.mp3"  # served at rooms/music/
 EXAMPLE_SEED = 5
+Stream = Callable[[str, MusicRequest], Iterator[MusicStep]]
+PLAYER_SCRIPT = """
+const start = ({ mount }) => mount(element, { trigger, watch, props });
+import(new URL("rooms/music/player.js", document.baseURI)).then(start);
+"""
 
 
-@dataclass(frozen=True)
-class Composition:
-    """What a visitor has composed so far: the latest step and the caption that goes with it."""
-
-    step: MusicStep
-    caption: str
-    name: str
+def create_player(value: str) -> gr.HTML:
+    """The player with its piano roll; its value is what ``show_player`` writes."""
+    return gr.HTML(
+        value,
+        html_template="",
+        js_on_load=PLAYER_SCRIPT,
+        apply_default_css=False,
+        elem_classes="player",
+    )
 
 
 def create_compose(room: MusicRoom) -> None:
     """Add the tab's contents and the endpoint ``generate_music`` to the current place."""
     example = load_example()
+    stream = create_stream(room)
+
+    def compose(wish: Wish, model: str, *values: Any) -> Generator[Any, None, None]:
+        request = wish.request(TuneControl.read(*values))
+        spec = room.spec(model)
+        yield from wake(room.cache, spec)
+        recipe = room.recipe(model, request)
+        made = Piece(
+            MusicStep(request.controls, ()), spec.title, recipe, wish.note, after=wish.after
+        )
+        recording = Recording(new_file, room.settings.soundfont)
+        began = time.monotonic()
+        of_this_piece: dict[Any, Any] = {
+            control.seed.used: request.seed,
+            wav: gr.update(interactive=False),
+            midi: gr.update(interactive=False),
+        }
+        for step in map(wish.recall, stream(model, request)):
+            recording.add(step)
+            made = replace(made, step=step, chunks=recording.chunks, rendered=recording.seconds)
+            left = describe_left(step.done, time.monotonic() - began)
+            yield of_this_piece | {
+                player: show(made, recording.gain, total=wish.expect(step)),
+                caption: show_caption(step, made.title, made.seed, made.note, left),
+                piece: made,
+            }
+            of_this_piece = {}
+
+    def finish(made: Piece | None, *, is_stopped: bool = False) -> dict[Any, Any]:
+        """Render what is not rendered yet, write the files, and show all there is to show."""
+        if made is None or made.is_saved or not made.step.bars:
+            return {piece: gr.skip()}
+        made = made.complete()
+        recording = Recording(new_file, room.settings.soundfont, made.chunks, made.rendered)
+        recording.add(made.step)
+        files = save(made.step, made.recipe, new_file, room.settings.soundfont)
+        made = replace(made, chunks=recording.chunks, rendered=recording.seconds, is_saved=True)
+        # After a Stop, the page itself writes that into the caption.
+        said = (
+            {}
+            if is_stopped
+            else {caption: show_caption(made.step, made.title, made.seed, made.note)}
+        )
+        return said | {
+            player: show(made, files.gain),
+            piece: made,
+            tokens: show_bars(made.step),
+            recipe_shown: made.recipe,
+            wav: gr.update(value=str(files.wav), label="Download sound (WAV)", interactive=True),
+            midi: gr.update(value=str(files.midi), interactive=True),
+        }
+
+    with gr.Row(elem_classes="floor"):
+        with gr.Column(scale=4, min_width=300, elem_classes="controls"):
+            control, buttons = TuneControl.create(lambda: RunButtons.create("Compose"))
+            with gr.Accordion("Model", open=False):
+                model = choose_model(room.catalog, "music", keep=lambda spec: not is_musicgen(spec))
+        with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
+            player = create_player(show(example, 1.0, autoplay=False))
+            caption = gr.HTML(
+                show_caption(example.step, example.title, example.seed)
+                + "<br>A finished example. Press ▶ to hear it, or Compose for a new one.",
+                **CAPTION,
+            )
+            with gr.Row(elem_classes="pairs"):
+                wav = gr.DownloadButton("Download sound (MP3)", str(EXAMPLE_SOUND), size="sm")
+                midi = gr.DownloadButton(
+                    "Download notes (MIDI)", str(HERE / "example.mid"), size="sm"
+                )
+            piece = gr.State(example)
+            wish = gr.State(Wish())
+            change = create_change(control, piece, wish)
+    with gr.Accordion("Look inside", open=False):
+        gr.Markdown(
+            "What the model wrote, token by token, each coloured by the probability it "
+            "had: the darker, the surer. Point at one to see the figure. Positions and "
+            "durations are parts of a whole note. It writes every tune in C; the key you "
+            "asked for is set afterwards. In italics before them: the chords that a rule found "
+            "for the melody. The model knows nothing of those."
+        )
+        tokens = gr.HTML(show_bars(example.step), max_height=480)
+        recipe_shown = gr.JSON(example.recipe, label="Recipe: the same recipe, the same tune")
+
+    outcome = [player, caption, piece, tokens, recipe_shown, wav, midi]
+    buttons.run.click(lambda last: Wish(last.number + 1), wish, wish, **ASK)
+    control.description.submit(lambda last: Wish(last.number + 1), wish, wish, **ASK)
+    done, stopped = wire_generation(
+        buttons,
+        compose,
+        [wish, model, *control.inputs],
+        [player, caption, piece, control.seed.used, wav, midi],
+        caption=caption,
+        begin=[wish.change],
+    )
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    for event, is_stopped in ((done, False), (stopped, True), *((one, False) for one in change)):
+        event.then(say_errors(partial(finish, is_stopped=is_stopped)), piece, outcome, **quiet)
+    create_endpoint(room, stream)
+
+
+def create_stream(room: MusicRoom) -> Stream:
+    """Return the function (model, request) that composes, in turn where the device needs it."""
 
     @in_turn
     @on_gpu(room.catalog, room.settings, lambda request: 5 + request.duration)
@@ -71,204 +176,56 @@ def create_compose(room: MusicRoom) -> None:
         with room.cache.lease(model, HOLDER) as tune_model, stop_on_exit() as stop:
             yield from throttle(generate_music(tune_model, request, stop))
 
-    def show_on_page(description: str, model: str, *numbers: Any) -> Generator[Any, None, None]:
-        request = MusicRequest.parse(description=description, **MusicRequest.name_numbers(*numbers))
-        spec = room.spec(model)
-        yield from wake(room.cache, spec)
-        of_this_tune: dict[Any, Any] = {
-            recipe: room.recipe(model, request),
-            seed.used: request.seed,
-            sound: None,
-            sound_file: gr.update(interactive=False),
-            notes_file: gr.update(interactive=False),
-        }
-        for step in stream(model, request):
-            said = show_caption(step, spec.title, request.seed)
-            yield of_this_tune | {
-                roll: show_roll(step.notes, request.duration, step.bar_seconds),
-                caption: said,
-                bars: show_bars(step.bars),
-                composition: Composition(step, said, f"tune-{request.seed}"),
-            }
-            of_this_tune = {}
-        yield {caption: f"{said}<br>Rendering …"}
-
-    def play_on_page(composed: Composition | None, ending: str = "") -> dict[Any, Any]:
-        if composed is None:  # stopped before anything was composed
-            return {caption: gr.skip()}
-        wav, midi = save(composed.step, composed.name)
-        return {
-            caption: composed.caption + ending,
-            composition: None,
-            sound: wav,
-            sound_file: gr.update(value=wav, interactive=True),
-            notes_file: gr.update(value=midi, interactive=True),
-        }
-
-    def answer(
-        description: str, model: str, duration: float, temperature: float, seed: int
-    ) -> tuple[str, str, dict[str, Any]]:
-        """Compose a tune from a description, as sound and as notes.
-
-        Args:
-            description: Plain words for style, key, meter, tempo and instrument, such as
-                "a slow air in G minor on the flute"; empty means anything; at most 500 characters.
-            model: Key from list_models, such as music/tunes.
-            duration: Seconds, 5 to 60; the music ends with the bar in which they are over.
-            temperature: 0.1 (the likeliest notes) to 1.5 (bold).
-            seed: Same seed, same tune; -1 draws one.
-
-        Returns:
-            A WAV file, a MIDI file, and the recipe with the seed that was used.
-        """
-        request = MusicRequest.parse(
-            description=description, duration=duration, temperature=temperature, seed=seed
-        )
-        spec = room.spec(model)
-        recipe = room.recipe(model, request)
-        for _ in wake(room.cache, spec):
-            pass
-        *_, last = stream(model, request)
-        return *save(last, f"tune-{request.seed}"), recipe
-
-    with gr.Row(elem_classes="floor"):
-        with gr.Column(scale=4, min_width=300, elem_classes="controls"):
-            description = gr.Textbox(
-                EXAMPLES[0],
-                label="Describe a tune",
-                info="Style, key, mood, tempo, instrument; or leave it empty",
-                lines=2,
-                max_length=500,
-            )
-            buttons = RunButtons.create("Compose")
-            gr.Examples([[text] for text in EXAMPLES], [description], label="Tunes to try")
-            duration = create_slider(MusicRequest, "duration", step=1, label="Duration in seconds")
-            temperature = create_slider(
-                MusicRequest,
-                "temperature",
-                step=0.05,
-                info="Low stays with likely notes, high takes risks",
-            )
-            with gr.Accordion("More settings", open=False):
-                model = choose_model(room.catalog, "music")
-            seed = SeedControl.create()
-        with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
-            roll = gr.HTML(example.roll, padding=False)
-            caption = gr.HTML(example.caption, **CAPTION)
-            sound = gr.Audio(
-                example.sound,
-                label="The tune, played",
-                interactive=False,
-                buttons=[],
-                waveform_options=gr.WaveformOptions(waveform_progress_color=PLAYED_COLOR),
-            )
-            with gr.Row():
-                sound_file = gr.DownloadButton("Download sound (WAV)", example.sound, size="sm")
-                notes_file = gr.DownloadButton("Download notes (MIDI)", example.notes, size="sm")
-    with gr.Accordion("Look inside", open=False):
-        gr.Markdown(
-            "What the model wrote, token by token, each coloured by the probability it "
-            "had: the darker, the surer. Point at one to see the figure. Positions and "
-            "durations are parts of a whole note. It writes every tune in C; the key you "
-            "asked for is set afterwards."
-        )
-        bars = gr.HTML(example.bars, max_height=480)
-        recipe = gr.JSON(example.recipe, label="Recipe: the same recipe, the same tune")
-    composition = gr.State()
-
-    done, stopped = wire_generation(
-        buttons,
-        show_on_page,
-        [description, model, duration, temperature, seed.seed],
-        [roll, caption, sound, sound_file, notes_file, bars, seed.used, recipe, composition],
-        caption=caption,
-        also=[description.submit],
-    )
-    # What a stopped tune has so far can be played, too.
-    for event, ending in ((done, ""), (stopped, " · stopped")):
-        event.then(
-            say_errors(partial(play_on_page, ending=ending)),
-            composition,
-            [caption, sound, sound_file, notes_file, composition],
-            show_progress="hidden",
-            api_visibility="private",
-        )
-    add_endpoint(
-        "generate_music",
-        answer,
-        {"description": EXAMPLES[0], "model": BUNDLED, **MusicRequest.numbers()},
-        [
-            gr.File(label="sound", visible=False),
-            gr.File(label="notes", visible=False),
-            gr.JSON(label="recipe", visible=False),
-        ],
-    )
+    return stream
 
 
-def save(step: MusicStep, name: str) -> tuple[str, str]:
-    """Write a WAV and a MIDI file where Gradio keeps and clears its files; return their paths."""
-    import soundfile
-
-    base = new_file(name)
-    wav, midi = base.with_suffix(".wav"), base.with_suffix(".mid")
-    soundfile.write(wav, play(step), SAMPLE_RATE, subtype="PCM_16")
-    midi.write_bytes(score_to_midi_bytes(step.score))
-    return str(wav), str(midi)
-
-
-def play(step: MusicStep) -> np.ndarray:
-    """Render the sound from the first note on, float32, shape (samples, 2)."""
-    return render(step.score, SAMPLE_RATE)[round(step.pickup * SAMPLE_RATE) :]
-
-
-@dataclass(frozen=True)
-class Example:
-    """A finished composition for the first visit, ready to be shown."""
-
-    roll: str
-    caption: str
-    bars: str
-    recipe: dict[str, Any]
-    sound: str
-    notes: str
-
-
-def load_example() -> Example:
-    """Read what ``make_example`` wrote."""
-    data = json.loads((HERE / "example.json").read_text(encoding="utf-8"))
-    notes = [PlayedNote(**note) for note in data["notes"]]
-    bars = [
-        Bar(bar["tune"], tuple(NoteToken(**token) for token in bar["tokens"]))
-        for bar in data["bars"]
-    ]
-    duration = data["recipe"]["settings"]["duration"]
-    return Example(
-        roll=show_roll(notes, duration, data["bar_seconds"]),
-        caption=f"{data['caption']}<br>A finished example. Press Compose for a new one.",
-        bars=show_bars(bars),
-        recipe=data["recipe"],
-        sound=str(HERE / "example.mp3"),
-        notes=str(HERE / "example.mid"),
+def show(piece: Piece, gain: float, *, total: float = 0.0, autoplay: bool = True) -> str:
+    """Tell the page's player all about ``piece``, which will last ``total`` seconds at least."""
+    return show_player(
+        piece.step,
+        piece.chunks,
+        key=piece.key,
+        rendered=piece.rendered,
+        total=max(total, piece.step.arrangement.seconds),
+        gain=gain,
+        autoplay=autoplay,
     )
 
 
 def make_example(cache: ModelCache, settings: Settings) -> None:
-    """Compose the finished example of the first visit anew, from the first of ``EXAMPLES``."""
+    """Compose the finished example of the first visit anew, from the first of the presets."""
     import soundfile
 
-    request = MusicRequest.parse(description=EXAMPLES[0], seed=EXAMPLE_SEED)
-    spec = Catalog(settings).get(BUNDLED)
-    with cache.lease(spec.key) as tune_model:
-        *_, step = generate_music(tune_model, request, Event())
-    soundfile.write(
-        HERE / "example.mp3", play(step).mean(axis=1), SAMPLE_RATE, compression_level=0.7
-    )
-    (HERE / "example.mid").write_bytes(score_to_midi_bytes(step.score))
+    room = MusicRoom(cache, settings, Catalog(settings))
+    request = MusicRequest.parse(description=EXAMPLE, seed=EXAMPLE_SEED)
+    with cache.lease(BUNDLED, HOLDER) as tune_model, stop_on_exit() as stop:
+        *_, step = generate_music(tune_model, request, stop)
+    sound = play(step)
+    sound *= np.float32(find_gain(sound, SAMPLE_RATE))
+    soundfile.write(EXAMPLE_SOUND, sound, SAMPLE_RATE, compression_level=0.7)
+    (HERE / "example.mid").write_bytes(score_to_midi_bytes(to_score(step.arrangement)))
     data = {
-        "caption": show_caption(step, spec.title, request.seed),
-        "recipe": Recipe.of(spec, request, settings).to_dict(),
-        "bar_seconds": step.bar_seconds,
-        "notes": [asdict(note) for note in step.notes],
-        "bars": [asdict(bar) for bar in step.bars],
+        "recipe": room.recipe(BUNDLED, request),
+        "title": room.spec(BUNDLED).title,
+        "measures": write_measures(bar.measure for bar in step.bars),
+        "bars": [[bar.tune, [list(asdict(t).values()) for t in bar.tokens]] for bar in step.bars],
     }
-    (HERE / "example.json").write_text(json.dumps(data), encoding="utf-8")
+    (HERE / "example.json").write_text(json.dumps(data) + "\n", encoding="utf-8")
+
+
+def load_example() -> Piece:
+    """Read what ``make_example`` wrote."""
+    data = json.loads((HERE / "example.json").read_text(encoding="utf-8"))
+    bars = tuple(
+        Bar(tune, tuple(NoteToken(*token) for token in tokens), measure)
+        for (tune, tokens), measure in zip(
+            data["bars"], read_measures(data["measures"]), strict=True
+        )
+    )
+    settings = data["recipe"]["settings"]
+    step = MusicStep(MusicRequest.parse(**settings, seed=0).controls, bars)
+    sound = Chunk(0.0, Path("rooms/music") / EXAMPLE_SOUND.name, 1.0)
+    seconds = step.arrangement.seconds
+    return Piece(
+        step, data["title"], data["recipe"], chunks=(sound,), rendered=seconds, is_saved=True
+    )

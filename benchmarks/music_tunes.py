@@ -1,0 +1,114 @@
+"""How fast the bundled model composes, as the music room does it.
+
+Part of ``python -m benchmarks.music``:
+
+* ``realtime_factor``: seconds of music over those that it takes to compose, arrange, render and
+  bring it to its loudness; the median over ``DESCRIPTIONS``.
+* ``first_sound_s``: from the request to the first chunk of sound that a page could play, the model
+  loaded; the longest of all.
+* ``speedup_vs_generate``: tokens per second of the room, grammar and probabilities included, over
+  those of ``model.generate()`` with the same weights, temperature and top-p. They take turns in one
+  process; the median of the ratios.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from demos.music.generate import MusicRequest, MusicStep, generate_music
+from demos.music.recording import Recording, play
+from shared.catalog import Catalog
+from shared.model_cache import ModelCache
+from shared.settings import Settings
+from shared.tunes.loudness import normalize
+from shared.tunes.sound import SAMPLE_RATE
+from shared.tunes.tokens import prompt_ids
+
+MODEL = "music/tunes"
+DESCRIPTIONS = (
+    "a lively jig in D major for fiddle and guitar",
+    "a fast reel in E dorian for accordion and guitar",
+    "a slow air in F major for flute and harp",
+    "a march in G major for piccolo and brass",
+    "a Bach chorale in G minor on the organ",
+)
+TOKENS = 200
+
+
+def measure_tunes(rounds: int) -> dict[str, float]:
+    """Compose, render, and compare with ``generate()``."""
+    settings = Settings(device="cpu")
+    cache = ModelCache(settings.cache_bytes, Catalog(settings))
+    factors, first_sounds, ratios, rates = [], [], [], []
+    with cache.lease(MODEL, "the benchmark") as model:
+        for number in range(rounds + 1):
+            for description in DESCRIPTIONS:
+                request = MusicRequest.parse(description=description, duration=20, seed=number)
+                factor, first = compose(model, request)
+                own, plain = write_rate(model, request), generate_rate(model, request)
+                if number:  # the first round warms up
+                    factors.append(factor)
+                    first_sounds.append(first)
+                    ratios.append(own / plain)
+                    rates.append(own)
+    return {
+        "realtime_factor": statistics.median(factors),
+        "first_sound_s": max(first_sounds),
+        "speedup_vs_generate": statistics.median(ratios),
+        "note_tokens_per_s": statistics.median(rates),
+    }
+
+
+def compose(model: Any, request: MusicRequest) -> tuple[float, float]:
+    """Compose and render as the page does; how much faster than playing, and the first sound."""
+    first = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+
+        def new_file(name: str) -> Path:
+            return Path(tempfile.mkdtemp(dir=folder), name)
+
+        recording = Recording(new_file)
+        began = time.perf_counter()
+        step: MusicStep | None = None
+        for step in generate_music(model, request, Event()):
+            if recording.add(step) and not first:
+                first = time.perf_counter() - began
+        assert step
+        normalize(play(step), SAMPLE_RATE)
+        return step.arrangement.seconds / (time.perf_counter() - began), first
+
+
+def write_rate(model: Any, request: MusicRequest) -> float:
+    """Tokens per second of the room."""
+    began, count = time.perf_counter(), 0
+    for step in generate_music(model, request, Event()):
+        count += len(step.bars[-1].tokens)
+        if count >= TOKENS:
+            break
+    return count / (time.perf_counter() - began)
+
+
+def generate_rate(model: Any, request: MusicRequest) -> float:
+    """Tokens per second of plain transformers."""
+    import torch
+
+    ids = torch.tensor([prompt_ids(model.tokenizer, request.controls)])
+    torch.manual_seed(request.seed)
+    began = time.perf_counter()
+    made = model.model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=True,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=0,
+        max_new_tokens=TOKENS,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
+    return int(made.shape[1] - ids.shape[1]) / (time.perf_counter() - began)

@@ -1,0 +1,226 @@
+"""The piece on the music room's stand, and what a visitor wishes made of it. No Gradio here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from demos.music.generate import (
+    MOST_SECONDS,
+    Bar,
+    MusicRequest,
+    MusicStep,
+    play_otherwise,
+)
+from demos.music.recording import Chunk
+from shared.errors import InvalidRequest
+from shared.tunes.controls import KEY_NAMES, TuneControls
+from shared.tunes.measures import write_measures
+from shared.tunes.midi import read_midi
+
+
+def draw_key() -> str:
+    """Return a name for one playing of a piece, by which the page knows that it is another."""
+    return secrets.token_hex(4)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Music, and how it came about.
+
+    Attributes:
+        step: The bars and how they are played.
+        title: Of the model, or where else it comes from.
+        recipe: How it was composed.
+        note: What was done last, such as "goes on".
+        key: Name of this playing.
+        chunks: What there is to hear.
+        rendered: Seconds that they cover.
+        after: Bars that will stand at its end once it is complete.
+        is_saved: Whether its files are there.
+    """
+
+    step: MusicStep
+    title: str
+    recipe: dict[str, Any] = field(default_factory=dict, hash=False)
+    note: str = ""
+    key: str = field(default_factory=draw_key)
+    chunks: tuple[Chunk, ...] = ()
+    rendered: float = 0.0
+    after: tuple[Bar, ...] = ()
+    is_saved: bool = False
+
+    @property
+    def seed(self) -> int:
+        """That it was composed with; -1 for what was not."""
+        return int(self.recipe.get("seed", -1))
+
+    def complete(self) -> Piece:
+        """Return it as the finished piece that it is, also if it was stopped."""
+        if self.step.is_complete:
+            return self
+        settings = self.recipe.get("settings", {})
+        given = len(settings.get("beginning", "").splitlines())
+        upbeat = not given and self.step.bars[0].measure.is_upbeat
+        # Whoever stops it has asked for so many bars.
+        settings = settings | {"bars": max(1, len(self.step.bars) - given - upbeat)}
+        return replace(
+            self,
+            step=replace(self.step, bars=(*self.step.bars, *self.after), done=1.0),
+            recipe=self.recipe | {"settings": settings},
+        )
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to compose.
+
+    Attributes:
+        number: Another one for another wish.
+        before: Bars that stay before what is composed.
+        after: Bars that stay after it.
+        bars: How many between them; 0 leaves it to the controls.
+        controls: How it is played, if not as the controls say.
+        note: What it is, in a few words.
+    """
+
+    number: int = 0
+    before: tuple[Bar, ...] = ()
+    after: tuple[Bar, ...] = ()
+    bars: int = 0
+    controls: TuneControls | None = None
+    note: str = ""
+
+    def request(self, values: dict[str, Any]) -> MusicRequest:
+        """Make the request out of what the page says. Raises InvalidRequest."""
+        if self.controls:
+            values = values | MusicRequest.fields_of(self.controls)
+        if self.bars:
+            values = values | {"bars": self.bars}
+        return MusicRequest.parse(
+            **values,
+            beginning=write_measures(bar.measure for bar in self.before),
+            ending=write_measures(bar.measure for bar in self.after),
+        )
+
+    def expect(self, step: MusicStep) -> float:
+        """Say how many seconds the piece will have, to judge by what is there of it."""
+        music = step.arrangement
+        starts = (*music.bar_starts, music.seconds)
+        kept = starts[len(self.before)] if 0 < len(self.before) < len(starts) else 0.0
+        return kept + (music.seconds - kept) / min(1.0, max(step.done, 0.01))
+
+    def recall(self, step: MusicStep) -> MusicStep:
+        """Give the bars that stay the probabilities that they had when they were composed."""
+        count = len(step.bars) - len(self.after)
+        end = step.bars[count:] if step.is_complete and self.after else ()
+        new = step.bars[len(self.before) : count if end else None]
+        before = _recall(self.before, step.bars)
+        last = before[-1].tune if before else 1
+        new = tuple(replace(bar, tune=bar.tune + last - 1) for bar in new)
+        return replace(step, bars=(*before, *new, *_recall(self.after, end)))
+
+
+def _recall(known: Sequence[Bar], given: Sequence[Bar]) -> tuple[Bar, ...]:
+    return tuple(one if one.tokens else same for one, same in zip(known, given, strict=False))
+
+
+def wish_more(piece: Piece) -> Wish:
+    """Go on after the last bar. Raises InvalidRequest if the piece is long enough."""
+    seconds = piece.step.arrangement.seconds
+    if seconds > MOST_SECONDS:
+        raise InvalidRequest(
+            f"This piece lasts {seconds / 60:.0f} minutes already, which is the most. Download it, "
+            "or compose a new one."
+        )
+    return Wish(before=piece.step.bars, controls=piece.step.controls, note="goes on")
+
+
+def wish_variation(piece: Piece, keep: int) -> Wish:
+    """Keep the first bars, and compose as many others as there are. Raises InvalidRequest."""
+    count = len(piece.step.bars)
+    if not 1 <= keep < count:
+        raise InvalidRequest(
+            f"Of these {count} bars, the first 1 to {count - 1} can be kept, not {keep}."
+        )
+    return Wish(
+        before=piece.step.bars[:keep],
+        bars=count - keep,
+        controls=piece.step.controls,
+        note=f"varied from bar {keep + 1} on",
+    )
+
+
+def wish_bars(piece: Piece, first: int, last: int) -> Wish:
+    """Compose other bars in the place of some. Raises InvalidRequest."""
+    count = len(piece.step.bars)
+    if not 1 <= first <= last <= count:
+        raise InvalidRequest(
+            f"There are bars 1 to {count}: the first to replace cannot be {first} with {last} as "
+            "the last."
+        )
+    bars = piece.step.bars
+    span = f"bar {first}" if first == last else f"bars {first} to {last}"
+    return Wish(
+        before=bars[: first - 1],
+        after=bars[last:],
+        bars=last - first + 1,
+        controls=piece.step.controls,
+        note=f"another version of {span}",
+    )
+
+
+def play_so(piece: Piece, controls: TuneControls) -> Piece:
+    """Return the same notes in another key and tempo, for other players: another playing.
+
+    Raises:
+        InvalidRequest: It would last too long.
+    """
+    step = play_otherwise(piece.step, controls)
+    seconds = step.arrangement.seconds
+    if seconds > 2 * MOST_SECONDS:
+        raise InvalidRequest(
+            f"So slowly, this piece would last {seconds / 60:.0f} minutes. Choose a faster tempo."
+        )
+    return replace(
+        piece,
+        step=step,
+        recipe=piece.recipe | {"played": MusicRequest.fields_of(step.controls)},
+        note="the same notes, played otherwise",
+        key=draw_key(),
+        chunks=(),
+        rendered=0.0,
+        is_saved=False,
+    )
+
+
+def open_midi(path: str | Path, controls: TuneControls) -> Piece:
+    """Put a visitor's MIDI file on the stand, played by those of ``controls``.
+
+    Raises:
+        InvalidRequest: It cannot be used.
+    """
+    melody = read_midi(Path(path))
+    played = replace(
+        controls,
+        style=None,
+        mode=melody.mode,
+        meter=melody.measures[0].meter,
+        tonic=melody.tonic,
+        tempo=melody.tempo,
+        loop=False,
+    )
+    quarters = melody.measures[0].quarters
+    most = int(MOST_SECONDS * melody.tempo / 60 / quarters)
+    bars = tuple(Bar(1, (), measure) for measure in melody.measures[:most])
+    note = " ".join(
+        [
+            f"found {KEY_NAMES[melody.tonic]} {melody.mode.lower()}.",
+            *melody.notes,
+            *([f"The first {most} bars were taken."] if len(melody.measures) > most else []),
+        ]
+    )
+    return Piece(MusicStep(played, bars), "Your MIDI file", note=note)

@@ -1,0 +1,155 @@
+"""Music to sound while it is being composed: chunks to play at once, and files to keep.
+
+A chunk holds the notes that begin in it, with their dying away, which reaches into the next one:
+played at its own start over what still sounds, chunks add up to the sound of the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from demos.music.generate import MusicStep
+from shared.sounds import Sound, save_wav
+from shared.tunes.arrangement import Arrangement, to_score
+from shared.tunes.loudness import CEILING, find_gain
+from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes, synthesize
+
+COMMENT_BYTES = 2000
+FIRST_SECONDS, LATER_SECONDS = 1.5, 5.0  # the least that a chunk lasts
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Sound from ``start`` (seconds) on: a FLAC file, to be played ``scale`` times as loud."""
+
+    start: float
+    path: Path
+    scale: float
+
+
+class Recording:
+    """The sound of a piece that grows.
+
+    ``chunks`` is what there is to play, ``seconds`` how far it reaches, and ``gain`` the factor for
+    all of it: a first guess from the first chunk, lowered where a louder one would clip.
+    """
+
+    def __init__(
+        self,
+        new_file: Callable[[str], Path],
+        soundfont: Path | None = None,
+        chunks: tuple[Chunk, ...] = (),
+        seconds: float = 0.0,
+    ) -> None:
+        """Keep chunks where ``new_file`` says, after those that there are."""
+        self.chunks = chunks
+        self.seconds = seconds
+        self.gain = 1.0
+        self._new_file = new_file
+        self._soundfont = soundfont
+
+    def add(self, step: MusicStep) -> bool:
+        """Render what is new of ``step``, if it is enough for a chunk; say whether it was.
+
+        The latest bar waits: only then is it known whether the music comes to rest in it.
+        """
+        music = step.arrangement
+        end = music.seconds if step.is_complete else music.bar_starts[-1]
+        wanted = LATER_SECONDS if self.chunks else FIRST_SECONDS
+        if end - self.seconds < (0.001 if step.is_complete else wanted):
+            return False
+        last = float("inf") if step.is_complete else end
+        sound = synthesize(to_score(music, self.seconds, last), SAMPLE_RATE, self._soundfont)
+        peak = float(np.abs(sound).max(initial=0.0))
+        if not self.chunks:
+            self.gain = find_gain(sound, SAMPLE_RATE)
+        self.gain = min(self.gain, CEILING / peak) if peak else self.gain
+        self.chunks += (self._write(sound, peak),)
+        self.seconds = end
+        return True
+
+    def _write(self, sound: np.ndarray, peak: float) -> Chunk:
+        import soundfile
+
+        path = self._new_file("chunk.flac")
+        scale = max(peak, 1e-3)
+        soundfile.write(path, sound / scale, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+        return Chunk(self.seconds, path, scale)
+
+
+@dataclass(frozen=True)
+class Files:
+    """A finished piece to keep, and the factor that brings its chunks to the same loudness."""
+
+    wav: Path
+    midi: Path
+    gain: float
+
+
+def save(
+    step: MusicStep,
+    recipe: Mapping[str, Any],
+    new_file: Callable[[str], Path],
+    soundfont: Path | None = None,
+) -> Files:
+    """Write ``step`` as WAV (44.1 kHz, 16 bits, see ``shared.tunes.loudness``) and as MIDI.
+
+    Both hold ``recipe`` as JSON: the notes as a marker at their beginning; the sound as its
+    comment, but for bars that were given, since libsndfile reads no more than two kilobytes.
+    """
+    from symusic import TextMeta
+
+    base = new_file(name_file(step, recipe.get("seed", 0)))
+    wav, midi = base.with_suffix(".wav"), base.with_suffix(".mid")
+    sound = play(step, soundfont)
+    gain = find_gain(sound, SAMPLE_RATE)
+    save_wav(Sound(sound.T * np.float32(gain), SAMPLE_RATE), wav, _shorten(recipe))
+    score = to_score(step.arrangement)
+    score.markers.append(TextMeta(0, json.dumps(recipe, ensure_ascii=False)))
+    midi.write_bytes(score_to_midi_bytes(score))
+    return Files(wav, midi, gain)
+
+
+def _shorten(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    settings = dict(recipe.get("settings", {}))
+    for bars in ("beginning", "ending"):
+        if settings.get(bars):
+            settings[bars] = "in the MIDI file"
+    short = {**recipe, "settings": settings}
+    if len(json.dumps(short, ensure_ascii=False).encode()) > COMMENT_BYTES:
+        settings["description"] = settings.get("description", "")[:80]
+    return short
+
+
+def play(step: MusicStep, soundfont: Path | None = None) -> np.ndarray:
+    """Render all of ``step``, float32, shape (samples, 2), as loud as it comes.
+
+    A loop is exactly as long as its bars, and what would sound on after its end sounds at its
+    beginning: played again and again it has no seam.
+    """
+    music = step.arrangement
+    sound = synthesize(to_score(music, 0.0), SAMPLE_RATE, soundfont)
+    return fold(sound, music) if step.controls.loop else sound
+
+
+def fold(sound: np.ndarray, music: Arrangement) -> np.ndarray:
+    """Lay what lies behind the end of ``music`` over its beginning."""
+    length = round(music.seconds * SAMPLE_RATE)
+    rounds = -(-len(sound) // length)
+    padded = np.pad(sound, ((0, rounds * length - len(sound)), (0, 0)))
+    return padded.reshape(rounds, length, 2).sum(axis=0)
+
+
+def name_file(step: MusicStep, seed: int) -> str:
+    """Name a file after what it holds, such as ``jig-d-major-fiddle-and-guitar-5``."""
+    controls = step.controls
+    style, *_, key, _, players = controls.summary.replace(" in ", ", ").split(", ")
+    words = [style, key, players, *(["loop"] if controls.loop else []), str(seed)]
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower().replace("#", "-sharp")).strip("-")

@@ -1,0 +1,81 @@
+"""What else can be done with the piece on the stand: go on, vary, play otherwise, open another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from demos.music.generate import MusicRequest
+from demos.music.piece import (
+    Piece,
+    Wish,
+    open_midi,
+    play_so,
+    wish_bars,
+    wish_more,
+    wish_variation,
+)
+from demos.music.tabs.controls import ASK, TuneControl
+from shared.errors import InvalidRequest
+from shared.ui import say_errors
+
+
+def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list[Any]:
+    """Add the buttons to the current column.
+
+    Those that compose change ``wish``. Those that do not put another piece on the stand at once;
+    it still has to be rendered.
+
+    Returns:
+        The events after which that is to be done.
+    """
+    with gr.Row(elem_classes="seed-row"):
+        more = gr.Button("Continue", size="sm", min_width=90)
+        otherwise = gr.Button("Play it with these settings", size="sm", min_width=150)
+        upload = gr.UploadButton(
+            "Open a MIDI file", file_types=[".mid", ".midi"], size="sm", min_width=120
+        )
+    with gr.Accordion("Vary it", open=False):
+        with gr.Row(elem_classes="seed-row"):
+            keep = gr.Number(8, label="Keep the first bars", precision=0, min_width=110)
+            vary = gr.Button("Compose the rest anew", size="sm", min_width=130)
+        with gr.Row(elem_classes="seed-row"):
+            first = gr.Number(5, label="From bar", precision=0, min_width=80)
+            last = gr.Number(6, label="to bar", precision=0, min_width=80)
+            again = gr.Button("Another version of these", size="sm", min_width=130)
+
+    def ask(make: Callable[..., Wish]) -> Callable[..., Wish]:
+        def asked(last: Wish, made: Piece | None, *numbers: Any) -> Wish:
+            if made is None or not made.step.bars:
+                raise InvalidRequest("There is nothing to go on from yet. Compose a tune first.")
+            if None in numbers:
+                raise InvalidRequest("The number of a bar is missing.")
+            return replace(make(made, *numbers), number=last.number + 1)
+
+        return say_errors(asked)
+
+    def play(made: Piece | None, *values: Any) -> Piece:
+        if made is None or not made.step.bars:
+            raise InvalidRequest("There is nothing to play yet. Compose a tune first.")
+        return play_so(made, MusicRequest.parse(**TuneControl.read(*values)).controls)
+
+    def open_file(path: str, *values: Any) -> dict[Any, Any]:
+        request = MusicRequest.parse(**TuneControl.read(*values))
+        opened = open_midi(path, request.controls)
+        asked = request.model_copy(update=MusicRequest.fields_of(opened.step.controls))
+        return {piece: opened, **control.show(asked)}
+
+    more.click(ask(wish_more), [wish, piece], wish, **ASK)
+    vary.click(ask(wish_variation), [wish, piece, keep], wish, **ASK)
+    again.click(ask(wish_bars), [wish, piece, first, last], wish, **ASK)
+    played = otherwise.click(say_errors(play), [piece, *control.inputs], piece, **ASK)
+    opened = upload.upload(
+        say_errors(open_file),
+        [upload, *control.inputs],
+        [piece, control.own, control.understood, *control.fields.values()],
+        **ASK,
+    )
+    return [played, opened]

@@ -1,0 +1,75 @@
+"""Inside MusicGen: the order in which tokens are drawn, and what each codebook adds."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import gradio as gr
+
+from demos.music.codebooks import LONGEST_SECONDS, Layer, peel
+from demos.music.musicgen import MusicGenStep
+from demos.music.room import HOLDER, MusicRoom
+from demos.music.show_codebooks import show_layers, show_pattern
+from shared.errors import InvalidRequest
+from shared.sounds import save_wav
+from shared.ui import in_turn, new_file, say_errors, wake
+from shared.zero_gpu import on_gpu
+
+ORDER = """
+**What you see above** are the model's own words: numbers from small tables of sounds, called
+codebooks. Each column is a fiftieth of a second. The first codebook says roughly what sounds in it;
+each further one describes what is still missing, which is why the technique is called *residual*
+quantisation. A second network, EnCodec, turns the numbers into sound.
+
+**In which order?** To draw one frame's four tokens one after the other would take four times as
+many steps. To draw them together would leave each ignorant of the others. MusicGen shifts every
+codebook one step to the right of the one before: at each step it draws one token of four
+*different* frames, and what is fine has always heard what is coarse.
+"""
+
+
+def create_codebooks(room: MusicRoom, made: gr.State) -> gr.HTML:
+    """Add the part to the current place; returns where the order of drawing is shown.
+
+    Args:
+        room: Of the models.
+        made: Holds a ``(model, step)`` that a visitor has generated, or None.
+    """
+
+    @in_turn
+    @on_gpu(room.catalog, room.settings, lambda step: 5 + LONGEST_SECONDS)
+    def stream(model: str, step: MusicGenStep) -> Iterator[Layer]:
+        with room.cache.lease(model, HOLDER) as engine:
+            yield from peel(engine, step.codes)
+
+    def listen(generated: tuple[str, MusicGenStep] | None) -> Generator[Any, None, None]:
+        if generated is None:
+            raise InvalidRequest("There is nothing to take apart yet. Make some music first.")
+        model, step = generated
+        for _ in wake(room.cache, room.spec(model)):
+            yield '<p class="caption">One moment …</p>'
+        layers, files = [], {}
+        for layer in stream(model, step):
+            layers.append(layer)
+            name = "-".join(str(level + 1) for level in layer.levels)
+            files[layer.levels] = new_file(f"codebooks-{name}.wav")
+            save_wav(layer.sound, files[layer.levels])
+            yield show_layers(layers, files)
+
+    gr.Markdown(ORDER)
+    order = gr.HTML(show_pattern(), padding=False)
+    gr.Markdown(
+        "**What does each codebook add?** Hear the first one alone, then the others joining in. "
+        f"Only the first {LONGEST_SECONDS:.0f} seconds are decoded."
+    )
+    press = gr.Button("Hear the codebooks", size="sm")
+    players = gr.HTML("", padding=False)
+    press.click(
+        say_errors(listen),
+        made,
+        players,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return order

@@ -1,0 +1,322 @@
+"""MusicGen: recorded-sounding music from a description, or from where a recording ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import gradio as gr
+
+from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
+from demos.music.room import HOLDER, MusicRoom
+from demos.music.show_codebooks import show_codes, show_order
+from demos.music.show_musicgen import (
+    show_caption,
+    show_empty,
+    show_engine,
+    show_problem,
+    show_recording,
+)
+from demos.music.tabs.codebooks import create_codebooks
+from shared.catalog import ModelSpec, is_musicgen
+from shared.errors import InvalidRequest
+from shared.musicgen.engine import render
+from shared.sounds import Recording, Sound, read_recording, save_wav
+from shared.ui import (
+    CAPTION,
+    RunButtons,
+    SeedControl,
+    choose_model,
+    create_slider,
+    in_turn,
+    new_file,
+    say_errors,
+    stop_on_exit,
+    tab_floor,
+    throttle,
+    wake,
+    wire_generation,
+)
+from shared.zero_gpu import on_gpu
+
+GO_ON, FOLLOW = "go on", "follow"
+USES = [("Go on from its end", GO_ON), ("Follow its melody", FOLLOW)]
+LONGEST_PROMPT, LONGEST_MELODY = 20.0, 30.0  # seconds of a recording that can be of use
+PRESETS = [
+    "warm acoustic guitar with soft brushes on the drums, a slow Sunday morning",
+    "driving synthwave with a pulsing bass and bright arpeggios, 110 bpm",
+    "a lonely cello over quiet rain, slow and dark",
+    "cheerful ukulele and hand claps for a film about puppies",
+    "chiptune boss fight, fast square waves and a stubborn bass line",
+    "orchestral fanfare with brass and timpani, short and proud",
+]
+SLIDERS: dict[str, dict[str, Any]] = {
+    "cfg_coef": {
+        "step": 0.1,
+        "label": "Guidance",
+        "info": "How closely to follow the description; 1 does not insist and is twice as fast",
+    },
+    "top_k": {"step": 1, "info": "Choose among this many likeliest tokens; 0 means all"},
+    "top_p": {
+        "step": 0.01,
+        "info": "Choose among the likeliest tokens that together have this probability",
+    },
+    "extend_stride": {
+        "step": 1,
+        "label": "Window moves by, in seconds",
+        "info": "Beyond 30 seconds: the more it moves at once, the less it remembers",
+    },
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a visitor has so far, and how it came about."""
+
+    model: str
+    step: MusicGenStep
+    recipe: dict[str, Any]
+    caption: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What runs the models of a room, in turn; both take a model's key.
+
+    Attributes:
+        write: Yields the steps of a wish.
+        hear: Yields one sound, that of the tokens of a step.
+    """
+
+    write: Callable[[str, Wish], Iterator[MusicGenStep]]
+    hear: Callable[[str, MusicGenStep], Iterator[Sound]]
+
+    @classmethod
+    def create(cls, room: MusicRoom) -> Streams:
+        """Make them for a room."""
+
+        @in_turn
+        @on_gpu(room.catalog, room.settings, lambda wish: 10 + 2 * wish.request.duration)
+        def write(model: str, wish: Wish) -> Iterator[MusicGenStep]:
+            with room.cache.lease(model, HOLDER) as engine, stop_on_exit() as stop:
+                yield from throttle(generate_musicgen(engine, wish, stop), seconds=0.25)
+
+        @in_turn
+        @on_gpu(room.catalog, room.settings, lambda step: 10)
+        def hear(model: str, step: MusicGenStep) -> Iterator[Sound]:
+            with room.cache.lease(model, HOLDER) as engine:
+                yield render(engine, step.codes)
+
+        return cls(write, hear)
+
+
+def create_musicgen(room: MusicRoom) -> None:
+    """Add the tab's contents to the current place."""
+    streams = Streams.create(room)
+
+    def generate(
+        model: str, path: str | None, use: str, description: str, *numbers: Any
+    ) -> Generator[Any, None, None]:
+        values = MusicGenRequest.name_numbers(*numbers)
+        request = MusicGenRequest.parse(description=description, **values)
+        spec = find_musicgen(room, model)
+        wish = read_wish(request, path, use)
+        yield from wake(room.cache, spec)
+        of_this_one: dict[Any, Any] = {
+            sound: None,
+            download: gr.update(interactive=False),
+            seed.used: request.seed,
+        }
+        for step in streams.write(model, wish):
+            made_recipe = write_recipe(room, model, wish, step)
+            said = show_caption(spec, step, request)
+            yield of_this_one | {
+                exhibit: show_codes(step),
+                caption: said,
+                order: show_order(step),
+                recipe: made_recipe,
+                made: Made(model, step, made_recipe, said, name_file(spec, request.seed)),
+            }
+            of_this_one = {}
+        yield {caption: f"{said}<br>Decoding …"}
+
+    def play(latest: Made | None, ending: str = "") -> dict[Any, Any]:
+        if latest is None:  # stopped before a frame was complete
+            return {caption: gr.skip()}
+        file = save(streams, latest)
+        return {
+            caption: latest.caption + ending,
+            sound: file,
+            download: gr.update(value=file, interactive=True),
+            made: None,
+            heard: (latest.model, latest.step),
+        }
+
+    def take_upload(path: str | None, use: str) -> tuple[Any, Any, str, None]:
+        try:
+            return path, gr.update(visible=True), show_recording(read_part(path or "", use)), None
+        except InvalidRequest as error:  # what was there before stays
+            return gr.skip(), gr.skip(), show_problem(error), None
+
+    def change_use(path: str | None, use: str) -> str:
+        try:
+            return show_recording(read_part(path, use)) if path else ""
+        except InvalidRequest as error:
+            return show_problem(error)
+
+    def suit(model: str, heard: Any) -> tuple[str, Any]:
+        empty = show_empty(room.settings, room.spec(model))
+        return describe(room, model), gr.skip() if heard else empty
+
+    with tab_floor() as floor:
+        with floor.controls:
+            description = gr.Textbox(
+                PRESETS[0],
+                label="Describe the music",
+                info="Instruments, style, mood, tempo; or leave it empty",
+                lines=3,
+                max_length=500,
+            )
+            buttons = RunButtons.create("Make music")
+            gr.Examples([[text] for text in PRESETS], [description], label="Uses to try")
+            model = choose_model(room.catalog, "music", keep=is_musicgen)
+            engine = gr.HTML(describe(room, model.value), **CAPTION)
+            duration = create_slider(
+                MusicGenRequest, "duration", step=1, label="New music in seconds"
+            )
+            with gr.Accordion("Start from a recording", open=False):
+                with gr.Row():
+                    upload = gr.UploadButton(
+                        "Upload a recording", file_types=["audio"], size="sm", min_width=150
+                    )
+                    forget = gr.Button("Without it", size="sm", visible=False, min_width=90)
+                use = gr.Radio(USES, value=GO_ON, label="What to do with it")
+                recording = gr.HTML("", **CAPTION)
+            with gr.Accordion("More settings", open=False):
+                temperature = create_slider(
+                    MusicGenRequest,
+                    "temperature",
+                    step=0.05,
+                    info="Low stays with likely sounds, high takes risks",
+                )
+                sliders = [
+                    create_slider(MusicGenRequest, name, **options)
+                    for name, options in SLIDERS.items()
+                ]
+            seed = SeedControl.create()
+        with floor.exhibit:
+            exhibit = gr.HTML(show_empty(room.settings, room.spec(model.value)), padding=False)
+            caption = gr.HTML("", **CAPTION)
+            sound = gr.Audio(label="The music", interactive=False, buttons=[])
+            download = gr.DownloadButton("Download sound (WAV)", interactive=False, size="sm")
+    made, heard, path = gr.State(), gr.State(), gr.State()
+    with gr.Accordion("Look inside", open=False, elem_classes="inside"):
+        order = create_codebooks(room, heard)
+        recipe = gr.JSON(label="Recipe: with the same recording, if there was one, the same music")
+
+    cfg_coef, *others = sliders
+    numbers = [duration, cfg_coef, temperature, *others, seed.seed]
+    done, stopped = wire_generation(
+        buttons,
+        generate,
+        [model, path, use, description, *numbers],
+        [exhibit, caption, sound, download, order, seed.used, recipe, made],
+        caption=caption,
+        also=[description.submit],
+    )
+    # What is there of a stopped one can be heard, too.
+    for event, ending in ((done, ""), (stopped, " · stopped")):
+        event.then(
+            say_errors(partial(play, ending=ending)),
+            made,
+            [caption, sound, download, made, heard],
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    upload.upload(take_upload, [upload, use], [path, forget, recording, upload], **quick)
+    use.change(change_use, [path, use], recording, **quick)
+    forget.click(
+        lambda: (None, gr.update(visible=False), ""), None, [path, forget, recording], **quick
+    )
+    model.change(suit, [model, heard], [engine, exhibit], **quick)
+
+
+def answer_musicgen(
+    room: MusicRoom,
+    description: str,
+    model: str,
+    duration: float,
+    temperature: float,
+    seed: int,
+) -> tuple[str, None, dict[str, Any]]:
+    """Answer the endpoint ``generate_music`` for a model that writes sound and no notes.
+
+    Returns:
+        A WAV file, no MIDI file, and the recipe with the seed that was used.
+
+    Raises:
+        GalleryError: A value cannot be used, or the model cannot be loaded.
+    """
+    request = MusicGenRequest.parse(
+        description=description, duration=duration, temperature=temperature, seed=seed
+    )
+    spec = find_musicgen(room, model)
+    for _ in wake(room.cache, spec):
+        pass
+    streams, wish = Streams.create(room), Wish(request)
+    *_, last = streams.write(model, wish)
+    recipe = write_recipe(room, model, wish, last)
+    latest = Made(model, last, recipe, "", name_file(spec, request.seed))
+    return save(streams, latest), None, recipe
+
+
+def find_musicgen(room: MusicRoom, model: str) -> ModelSpec:
+    """Return the entry of a model of this tab. Raises InvalidRequest."""
+    spec = room.spec(model)
+    if not is_musicgen(spec):
+        raise InvalidRequest(f"{spec.title} writes notes, not sound. Choose a MusicGen here.")
+    return spec
+
+
+def read_part(path: str, use: str) -> Recording:
+    """Read what can be of use of a visitor's recording. Raises InvalidRequest."""
+    part: Literal["beginning", "end"] = "end" if use == GO_ON else "beginning"
+    return read_recording(path, LONGEST_PROMPT if use == GO_ON else LONGEST_MELODY, part)
+
+
+def read_wish(request: MusicGenRequest, path: str | None, use: str) -> Wish:
+    """Put a request and a recording, if there is one, together. Raises InvalidRequest."""
+    if not path:
+        return Wish(request)
+    sound = read_part(path, use).sound
+    return Wish(request, prompt=sound) if use == GO_ON else Wish(request, melody=sound)
+
+
+def write_recipe(room: MusicRoom, model: str, wish: Wish, step: MusicGenStep) -> dict[str, Any]:
+    """Write down how ``step`` came about; a recording is only mentioned."""
+    recipe = room.recipe(model, wish.request)
+    used = GO_ON if wish.prompt else FOLLOW if wish.melody else "none"
+    recipe["settings"] |= {"recording": used, "engine": step.engine}
+    return recipe
+
+
+def save(streams: Streams, latest: Made) -> str:
+    """Decode and write a WAV file where Gradio keeps and clears its files; return its path."""
+    (sound,) = streams.hear(latest.model, latest.step)
+    file = new_file(f"{latest.name}.wav")
+    save_wav(sound, file, latest.recipe)
+    return str(file)
+
+
+def name_file(spec: ModelSpec, seed: int) -> str:
+    """Name what a model made, without an ending."""
+    return f"{spec.key.split('/')[1]}-{seed}"
+
+
+def describe(room: MusicRoom, model: str) -> str:
+    """Say what runs a model here, its licence, and what it needs."""
+    return show_engine(room.settings, room.spec(model))

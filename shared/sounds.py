@@ -1,0 +1,147 @@
+"""Sound files: visitors' recordings in, WAV with the recipe in it out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from shared.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SHORTEST_SECONDS = 0.5
+RATES = 2_000, 384_000  # samples a second that a recording may have
+SILENCE = 10 ** (-60 / 20)  # a peak below -60 dB of full scale is nothing to go on from
+PEAK = 0.99
+USABLE = "Try a WAV, FLAC, OGG or MP3 file."
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """Sampled sound.
+
+    Attributes:
+        samples: (channels, T), float32, from -1 to 1.
+        rate: Samples per second.
+    """
+
+    samples: np.ndarray
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.samples.shape[1] / self.rate
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What was read of a visitor's file.
+
+    Attributes:
+        sound: The part that was read.
+        seconds: Length of the whole file.
+    """
+
+    sound: Sound
+    seconds: float
+
+    @property
+    def cut(self) -> bool:
+        """Whether there is more in the file."""
+        return self.sound.seconds < self.seconds - 0.01
+
+
+def read_recording(
+    path: str | Path, longest: float, part: Literal["beginning", "end"] = "beginning"
+) -> Recording:
+    """Read at most ``longest`` seconds of a visitor's recording; the rest is not even decoded.
+
+    Raises:
+        InvalidRequest: No sound, damaged, too short, silent, or of an impossible rate.
+    """
+    import numpy as np
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, frames = file.samplerate, file.frames
+            if not RATES[0] <= rate <= RATES[1]:
+                raise InvalidRequest(
+                    f"This recording has {rate:,} samples a second; {RATES[0]:,} to {RATES[1]:,} "
+                    "can be used."
+                )
+            wanted = min(frames, round(longest * rate))
+            if part == "end":
+                file.seek(frames - wanted)
+            samples = file.read(wanted, dtype="float32", always_2d=True).T
+    except InvalidRequest:
+        raise
+    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError) as error:
+        raise InvalidRequest(f"This file cannot be read as sound. {USABLE}") from error
+    # A file that was cut short can promise more than there is, or fill the rest with noughts.
+    if samples.shape[1] < min(wanted, round(SHORTEST_SECONDS * rate)):
+        raise InvalidRequest(
+            f"This recording cannot be read: the file is damaged or cut short. {USABLE}"
+        )
+    sound = Sound(np.ascontiguousarray(np.nan_to_num(samples).clip(-1, 1)), rate)
+    if sound.seconds < SHORTEST_SECONDS:
+        raise InvalidRequest(
+            f"This recording is too short: {sound.seconds:.2f} seconds. "
+            f"It needs at least {SHORTEST_SECONDS:g}."
+        )
+    if np.abs(sound.samples).max() < SILENCE:
+        where = f"The {part} of this recording" if wanted < frames else "This recording"
+        raise InvalidRequest(f"{where} is silent. Choose one in which something sounds.")
+    return Recording(sound, frames / rate)
+
+
+def convert(sound: Sound, rate: int, channels: int) -> Sound:
+    """Resample, and mix down to one channel or spread one over two."""
+    import numpy as np
+    import soxr
+
+    samples = sound.samples
+    if channels == 1:
+        samples = samples.mean(axis=0, keepdims=True)
+    elif samples.shape[0] != channels:
+        samples = np.repeat(samples.mean(axis=0, keepdims=True), channels, axis=0)
+    if rate != sound.rate:
+        samples = soxr.resample(samples.T, sound.rate, rate).T
+    return Sound(np.ascontiguousarray(samples, dtype=np.float32), rate)
+
+
+def limit_peak(sound: Sound) -> Sound:
+    """Turn a sound down, all of it alike, where its peak would be clipped."""
+    import numpy as np
+
+    peak = float(np.abs(sound.samples).max(initial=0.0))
+    return Sound(sound.samples * (PEAK / peak), sound.rate) if peak > PEAK else sound
+
+
+def save_wav(sound: Sound, path: Path, recipe: Mapping[str, Any] | None = None) -> None:
+    """Write 16-bit WAV that never clips, with its recipe as the file's comment (LIST INFO)."""
+    import soundfile
+
+    samples = limit_peak(sound).samples.T
+    channels = samples.shape[1]
+    with soundfile.SoundFile(path, "w", sound.rate, channels, "PCM_16", format="WAV") as file:
+        if recipe is not None:
+            file.comment = json.dumps(recipe, ensure_ascii=False)  # 3 kB fit
+        file.write(samples)
+
+
+def read_recipe(path: Path) -> dict[str, Any] | None:
+    """Return the recipe inside a WAV file, or None if there is none that can be read."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            recipe = json.loads(file.comment)
+    except (soundfile.LibsndfileError, OSError, ValueError):
+        return None
+    return recipe if isinstance(recipe, dict) else None

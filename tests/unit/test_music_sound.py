@@ -1,0 +1,214 @@
+"""Arranging, rendering, loudness, and the files that visitors keep."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from symusic import Note, Score, Tempo, Track
+
+from demos.music.generate import Bar, MusicStep
+from demos.music.recording import Recording, name_file, play, save
+from shared.errors import GalleryError
+from shared.sounds import read_recipe
+from shared.tunes import sound as sound_of_tunes
+from shared.tunes.arrangement import arrange, to_score
+from shared.tunes.controls import INSTRUMENTS, TuneControls
+from shared.tunes.loudness import CEILING, LOUDNESS, find_gain, measure_loudness, normalize
+from shared.tunes.measures import read_measures
+from shared.tunes.sound import SAMPLE_RATE, find_soundfont, render, synthesize
+
+WALTZ = """
+3/4 2:67:1
+3/4 0:72:1 1:76:1 2:79:1
+3/4 0:77:2 2:74:1
+3/4 0:71:1 1:74:1 2:77:1
+3/4 0:76:2 2:67:1
+3/4 0:69:1 1:72:1 2:76:1
+3/4 0:74:2 2:77:1
+3/4 0:71:1 1:69:1 2:67:1
+3/4 0:72:3
+"""
+PLAYED = TuneControls(
+    style="Air", mode="Major", tempo=150, instrument="flute", accompaniment="harp"
+)
+
+
+def waltz(**changes: object) -> MusicStep:
+    bars = tuple(Bar(1, (), measure) for measure in read_measures(WALTZ))
+    return MusicStep(replace(PLAYED, **changes), bars)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def new_file(tmp_path: Path) -> Callable[[str], Path]:
+    made: list[Path] = []
+
+    def new_file(name: str) -> Path:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(folder / name)
+        return made[-1]
+
+    return new_file
+
+
+def sine(level: float, seconds: float, rate: int, channels: int = 1) -> np.ndarray:
+    wave = level * np.sin(2 * np.pi * 997 * np.arange(round(seconds * rate)) / rate)
+    return np.stack([wave] * channels, axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [32_000, 44_100, 48_000])
+def test_loudness_of_the_standards_own_examples(rate: int) -> None:
+    # A 997 Hz sine at full scale in one channel reads -3.01 LUFS; in two, 3.01 more.
+    assert measure_loudness(sine(1, 5, rate), rate) == pytest.approx(-3.01, abs=0.02)
+    assert measure_loudness(sine(1, 5, rate, 2), rate) == pytest.approx(0, abs=0.02)
+    # Gates: what is 40 dB quieter does not count, and neither does silence.
+    parts = [sine(0.1, 6, rate, 2), sine(0.001, 20, rate, 2), np.zeros((9 * rate, 2), np.float32)]
+    assert measure_loudness(np.concatenate(parts), rate) == pytest.approx(-20, abs=0.15)
+
+
+def test_silence_and_very_short_sounds_have_a_gain_all_the_same() -> None:
+    assert measure_loudness(np.zeros((10, 2), np.float32), 44_100) == -math.inf
+    assert find_gain(np.zeros((0, 2), np.float32), 44_100) == 1
+    assert np.isfinite(normalize(sine(0.5, 0.05, 44_100, 2), 44_100)).all()
+
+
+def test_a_sound_with_one_loud_click_is_not_clipped() -> None:
+    sound = sine(0.01, 3, 44_100, 2)
+    sound[5] = 1
+    assert np.abs(normalize(sound, 44_100)).max() == pytest.approx(CEILING, abs=1e-5)
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_every_instrument_keeps_to_the_stated_loudness_and_never_clips(instrument: str) -> None:
+    sound = render(to_score(waltz(instrument=instrument).arrangement, 0.0))
+    assert sound.dtype == np.float32
+    assert sound.shape[1] == 2
+    assert np.abs(sound).max() <= CEILING + 1e-6
+    at_the_ceiling = np.abs(sound).max() > CEILING - 1e-3
+    loudness = measure_loudness(sound, SAMPLE_RATE)
+    assert loudness == pytest.approx(LOUDNESS, abs=0.1) or (at_the_ceiling and loudness < LOUDNESS)
+
+
+def test_the_accompaniment_is_softer_than_the_melody() -> None:
+    for instrument, accompaniment in (("flute", "harp"), ("piano", "organ"), ("harp", "brass")):
+        music = waltz(instrument=instrument, accompaniment=accompaniment).arrangement
+        melody, chords = (
+            synthesize(to_score(replace(music, notes=tuple(n for n in music.notes if keep(n)))))
+            for keep in (lambda note: note.track == 0, lambda note: note.track == 1)
+        )
+        softer = measure_loudness(melody, SAMPLE_RATE) - measure_loudness(chords, SAMPLE_RATE)
+        assert 2 < softer < 12, (instrument, accompaniment)
+
+
+@pytest.mark.parametrize("sample_rate", [22_050, 44_100])
+def test_rendering_is_as_long_as_the_score_and_its_dying_away(sample_rate: int) -> None:
+    step = waltz()
+    seconds = step.arrangement.seconds
+    assert seconds == pytest.approx((8 * 3 + 1) * 60 / 150)
+    sound = synthesize(to_score(step.arrangement, 0.0), sample_rate)
+    assert seconds - 0.1 <= len(sound) / sample_rate <= seconds + 4
+
+
+def test_the_same_bars_give_the_same_files(new_file: Callable[[str], Path]) -> None:
+    first, second = (save(waltz(), {"seed": 1}, new_file) for _ in range(2))
+    assert first.wav.read_bytes() == second.wav.read_bytes()
+    assert first.midi.read_bytes() == second.midi.read_bytes()
+
+
+def test_files_say_what_they_are(new_file: Callable[[str], Path]) -> None:
+    recipe = {"seed": 7, "settings": {"description": "Grüße"}}
+    files = save(waltz(), recipe, new_file)
+    info = soundfile.info(files.wav)
+    assert (info.samplerate, info.subtype, info.channels) == (44_100, "PCM_16", 2)
+    assert files.wav.name == "air-d-major-flute-and-harp-7.wav"
+    assert read_recipe(files.wav) == recipe
+    score = Score(files.midi)
+    assert json.loads(score.markers[0].text) == recipe
+    assert [track.name for track in score.tracks] == ["melody: flute", "chords: harp"]
+    assert str(score.time_signatures[0].numerator) == "3"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"beginning": "4/4 0:60:1\n" * 2000}, {"description": "音" * 500}]
+)
+def test_a_long_recipe_is_whole_in_the_notes_and_short_in_the_sound(
+    settings: dict[str, str], new_file: Callable[[str], Path]
+) -> None:
+    recipe = {"seed": 7, "settings": settings}
+    files = save(waltz(), recipe, new_file)
+    assert json.loads(Score(files.midi).markers[0].text) == recipe
+    short = read_recipe(files.wav)
+    assert short
+    assert short["seed"] == 7
+
+
+def test_a_file_name_holds_nothing_odd() -> None:
+    name = name_file(waltz(tonic=1, instrument="pan pipe", loop=True, meter="3/4"), 5)
+    assert name == "air-c-sharp-major-pan-pipe-and-harp-loop-5"
+
+
+def test_chunks_add_up_to_the_whole(new_file: Callable[[str], Path]) -> None:
+    step = waltz()
+    recording = Recording(new_file)
+    for bars in range(1, len(step.bars)):
+        recording.add(MusicStep(step.controls, step.bars[:bars], done=bars / len(step.bars)))
+    recording.add(step)
+    starts = [chunk.start for chunk in recording.chunks]
+    assert len(starts) > 1
+    assert all(later - start > 1 for start, later in pairwise(starts))
+    assert recording.seconds == step.arrangement.seconds
+    whole = play(step)
+    added = np.zeros((len(whole) + SAMPLE_RATE, 2), dtype=np.float32)
+    for chunk in recording.chunks:
+        sound, _ = soundfile.read(chunk.path)
+        first = round(chunk.start * SAMPLE_RATE)
+        added[first : first + len(sound)] += chunk.scale * sound
+    # A note may begin a sample earlier or later, which nobody hears.
+    assert np.corrcoef(added[: len(whole), 0], whole[:, 0])[0, 1] > 0.97
+
+
+def test_a_loop_has_no_seam() -> None:
+    step = waltz(loop=True, instrument="music box")
+    sound = play(step)
+    assert len(sound) == round(8 * 3 * 60 / 150 * SAMPLE_RATE), "the upbeat is left out"
+    # Two rounds of the loop are what the piece sounds like when it is played on and on.
+    twice = replace(step, bars=(*step.bars[1:], *step.bars[1:]))
+    long = synthesize(to_score(arrange([b.measure for b in twice.bars], twice.controls), 0.0))
+    second = long[len(sound) : 2 * len(sound)]
+    assert np.corrcoef(sound[:, 0], second[:, 0])[0, 1] > 0.98
+    seam = np.abs(sound[0] - sound[-1]).max()
+    assert seam <= np.abs(np.diff(sound, axis=0)).max() + 0.01
+
+
+def test_a_score_without_notes_is_silence() -> None:
+    assert not render(Score(24)).any()
+
+
+def test_a_missing_soundfont_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_of_tunes.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(GalleryError, match="pip install pretty_midi"):
+        find_soundfont()
+
+
+def test_a_damaged_soundfont_is_explained(tmp_path: Path) -> None:
+    damaged = tmp_path / "piano.sf2"
+    damaged.write_bytes(find_soundfont().read_bytes()[:2000])
+    with pytest.raises(GalleryError, match="GALLERY_SOUNDFONT"):
+        render(to_score(waltz().arrangement), soundfont=damaged)
+
+
+def test_an_instrument_that_gets_out_of_control_is_refused() -> None:
+    score, track = Score(24), Track(program=78)  # the whistle of the installed SoundFont
+    score.tempos.append(Tempo(0, 60))
+    track.notes.append(Note(0, 96, 60, 84))
+    score.tracks.append(track)
+    with pytest.raises(GalleryError, match="another instrument"):
+        render(score)
