@@ -7,51 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
 import soundfile
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from demos.music.musicgen import MusicGenRequest
-from demos.music.room import MusicRoom
-from demos.music.tabs.musicgen import answer_musicgen
-from shared.catalog import Catalog
-from shared.serve import create_cache, launch
-from shared.settings import Settings
 from shared.sounds import read_recipe
-from shared.ui import add_endpoint
+from tests.client.musicgen_page import KEY
+from tests.conftest import run_app
 from tests.musicgen_models import RATE, make_transformers_checkpoint
-
-# The page runs in this process, and Gradio asks pandas for an option that is on its way out.
-pytestmark = pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'")
-KEY = "music/musicgen-small"
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A page with nothing on it but the endpoint."""
     folder = make_transformers_checkpoint(tmp_path_factory.mktemp("tiny"))
-    settings = Settings(device="cpu", offline=True, local_models=((KEY, folder),))
-    cache = create_cache(settings)
-    room = MusicRoom(cache, settings, Catalog(settings))
-    own = MusicGenRequest.numbers()
-    numbers = {name: own[name] for name in ("duration", "temperature", "seed")}
-
-    def answer(
-        description: str, model: str, duration: float, temperature: float, seed: int
-    ) -> tuple[str, None, dict[str, Any]]:
-        """Make music."""
-        return answer_musicgen(room, description, model, duration, temperature, seed)
-
-    with gr.Blocks() as page:
-        outputs = [gr.File(visible=False), gr.File(visible=False), gr.JSON(visible=False)]
-        values = {"description": "a tune", "model": KEY, **numbers}
-        add_endpoint("generate_music", answer, values, outputs)
-    _, address, _ = launch(page, settings, prevent_thread_lock=True, quiet=True)
-    yield address
-    page.close()
-    cache.close(5)
+    log = tmp_path_factory.mktemp("app") / "stderr.txt"
+    command = "-m", "tests.client.musicgen_page"
+    with run_app(log, *command, GALLERY_LOCAL_MODELS=f"{KEY}={folder}") as url:
+        yield url
+    assert "Traceback" not in log.read_text()
 
 
 def visit(url: str, **values: Any) -> tuple[bytes, dict[str, Any]]:
