@@ -155,11 +155,15 @@ def test_a_file_name_holds_nothing_odd() -> None:
     assert name == "air-c-sharp-major-pan-pipe-and-harp-loop-5"
 
 
-def test_chunks_add_up_to_the_whole(new_file: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("count", [9, 7, 6, 5])
+def test_chunks_add_up_to_the_whole_also_when_it_is_stopped(
+    count: int, new_file: Callable[[str], Path]
+) -> None:
     step = waltz()
+    step = replace(step, bars=step.bars[:count])
     recording = Recording(new_file)
-    for bars in range(1, len(step.bars)):
-        recording.add(MusicStep(step.controls, step.bars[:bars], done=bars / len(step.bars)))
+    for bars in range(1, len(step.bars) + 1):
+        recording.add(MusicStep(step.controls, step.bars[:bars], done=bars / 10))
     recording.add(step)
     starts = [chunk.start for chunk in recording.chunks]
     assert len(starts) > 1
