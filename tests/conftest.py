@@ -26,12 +26,15 @@ CHROMIUM_FLAGS = [
 
 
 @contextmanager
-def run_app(log: Path, **environment: str) -> Iterator[str]:
-    """Run ``python app.py`` on a free port and yield its address; ``log`` gets its errors."""
+def run_app(log: Path, *command: str, **environment: str) -> Iterator[str]:
+    """Run ``python app.py`` on a free port and yield its address; ``log`` gets its errors.
+
+    ``command`` runs something else instead, such as ``"-m", "demos.text.ui"``.
+    """
     with (
         log.open("wb") as errors,
         subprocess.Popen(
-            [sys.executable, "-u", "app.py"],
+            [sys.executable, "-u", *(command or ["app.py"])],
             cwd=ROOT,
             env={**os.environ, "GALLERY_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE", **environment},
             stdout=subprocess.PIPE,

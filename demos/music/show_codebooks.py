@@ -70,7 +70,7 @@ def show_order(step: MusicGenStep) -> str:
     )
 
 
-def show_pattern(books: int = 4, frames: int = 8) -> str:
+def show_pattern(books: int = 4, frames: int = 6) -> str:
     """Explain the delay without any model: which frame each codebook is at, step by step."""
     grid = delay(np.tile(np.arange(frames), (books, 1)), range(books), EMPTY)[:, 1:]
     cells = [
@@ -141,9 +141,9 @@ def _table(
         )
         body += f"<tr><th scope='row'>{name}</th>{cells}</tr>"
     return (
-        f'<div class="order"><table><caption>{caption}</caption>'
+        '<div class="order"><div><table>'
         f'<thead><tr><th scope="col">Step</th>{steps}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f"<tbody>{body}</tbody></table></div><p>{caption}</p></div>"
     )
 
 

@@ -61,7 +61,8 @@ def set_seconds(tab: Locator, seconds: int) -> None:
 def make(tab: Locator, seconds: int) -> None:
     set_seconds(tab, seconds)
     tab.get_by_role("button", name="Make music").click()
-    expect(tab.get_by_text(f"{seconds} seconds")).to_be_visible(timeout=LONG)
+    finished = re.compile(rf"· {seconds} seconds")  # on the way it is "of" so many
+    expect(tab.get_by_text(finished)).to_be_visible(timeout=LONG)
 
 
 def download(page: Page, tab: Locator) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
+import re
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,10 +16,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from PIL import Image
 
 from demos.music.codebooks import peel
 from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
 from demos.music.room import MusicRoom
+from demos.music.show_codebooks import show_codes, show_order
+from demos.music.show_musicgen import show_engine
 from demos.music.tabs.musicgen import answer_musicgen
 from shared.catalog import Catalog, Placement, is_musicgen
 from shared.errors import GalleryError, InvalidRequest, ModelUnavailable
@@ -328,3 +334,34 @@ def test_models_that_are_not_here_say_how_they_come() -> None:
         answer_musicgen(room, WORDS, "music/musicgen-small", 1, 1.0, 1)
     with pytest.raises(ModelUnavailable, match="hf download facebook/musicgen-melody"):
         answer_musicgen(room, WORDS, "music/musicgen-melody", 1, 1.0, 1)
+
+
+def test_the_tab_says_what_runs_a_model_and_what_it_takes(tmp_path: Path) -> None:
+    settings = Settings(device="cpu")
+    specs = {spec.key: spec for spec in Catalog(settings)}
+    small = show_engine(settings, specs["music/musicgen-small"])
+    assert "CC-BY-NC-4.0: not for commercial use" in small
+    assert re.search(r"a download of \d\.\d GB, once", small)
+    melody = show_engine(settings, specs["music/musicgen-melody"])
+    assert "GALLERY_LOCAL_MODELS=music/musicgen-melody=FOLDER" in melody
+    offline = show_engine(Settings(offline=True), specs["music/musicgen-small"])
+    assert "stays offline" in offline
+    own = make_room(make_transformers_checkpoint(tmp_path))
+    here = show_engine(own.settings, own.spec("music/musicgen-small"))
+    assert "On this computer" in here
+    assert "<b>transformers</b>" in here
+
+
+def test_tokens_have_a_column_for_every_frame_and_the_delay_can_be_seen(engine: Any) -> None:
+    *_, last = make_steps(engine)
+    halfway = next(step for step in make_steps(engine) if step.codes.shape[1] == 25)
+    picture = re.search(r"base64,([^\"]+)", show_codes(halfway))
+    assert picture
+    with Image.open(io.BytesIO(base64.b64decode(picture[1]))) as image:
+        assert image.size == (50, 4)
+        colors = [[image.getpixel((x, y)) for x in range(50)] for y in range(4)]
+    assert len({row[49] for row in colors}) == 1, "what is to come has the colour of nothing"
+    assert len(set(colors[0][:25])) == len(set(last.codes[0, :25].tolist()))
+    rows = re.findall(r"<tr><th scope='row'>(.*?)</tr>", show_order(last))
+    for book, row in enumerate(rows):
+        assert row.count("<td></td>") == book, "each codebook begins a step later"
