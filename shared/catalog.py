@@ -540,12 +540,12 @@ SPECS: tuple[ModelSpec, ...] = (
         key="music/tunes",
         title="Tunes",
         licence="Apache-2.0",
-        parameters=2_718_384,
-        summary="Our own, trained on Irish and Scottish tunes and Bach chorales. Writes notes.",
+        parameters=3_299_328,
+        summary="Our own, trained on Irish and Scottish tunes, chorales and songs. Writes notes.",
         load=load_tune_model,
         sources=(Bundled("music-tunes"),),
         gpu=False,
-        memory=21_000_000,  # what writes keeps another copy of most weights
+        memory=27_000_000,  # what writes keeps another copy of most weights
     ),
     ModelSpec(
         key="music/musicgen-small",

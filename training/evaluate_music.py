@@ -219,6 +219,7 @@ def describe(tunes: Sequence[Tune], copies: metrics.CopyIndex) -> dict[str, Any]
         "self_similarity": {
             lag: _round(np.mean([each[lag] for each in repetition if lag in each]))
             for lag in (f"lag_{number}" for number in metrics.LAGS)
+            if any(lag in each for each in repetition)
         },
         "longest_copy_bars": max(copied),
         "mean_copy_bars": _round(np.mean(copied)),
@@ -253,7 +254,8 @@ def evaluate(folder: Path, source: Path, *, minutes: float, pieces: int) -> dict
     new, real = [piece.tune for piece in written], [metrics.cut(tune, BARS) for tune in chosen]
     fresh = [metrics.cut(train[n], BARS) for n in rng.permutation(len(train))[: len(real)]]
     table = {"generated": describe(new, copies), "held_out": describe(real, copies)}
-    lags = [np.array(list(one["self_similarity"].values())) for one in table.values()]
+    lags = [one["self_similarity"] for one in table.values()]
+    gaps = [abs(lags[0][lag] - lags[1][lag]) for lag in lags[0] if lag in lags[1]]
     figures = predict(
         tune_model, tokenize(tokenizer, train), tokenize(tokenizer, held_out), held_out, minutes
     )
@@ -272,7 +274,7 @@ def evaluate(folder: Path, source: Path, *, minutes: float, pieces: int) -> dict
         "finished": _round(np.mean([piece.finished for piece in written])),
         **compare_habits(new, real),
         **{f"{name}_of_training": each for name, each in compare_habits(fresh, real).items()},
-        "self_similarity_gap": _round(np.abs(lags[0] - lags[1]).mean()),
+        "self_similarity_gap": _round(np.mean(gaps)),
         "parameters": count_parameters(tune_model.model),
         "hardware": describe_hardware(torch.device("cpu")),
         **table,

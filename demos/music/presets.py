@@ -10,6 +10,7 @@ PRESETS = {
     "Study background": "calm music in D dorian for vibraphone and electric piano, two minutes",
     "Something sad": "a slow sad tune in a minor key for flute and piano",
     "Four voices": "a Bach chorale in G minor on the organ",
+    "A song": "a slow song with piano in G minor for oboe",
     "For dancing": "a fast reel in E dorian for accordion and guitar",
     "By the fire": "a slow air in F major for whistle and harp",
 }

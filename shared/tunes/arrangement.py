@@ -119,8 +119,9 @@ def arrange(
 
 
 def _parts(played: Sequence[Sequence[BarNote]], controls: TuneControls) -> tuple[Part, ...]:
-    """List the parts in order of their appearance, each with its instrument, if it has one."""
-    names = dict.fromkeys(note.part for notes in played for note in notes)
+    """List the parts, those that accompany last, each with its instrument, if it has one."""
+    found = dict.fromkeys(note.part for notes in played for note in notes)
+    names = sorted(found, key=lambda name: name in ACCOMPANYING)
     players = {
         name: controls.accompaniment if name in ACCOMPANYING else controls.instrument
         for name in names

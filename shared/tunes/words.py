@@ -27,7 +27,7 @@ _STYLE_WORDS = {
     "air": "Air", "ballad": "Air", "lament": "Air", "lullaby": "Air", "planxty": "Air",
     "waltz": "Air", "chorale": "Chorale", "hymn": "Chorale", "bach": "Chorale",
     "four part": "Chorale", "lied": "Lied", "lieder": "Lied", "art song": "Lied",
-    "schubert": "Lied", "schumann": "Lied", "song": "Air",
+    "song with piano": "Lied", "schubert": "Lied", "schumann": "Lied", "song": "Air",
 }  # fmt: skip
 _STYLE_WORDS = {word: style for word, style in _STYLE_WORDS.items() if style in STYLES}
 _MODE_WORDS = {mode.lower(): mode for mode in MODES}

@@ -6,10 +6,12 @@ import json
 import math
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import torch.nn.functional as F
 
@@ -31,6 +33,7 @@ from training.music_baselines import (
 )
 from training.music_pieces import Tune, fit_keys, tune_to_score
 from training.music_styles import StyleJudge
+from training.sample_music import Recipe, trim, write_sample
 from training.train_music import build_model, complete, tokenize
 
 BUNDLED = ROOT / "models" / "music-tunes"
@@ -231,3 +234,26 @@ def test_no_note_of_a_melody_begins_before_the_last_has_ended(tune_model: TuneMo
         (one[0] + one[1], other[0]) for one, other in pairwise(notes.tolist()) if one[0] != other[0]
     ]
     assert all(end <= onset for end, onset in chords)
+
+
+def test_samples_sound_and_are_small_and_each_has_its_recipe() -> None:
+    folder = BUNDLED / "samples"
+    recipes = json.loads((folder / "recipes.json").read_text())
+    assert len(recipes) == 5
+    assert {path.name for path in folder.glob("*.ogg")} == {recipe["file"] for recipe in recipes}
+    for recipe in recipes:
+        path = folder / recipe["file"]
+        sound, rate = soundfile.read(path)
+        assert path.stat().st_size <= 300_000
+        assert len(sound) / rate > 10
+        assert 0.3 < np.abs(sound).max() < 1
+        seconds = np.array_split(sound, len(sound) // rate)
+        assert min(float(np.sqrt((one**2).mean())) for one in seconds) > 0.01
+
+
+def test_a_sample_is_cut_where_it_is_silent(tune_model: TuneModel, tmp_path: Path) -> None:
+    assert trim(np.array([0, 0, 0.5, 0, 0.2, 0])).tolist() == [0.5, 0, 0.2]
+    controls = TuneControls(style="Jig", mode="Major", meter="6/8")
+    said = write_sample(tune_model, Recipe("a", controls, seed=1, bars=4), tmp_path)
+    assert said["bars"] <= 4
+    assert (tmp_path / said["file"]).stat().st_size > 1000

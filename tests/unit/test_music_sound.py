@@ -150,16 +150,33 @@ def test_a_long_recipe_is_whole_in_the_notes_and_short_in_the_sound(
     assert short["seed"] == 7
 
 
+def test_in_a_song_the_singer_comes_first_and_the_pianist_is_chosen() -> None:
+    measures = read_measures("4/4 0:48:4:piano 0:60:4:piano 2:72:2:voice")
+    controls = TuneControls(style="Lied", instrument="oboe", accompaniment="harp")
+    music = arrange(measures, controls)
+    assert [(part.name, part.instrument) for part in music.parts] == [
+        ("voice", "oboe"),
+        ("piano", "harp"),
+    ]
+    assert not music.chords
+    alone = arrange(measures, replace(controls, accompaniment=None))
+    assert [note.pitch % 12 for note in alone.notes] == [2]
+
+
 def test_a_file_name_holds_nothing_odd() -> None:
     name = name_file(waltz(tonic=1, instrument="pan pipe", loop=True, meter="3/4"), 5)
     assert name == "air-c-sharp-major-pan-pipe-and-harp-loop-5"
 
 
-def test_chunks_add_up_to_the_whole(new_file: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("count", [9, 7, 6, 5])
+def test_chunks_add_up_to_the_whole_also_when_it_is_stopped(
+    count: int, new_file: Callable[[str], Path]
+) -> None:
     step = waltz()
+    step = replace(step, bars=step.bars[:count])
     recording = Recording(new_file)
-    for bars in range(1, len(step.bars)):
-        recording.add(MusicStep(step.controls, step.bars[:bars], done=bars / len(step.bars)))
+    for bars in range(1, len(step.bars) + 1):
+        recording.add(MusicStep(step.controls, step.bars[:bars], done=bars / 10))
     recording.add(step)
     starts = [chunk.start for chunk in recording.chunks]
     assert len(starts) > 1

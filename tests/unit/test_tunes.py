@@ -57,6 +57,10 @@ def scale_in_six_eight() -> Score:
             "slip-jig in B flat",
             "slip jig, Bb major or minor, 160 quarter notes a minute, fiddle and guitar",
         ),
+        (
+            "a slow song with piano in G minor",
+            "song with piano, G minor, 59 quarter notes a minute, oboe and piano",
+        ),
         ("", "tune, D major or minor, 110 quarter notes a minute, fiddle and guitar"),
     ],
 )

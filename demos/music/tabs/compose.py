@@ -45,7 +45,7 @@ from shared.zero_gpu import on_gpu
 
 HERE = Path(__file__).parents[1]
 EXAMPLE_SOUND = HERE / "browser" / "example.mp3"  # served at rooms/music/
-EXAMPLE_SEED = 5
+EXAMPLE_SEED = 7
 Stream = Callable[[str, MusicRequest], Iterator[MusicStep]]
 PLAYER_SCRIPT = """
 const start = ({ mount }) => mount(element, { trigger, watch, props });
