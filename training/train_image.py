@@ -22,6 +22,12 @@ No picture with a pair of ``HELD_OUT_PAIRS`` is used, neither for the autoencode
 
 takes autoencoder and tokenizer from there and trains the rest, from random weights, with pictures
 of how it goes (training/live.py): this is what the gallery does for visitors.
+
+    python -m training.train_image --worlds critters planets sprouts --start models/image-critters \
+        --out /tmp/worlds --stage autoencoder --minutes 15 --threads 1
+
+goes on from a finished model to teach it more worlds (then the other stages, with ``--resume``):
+every weight is taken from there, the vocabulary grows, and the learning rate is lower.
 """
 
 from __future__ import annotations
@@ -29,6 +35,7 @@ from __future__ import annotations
 import argparse
 import copy
 import random
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +46,7 @@ from transformers import CLIPTokenizer
 
 from shared.devices import pick_device
 from shared.nets import Judge
-from training.caption_tokenizer import build_tokenizer
-from training.captions import write_caption
+from training.caption_tokenizer import build_tokenizer, grow_tokenizer, phrases
 from training.common import (
     Budget,
     count_parameters,
@@ -50,13 +56,7 @@ from training.common import (
     save_checkpoint,
     write_record,
 )
-from training.critter_data import (
-    HELD_OUT_PAIRS,
-    VALUES,
-    Critters,
-    count_held_out,
-    load_critters,
-)
+from training.critter_classifier import load_judge
 from training.evaluate_image import measure_following
 from training.image_live import report_live
 from training.image_nets import (
@@ -81,6 +81,8 @@ from training.image_stages import (
     train_reader,
 )
 from training.live import LiveReport
+from training.mixture import Mixture
+from training.worlds import WORLDS, read_worlds
 
 MODEL = "image/critters"
 # What each stage gets of the time of --stage all; and the reader with --autoencoder, in minutes.
@@ -88,6 +90,11 @@ SHARES = {"autoencoder": 0.12, "reader": 0.02, "denoiser": 0.86}
 READER_SHARE, READER_LEAST = 0.04, 1 / 3
 JUDGED = 50  # captions that the score beside the loss is taken of
 JUDGE_MINUTES = 10.0
+# What each world gets of a batch, before that is scaled to the worlds there are.
+WORLD_SHARES = {"critters": 0.5, "planets": 0.25, "sprouts": 0.25}
+# Pictures of each world for one critter: the others have fewer attributes.
+WORLD_COUNTS = {"critters": 1.0, "planets": 0.16, "sprouts": 0.32}
+RESTART = 0.4  # learning rates of a model that goes on, over those of one that begins
 
 
 class Run:
@@ -106,13 +113,15 @@ class Run:
         autoencoder: A pipeline folder to take the autoencoder and the tokenizer from.
         width: Channels of the U-Net.
         batch: Pictures in a step of the denoiser.
+        start: A pipeline folder to take everything from and go on.
+        eyes: A classifier for the autoencoder to look through.
     """
 
     def __init__(
         self,
         out: Path,
-        train: Critters,
-        held_out: Critters,
+        train: Mixture,
+        held_out: Mixture,
         device: torch.device,
         *,
         seed: int,
@@ -120,23 +129,39 @@ class Run:
         autoencoder: Path | None = None,
         width: int = UNET_WIDTH,
         batch: int = DENOISER_BATCH,
+        start: Path | None = None,
+        eyes: Judge | None = None,
     ) -> None:
         self.out, self.device, self.seed, self.bfloat16 = out, device, seed, bfloat16
         self.train, self.held_out = train, held_out
-        self.width, self.batch = width, batch
+        self.width, self.batch, self.eyes = width, batch, eyes
         self.vae: AutoencoderTiny | None = None
+        self.begun: StableDiffusionPipeline | None = None  # what it goes on from
+        self.known: Collection[str] = ()  # the worlds that this one draws
         self.tokenizer = build_tokenizer()
         if autoencoder:
             self.vae = AutoencoderTiny.from_pretrained(autoencoder, subfolder="vae").to(device)
             self.tokenizer = CLIPTokenizer.from_pretrained(autoencoder / "tokenizer")
+        if start:
+            self.begun = StableDiffusionPipeline.from_pretrained(start, dtype=torch.float32)
+            self.begun.to(device)
+            self.known = [world.name for world in read_worlds(start)]
+            self.vae = self.begun.vae
+            self.tokenizer = grow_tokenizer(self.begun.tokenizer, phrases())
+            self.begun.text_encoder.resize_token_embeddings(len(self.tokenizer))
+        rate = RESTART if start else 1.0
         self.autoencoder: Learner[AutoencoderTiny] = Learner(
-            build_autoencoder().to(device), learning_rate=2.5e-3, ema_decay=0.995
+            (copy.deepcopy(self.begun.vae) if self.begun else build_autoencoder()).to(device),
+            learning_rate=2.5e-3 * rate,
+            ema_decay=0.995,
         )
+        text_encoder = self.begun.text_encoder if self.begun else build_text_encoder(self.tokenizer)
         self.reader: Learner[Reader] = Learner(
-            Reader(build_text_encoder(self.tokenizer)).to(device),
-            learning_rate=1e-3,
+            Reader(copy.deepcopy(text_encoder), train.values).to(device),
+            learning_rate=1e-3 * rate,
             ema_decay=0.99,
         )
+        self._denoiser_rate = 1e-3 * rate
         self.denoiser = self._new_denoiser()
         self.live: LiveReport[StableDiffusionPipeline] | None = None
         self.metrics: dict[str, Any] = {}
@@ -145,9 +170,10 @@ class Run:
     def _new_denoiser(self) -> Learner[nn.ModuleDict]:
         text_encoder = copy.deepcopy(self.reader.average.text_encoder).train().requires_grad_(True)
         channels = (self.vae or self.autoencoder.model).config.latent_channels
-        unet = build_unet(channels, self.width).to(memory_format=torch.channels_last)  # faster
+        unet = copy.deepcopy(self.begun.unet) if self.begun else build_unet(channels, self.width)
+        unet = unet.train().to(memory_format=torch.channels_last)  # faster
         model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
-        return Learner(model.to(self.device), learning_rate=1e-3, ema_decay=0.998)
+        return Learner(model.to(self.device), learning_rate=self._denoiser_rate, ema_decay=0.998)
 
     def watch(self, arguments: argparse.Namespace) -> None:
         """Report to those who watch from now on, and hand out the model; keep no checkpoints."""
@@ -167,25 +193,29 @@ class Run:
         for name in SHARES:
             getattr(self, name).load_state_dict(state[name])
         self.metrics = state["metrics"]
-        if self.vae is None:
+        if self.vae is None or self.begun:
             self.vae = copy.deepcopy(self.autoencoder.average)
             self.vae.load_state_dict(state["vae"])
 
-    def train_autoencoder(
-        self, minutes: float, max_steps: int | None = None, eyes: Judge | None = None
-    ) -> None:
+    def train_autoencoder(self, minutes: float, max_steps: int | None = None) -> None:
         """Train the autoencoder. A denoiser that was trained before does not fit it any more."""
         learner = self.autoencoder
         if self.denoiser.step:
             print("the autoencoder changes, so the denoiser starts afresh")
             self.denoiser = self._new_denoiser()
         budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
-        losses = train_autoencoder(learner, self.train.images, eyes, budget, bfloat16=self.bfloat16)
+        losses = train_autoencoder(
+            learner,
+            self.train,
+            self.eyes,
+            budget,
+            bfloat16=self.bfloat16,
+            before=self.begun.vae if self.begun else None,
+            known=self.known,
+        )
         run_stage("autoencoder", learner, losses, budget, self._save_autoencoder, max_steps)
 
-    def train_decoder(
-        self, minutes: float, max_steps: int | None = None, eyes: Judge | None = None
-    ) -> None:
+    def train_decoder(self, minutes: float, max_steps: int | None = None) -> None:
         """Train the decoder alone. The latents stay as they are, and so a denoiser still fits."""
         vae = self._check_autoencoder("decoder")
         learner = self.autoencoder
@@ -193,7 +223,7 @@ class Run:
             one.load_state_dict(vae.state_dict())
         learner.model.encoder.requires_grad_(False)
         budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
-        losses = train_autoencoder(learner, self.train.images, eyes, budget, bfloat16=self.bfloat16)
+        losses = train_autoencoder(learner, self.train, self.eyes, budget, bfloat16=self.bfloat16)
         run_stage("decoder", learner, losses, budget, self._save_decoder, max_steps)
 
     def train_reader(self, minutes: float, max_steps: int | None = None) -> None:
@@ -226,7 +256,8 @@ class Run:
         budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
         latents = encode(vae, self.train.images)
         if not self.live:
-            self.held_out_latents = encode(vae, self.held_out.images[:512])
+            self.judged_on = self.held_out.first(512)
+            self.held_out_latents = encode(vae, self.judged_on.images)
         rng = random.Random(self.seed + learner.step)
         losses = train_denoiser(
             learner,
@@ -260,26 +291,27 @@ class Run:
     def _measure_following(self) -> dict[str, float]:
         pipeline = StableDiffusionPipeline.from_pretrained(self.out, dtype=torch.float32)
         pipeline.set_progress_bar_config(disable=True)
-        words = [self.held_out.describe(one) for one in range(min(JUDGED, len(self.held_out)))]
-        return measure_following(pipeline.to(self.device), words).scores
+        critters = self.held_out.parts[0]
+        words = [critters.describe(one) for one in range(min(JUDGED, len(critters)))]
+        return measure_following(pipeline.to(self.device), words, critters.world).scores
 
     @torch.no_grad()
     def _measure_reading(self) -> dict[str, float]:
         """Share of held-out captions of which the reader says each attribute rightly."""
-        rng = random.Random(0)
-        captions = [
-            write_caption(self.held_out.describe(index), rng, clear=True).text
-            for index in range(min(500, len(self.held_out)))
-        ]
-        logits = self.reader.average(tokenize(self.tokenizer, captions, self.device))
-        wanted = {
-            name: torch.tensor(column[: len(captions)], device=self.device)
-            for name, column in self.held_out.attributes.items()
-        }
-        shown = wanted["top"] != VALUES["top"].index("nothing")
-        right = {name: logits[name].argmax(1) == wanted[name] for name in VALUES}
-        right["accent"] = right["accent"][shown]
-        return {name: round(float(hits.float().mean()), 3) for name, hits in right.items()}
+        rng, data = random.Random(0), self.held_out.first(500)
+        captions = [data.tell(index, rng, clear=True) for index in range(len(data))]
+        texts = [caption.text for caption in captions]
+        logits = self.reader.average(tokenize(self.tokenizer, texts, self.device))
+        scores = {}
+        for name, values in data.values.items():
+            answers = logits[name].argmax(1).tolist()
+            hits = [
+                values[answer] == data.describe(index)[name] if answer < len(values) else False
+                for index, (answer, caption) in enumerate(zip(answers, captions, strict=True))
+                if name in caption.said
+            ]
+            scores[name] = round(sum(hits) / len(hits), 3)
+        return scores
 
     def _check_autoencoder(self, stage: str) -> AutoencoderTiny:
         if self.vae is None:
@@ -291,7 +323,7 @@ class Run:
 
     def _save_autoencoder(self) -> None:
         learner = self.autoencoder
-        scores = evaluate_autoencoder(learner.average, self.held_out.images[:256])
+        scores = evaluate_autoencoder(learner.average, self.held_out.first(256).images)
         learner.history.append([learner.step, round(scores["psnr"], 3)])
         if -scores["psnr"] < learner.best:
             learner.best = -scores["psnr"]
@@ -303,7 +335,9 @@ class Run:
     def _save_decoder(self) -> None:
         learner = self.autoencoder
         self.vae = copy.deepcopy(learner.average)
-        self.metrics["autoencoder"] = evaluate_autoencoder(self.vae, self.held_out.images[:256])
+        self.metrics["autoencoder"] = evaluate_autoencoder(
+            self.vae, self.held_out.first(256).images
+        )
         learner.history.append([learner.step, round(self.metrics["autoencoder"]["psnr"], 3)])
         export_pipeline(self.out, self.vae, self.denoiser.average, self.tokenizer)
         self._save_checkpoint()
@@ -311,7 +345,7 @@ class Run:
     def _save_denoiser(self) -> None:
         learner = self.denoiser
         loss = evaluate_denoiser(
-            learner.average, self.held_out_latents, self.held_out, self.tokenizer
+            learner.average, self.held_out_latents, self.judged_on, self.tokenizer
         )
         learner.history.append([learner.step, round(loss, 5)])
         if loss < learner.best:
@@ -340,8 +374,10 @@ class Run:
         write_record(
             self.out,
             model=MODEL,
-            data=f"{len(self.train):,} critters drawn by training/critter_data.py (CC0), none with "
-            f"a held-out pair; captions by training/captions.py; {len(self.held_out):,} to measure",
+            worlds=[world.name for world in self.train.worlds],
+            data=", ".join(f"{len(part):,} {part.world.name}" for part in self.train.parts)
+            + " drawn by training/worlds.py (CC0), none with a held-out pair; captions by "
+            f"training/captions.py; {len(self.held_out):,} to measure",
             seed=self.seed,
             steps={name: stage.step for name, stage in stages.items()},
             minutes={name: round(stage.minutes, 1) for name, stage in stages.items()},
@@ -357,7 +393,8 @@ class Run:
             },
             held_out_pairs={
                 " and ".join(names): sorted(" + ".join(pair) for pair in pairs)
-                for names, pairs in HELD_OUT_PAIRS.items()
+                for world in self.train.worlds
+                for names, pairs in world.held_out_pairs.items()
             },
         )
 
@@ -372,9 +409,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=(*SHARES, "decoder", "all"), default="all")
     parser.add_argument("--eyes", type=Path, help="classifier for the autoencoder to look through")
     parser.add_argument(
-        "--count", type=int, default=50_000, help="pictures to draw; those with no held-out pair"
+        "--worlds", nargs="+", choices=tuple(WORLDS), default=["critters"], help="what to draw"
     )
-    parser.add_argument("--held-out", type=int, default=2_000, help="pictures to measure on")
+    parser.add_argument("--start", type=Path, help="pipeline folder to go on from")
+    parser.add_argument(
+        "--count", type=int, default=50_000, help="critters to draw; those with no held-out pair"
+    )
+    parser.add_argument("--held-out", type=int, default=2_000, help="critters to measure on")
     parser.add_argument("--all-pairs", action="store_true", help="leave no pair out")
     parser.add_argument(
         "--autoencoder", type=Path, help="pipeline folder to take autoencoder and tokenizer from"
@@ -399,24 +440,40 @@ def share_out(stage: str, minutes: float, *, given: bool) -> dict[str, float]:
     return {"reader": reader, "denoiser": minutes - reader}
 
 
+def mix(names: Collection[str], count: int, *, seed: int, all_pairs: bool) -> Mixture:
+    """Load pictures of the worlds ``names``.
+
+    Args:
+        names: Of ``WORLDS``.
+        count: Critters to draw; of the other worlds, ``WORLD_COUNTS`` of that.
+        seed: Another gives other pictures.
+        all_pairs: Whether pictures with a held-out pair stay.
+    """
+    parts = [WORLDS[name].load(round(count * WORLD_COUNTS[name]), seed=seed) for name in names]
+    total = sum(WORLD_SHARES[name] for name in names)
+    return Mixture(
+        parts if all_pairs else [part.without_held_out() for part in parts],
+        [WORLD_SHARES[name] / total for name in names],
+    )
+
+
 def main() -> None:
     """Train, export and measure."""
     arguments = parse_arguments(
         __doc__ or "", out="models/image-critters", minutes=180, add=_add_arguments
     )
-    drawn = load_critters(arguments.count)
-    if not arguments.all_pairs:
-        drawn = drawn.select(count_held_out(drawn.attributes) == 0)
     run = Run(
         arguments.out,
-        drawn,
-        load_critters(arguments.held_out, seed=1),
+        mix(arguments.worlds, arguments.count, seed=0, all_pairs=arguments.all_pairs),
+        mix(arguments.worlds, arguments.held_out, seed=1, all_pairs=True),
         pick_device(arguments.device),
         seed=arguments.seed,
         bfloat16=arguments.bfloat16,
         autoencoder=arguments.autoencoder,
         width=arguments.width,
         batch=arguments.batch_size,
+        start=arguments.start,
+        eyes=load_judge(arguments.eyes) if arguments.eyes else None,
     )
     if arguments.resume:
         run.resume()
