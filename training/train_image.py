@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import random
 from collections.abc import Collection
 from pathlib import Path
@@ -138,6 +139,7 @@ class Run:
         self.vae: AutoencoderTiny | None = None
         self.begun: StableDiffusionPipeline | None = None  # what it goes on from
         self.known: Collection[str] = ()  # the worlds that this one draws
+        self.before: dict[str, dict[str, float]] = {"steps": {}, "minutes": {}}  # of its training
         self.tokenizer = build_tokenizer()
         if autoencoder:
             self.vae = AutoencoderTiny.from_pretrained(autoencoder, subfolder="vae").to(device)
@@ -146,6 +148,8 @@ class Run:
             self.begun = StableDiffusionPipeline.from_pretrained(start, dtype=torch.float32)
             self.begun.to(device)
             self.known = [world.name for world in read_worlds(start)]
+            record = json.loads((start / "training.json").read_text(encoding="utf-8"))
+            self.before = {name: record[name] for name in self.before}
             self.vae = self.begun.vae
             self.tokenizer = grow_tokenizer(self.begun.tokenizer, phrases())
             self.begun.text_encoder.resize_token_embeddings(len(self.tokenizer))
@@ -379,8 +383,14 @@ class Run:
             + " drawn by training/worlds.py (CC0), none with a held-out pair; captions by "
             f"training/captions.py; {len(self.held_out):,} to measure",
             seed=self.seed,
-            steps={name: stage.step for name, stage in stages.items()},
-            minutes={name: round(stage.minutes, 1) for name, stage in stages.items()},
+            steps={
+                name: stage.step + self.before["steps"].get(name, 0)
+                for name, stage in stages.items()
+            },
+            minutes={
+                name: round(stage.minutes + self.before["minutes"].get(name, 0), 1)
+                for name, stage in stages.items()
+            },
             hardware=describe_hardware(self.device),
             parameters={
                 "autoencoder": count_parameters(self.autoencoder.model),

@@ -132,6 +132,7 @@ def test_a_finished_model_learns_another_world(trained: Path, tmp_path: Path) ->
     assert before.get_vocab().items() < after.get_vocab().items()
     record = json.loads((tmp_path / "out" / "training.json").read_text())
     assert record["worlds"] == ["critters", "planets"]
+    assert record["steps"] == dict.fromkeys(SHARES, 3)  # two before, one now
     assert "surface and ring" in record["held_out_pairs"]
     assert "moons" in record["metrics"]["reader_accuracy"]
     assert np.isfinite(draw(tmp_path / "out", 1)).all()
