@@ -14,6 +14,7 @@ from shared.settings import Settings
 
 HOLDER = "the image room"
 BUNDLED = "image/critters"
+OWN_LABEL = "Describe a monster, a planet or a potted plant"  # above a prompt for our own model
 
 
 @dataclass(frozen=True)

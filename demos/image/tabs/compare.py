@@ -18,7 +18,7 @@ from demos.image.compare import (
     read_values,
 )
 from demos.image.noise import SCHEDULERS
-from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
+from demos.image.room import BUNDLED, HOLDER, OWN_LABEL, ImageRoom, name_file
 from demos.image.show_compare import draw_sheet, show_grid, show_progress
 from demos.image.tabs.draw import EXAMPLES as PROMPTS
 from demos.image.tabs.how import QUICK, HowControl
@@ -126,9 +126,7 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
 
     with tab_floor() as floor:
         with floor.controls:
-            prompt = gr.Textbox(
-                PROMPTS[0], label="Describe a little monster", lines=2, max_length=1000
-            )
+            prompt = gr.Textbox(PROMPTS[0], label=OWN_LABEL, lines=2, max_length=1000)
             buttons = RunButtons.create("Compare")
             vary = gr.Radio(
                 [(label, kind) for kind, label in KINDS.items()],

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from demos.image.builder import BEHAVIOUR, Built, show_builder
+from demos.image.builder import BEHAVIOUR, FIRST, KITS, Built, show_builder
 from demos.image.generate import (
     MAX_PROMPT,
     ImageRequest,
@@ -23,7 +23,7 @@ from demos.image.generate import (
     decode_frame,
     generate_image,
 )
-from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
+from demos.image.room import BUNDLED, HOLDER, OWN_LABEL, ImageRoom, name_file
 from demos.image.show import show_caption, show_pictures, show_words
 from demos.image.show_film import answer_frames, make_film
 from demos.image.tabs.endpoint import create_endpoint
@@ -54,10 +54,11 @@ EXAMPLES = [
     "a sleepy purple creature with pink round ears",
     "an angry orange beast with white spikes and two teeth",
     "a tall green alien, peach background",
+    "a striped orange planet with a thick ring and two moons",
+    "a blue round pot with a pink tulip and sleepy eyes",
     "pink, lumpy, monster, yellow crown, smirk",
 ]
 EXAMPLE_SEED = 3
-OWN_LABEL = "Describe a little monster"
 # While one types, at most one drawing is under way for each visitor: the next one takes what is in
 # the fields by then.
 LIVE: dict[str, Any] = {
@@ -144,19 +145,19 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
             gr.update(label=OWN_LABEL if spec.bundled else "Describe a picture"),
         ]
 
-    def build(prompt: str, written: Built, event: gr.EventData) -> Any:
+    def build(prompt: str, written: Built, world: str, event: gr.EventData) -> Any:
         told = event._data if isinstance(event._data, dict) else {}
         choice, clicked = told.get("choice"), told.get("clicked")
         if not isinstance(choice, dict) or not isinstance(clicked, dict):
             return gr.skip(), gr.skip(), False
         if prompt.strip() in EXAMPLES:
             prompt, written = "", Built()
-        built = written.build(prompt, choice, clicked)
+        built = written.build(prompt, choice, clicked, world)
         return built.prompt[:MAX_PROMPT], built, built.choice != choice
 
-    def press(built: Built, others: bool) -> Any:
+    def press(built: Built, world: str, others: bool) -> Any:
         # Only if others hold now: another click may be on its way.
-        return show_builder(built.choice) if others else gr.skip()
+        return show_builder(built.choice, world) if others else gr.skip()
 
     example = load_example()
     with tab_floor() as floor:
@@ -167,10 +168,17 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
             )
             buttons = RunButtons.create("Draw")
             with gr.Accordion("Put one together by clicking", open=False) as helper:
+                world = gr.Radio(
+                    [(kit.title, name) for name, kit in KITS.items()],
+                    value=FIRST,
+                    label="What to put together",
+                    show_label=False,
+                    container=False,
+                )
                 builder = gr.HTML(
                     show_builder(), js_on_load=BEHAVIOUR, elem_classes="builder", padding=False
                 )
-            gr.Examples([[text] for text in EXAMPLES], [prompt], label="Monsters to try")
+            gr.Examples([[text] for text in EXAMPLES], [prompt], label="Prompts to try")
             count = create_slider(
                 ImageRequest,
                 "num_images",
@@ -212,8 +220,10 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
         **LIVE,
     )
     builder.select(
-        build, [prompt, written], [prompt, written, others], trigger_mode="multiple", **QUICK
-    ).then(press, [written, others], builder, **QUICK)
+        build, [prompt, written, world], [prompt, written, others], trigger_mode="multiple", **QUICK
+    ).then(press, [written, world, others], builder, **QUICK)
+    # What was put together before stays in the field until the first click.
+    world.input(lambda world: show_builder(world=world), world, builder, **QUICK)
     suited = [how.steps, how.guidance, side, following, helper, prompt]
     model.change(suit_model, model, suited, **QUICK)
 
