@@ -6,7 +6,9 @@ Some words are vague like everyday speech: "a blue background" is said of navy a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from training.grammar import Grammar
 
@@ -206,3 +208,13 @@ GRAMMARS: dict[str, Grammar] = {
     "planets": _PLANETS,
     "sprouts": _SPROUTS,
 }
+
+
+def read_worlds(folder: Path) -> tuple[str, ...]:
+    """Return which of ``GRAMMARS`` the model in ``folder`` understands, by its ``training.json``.
+
+    A model without that draws critters.
+    """
+    file = folder / "training.json"
+    record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return tuple(record.get("worlds", ["critters"]))

@@ -39,13 +39,14 @@ from tqdm import tqdm
 
 from shared.catalog import SPECS
 from shared.settings import ROOT
+from training.captions import read_worlds
 from training.common import describe_hardware
 from training.critter_classifier import FOLDERS, judge, load_judge
 from training.critter_data import CRITTERS, VALUES, load_critters, render_critter
 from training.critter_metrics import nearest_distances, to_model_range
 from training.grammar import Caption, write_caption
 from training.world import World
-from training.worlds import read_worlds
+from training.worlds import WORLDS
 
 DEFAULTS = next(spec for spec in SPECS if spec.key == "image/critters").defaults
 STEPS = int(DEFAULTS["num_inference_steps"])
@@ -220,7 +221,7 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
     """Measure everything; ``count`` captions of each kind."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    others = [world for world in read_worlds(folder) if world is not CRITTERS]
+    others = [WORLDS[name] for name in read_worlds(folder) if name != CRITTERS.name]
     seen_words = choose_words(count, held_out=False, seed=11)
     seen = measure_following(pipeline, seen_words)
     held_out = measure_following(pipeline, choose_words(count, held_out=True, seed=12))

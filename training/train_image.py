@@ -48,6 +48,7 @@ from transformers import CLIPTokenizer
 from shared.devices import pick_device
 from shared.nets import Judge
 from training.caption_tokenizer import build_tokenizer, grow_tokenizer, phrases
+from training.captions import read_worlds
 from training.common import (
     Budget,
     count_parameters,
@@ -83,7 +84,7 @@ from training.image_stages import (
 )
 from training.live import LiveReport
 from training.mixture import Mixture
-from training.worlds import WORLDS, read_worlds
+from training.worlds import WORLDS
 
 MODEL = "image/critters"
 # What each stage gets of the time of --stage all; and the reader with --autoencoder, in minutes.
@@ -147,7 +148,7 @@ class Run:
         if start:
             self.begun = StableDiffusionPipeline.from_pretrained(start, dtype=torch.float32)
             self.begun.to(device)
-            self.known = [world.name for world in read_worlds(start)]
+            self.known = read_worlds(start)
             record = json.loads((start / "training.json").read_text(encoding="utf-8"))
             self.before = {name: record[name] for name in self.before}
             self.vae = self.begun.vae

@@ -12,8 +12,6 @@ in a word or two. Colours are those of the critters, so that a word means the sa
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 
 from training.captions import GRAMMARS
 from training.critter_colors import ACCENTS, BACKGROUNDS, COLORS
@@ -96,16 +94,6 @@ SPROUTS = World(
     },
 )
 WORLDS: dict[str, World] = {world.name: world for world in (CRITTERS, PLANETS, SPROUTS)}
-
-
-def read_worlds(folder: Path) -> list[World]:
-    """Return the worlds that the model in ``folder`` draws, by its ``training.json``.
-
-    A model without that draws critters.
-    """
-    file = folder / "training.json"
-    record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return [WORLDS[name] for name in record.get("worlds", [CRITTERS.name])]
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ The words are those of the captions that the bundled model learned from. No Grad
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -23,11 +23,13 @@ class Kit:
         title: Of the world, on the page.
         noun: What the sentence is about.
         parts: What can be chosen, in the order in which the page shows it -> its heading there.
+        examples: Prompts to try.
     """
 
     title: str
     noun: str
     parts: Mapping[str, str]
+    examples: tuple[str, ...]
 
 
 KITS: dict[str, Kit] = {
@@ -43,6 +45,14 @@ KITS: dict[str, Kit] = {
             "accent": "Its colour",
             "background": "Background",
         },
+        (
+            "a happy blue monster with yellow horns",
+            "a red square critter with three eyes on a black wall",
+            "a sleepy purple creature with pink round ears",
+            "an angry orange beast with white spikes and two teeth",
+            "a tall green alien, peach background",
+            "pink, lumpy, monster, yellow crown, smirk",
+        ),
     ),
     "planets": Kit(
         "Planet",
@@ -55,6 +65,7 @@ KITS: dict[str, Kit] = {
             "stars": "Stars",
             "background": "Background",
         },
+        ("a striped orange planet with a thick ring and two moons",),
     ),
     "sprouts": Kit(
         "Potted plant",
@@ -68,6 +79,7 @@ KITS: dict[str, Kit] = {
             "mouth": "Mouth",
             "background": "Background",
         },
+        ("a blue round pot with a pink tulip and sleepy eyes",),
     ),
 }
 FIRST = "critters"
@@ -78,6 +90,17 @@ def list_values(world: str, part: str) -> tuple[str, ...]:
     """Return what can be chosen for ``part`` of the kit of ``world``."""
     grammar = GRAMMARS[world]
     return tuple({**grammar.adjectives, **grammar.features}[part])
+
+
+def ask_for(worlds: Sequence[str]) -> str:
+    """What stands above the prompt of a model that draws ``worlds``."""
+    *others, last = (f"a {KITS[world].title.lower()}" for world in worlds)
+    return f"Describe {', '.join(others)} or {last}" if others else "Describe a little monster"
+
+
+def list_examples(worlds: Sequence[str]) -> list[str]:
+    """Return prompts to try with a model that draws ``worlds``."""
+    return [text for world in worlds for text in KITS[world].examples]
 
 
 def write_prompt(choice: Mapping[str, str], world: str = FIRST) -> str:

@@ -10,7 +10,7 @@ import pytest
 from transformers import CLIPTokenizer
 
 from training.caption_tokenizer import build_tokenizer, grow_tokenizer, phrases
-from training.captions import GRAMMARS
+from training.captions import GRAMMARS, read_worlds
 from training.grammar import MAX_TOKENS, Grammar, write_caption
 from training.worlds import WORLDS
 
@@ -153,3 +153,9 @@ def test_strange_words_and_capitals_survive_saving(
         assert token_ids == tokenizer(prompt.lower()).input_ids
         assert token_ids.count(loaded.eos_token_id) == 1  # nothing was refused as unknown
     assert loaded.model_max_length == MAX_TOKENS
+
+
+def test_a_model_without_a_record_draws_critters(tmp_path: Path) -> None:
+    assert read_worlds(tmp_path) == ("critters",)
+    (tmp_path / "training.json").write_text('{"worlds": ["critters", "sprouts"]}')
+    assert read_worlds(tmp_path) == ("critters", "sprouts")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from demos.image.builder import KITS, SWATCHES, Built, list_values, show_builder, write_prompt
+from demos.image.builder import (
+    KITS,
+    SWATCHES,
+    Built,
+    ask_for,
+    list_examples,
+    list_values,
+    show_builder,
+    write_prompt,
+)
 from demos.image.generate import read_prompt
 from training.caption_tokenizer import build_tokenizer
 from training.worlds import WORLDS
@@ -55,6 +64,16 @@ def test_planets_and_plants_read_well() -> None:
         "a blue round pot with a white tulip and a grin on a peach background"
     )
     assert write_prompt({"plant": "cactus", "accent": "white"}, "sprouts") == "a pot with a cactus"
+
+
+def test_what_can_be_asked_for_is_what_the_model_draws() -> None:
+    assert ask_for(["critters"]) == "Describe a little monster"
+    assert ask_for(list(KITS)) == "Describe a monster, a planet or a potted plant"
+    assert not any("planet" in text for text in list_examples(["critters"]))
+    tokenizer, everything = build_tokenizer(), list_examples(list(KITS))
+    assert sum("planet" in text for text in everything) == 1
+    for text in everything:
+        assert all(word.pieces == 1 for word in read_prompt(tokenizer, text)), text
 
 
 def test_what_is_unknown_is_left_out() -> None:

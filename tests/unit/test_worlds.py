@@ -11,7 +11,7 @@ from training.captions import GRAMMARS
 from training.critter_classifier import FOLDERS, judge, load_judge, measure_accuracy
 from training.critter_metrics import to_model_range
 from training.world import World
-from training.worlds import WORLDS, read_worlds
+from training.worlds import WORLDS
 
 
 @pytest.fixture(params=WORLDS)
@@ -68,9 +68,3 @@ def test_the_judge_reads_fresh_pictures(
     accuracy = measure_accuracy(answers, pictures.attributes, world)
     assert set(accuracy) == set(world.values)
     assert min(accuracy.values()) >= 0.97
-
-
-def test_a_model_without_a_record_draws_critters(tmp_path: Path) -> None:
-    assert [world.name for world in read_worlds(tmp_path)] == ["critters"]
-    (tmp_path / "training.json").write_text('{"worlds": ["critters", "sprouts"]}')
-    assert [world.name for world in read_worlds(tmp_path)] == ["critters", "sprouts"]
