@@ -59,6 +59,7 @@ from training.common import (
     write_record,
 )
 from training.critter_classifier import load_judge
+from training.critter_data import CRITTERS
 from training.evaluate_image import measure_following
 from training.image_live import report_live
 from training.image_nets import (
@@ -84,6 +85,7 @@ from training.image_stages import (
 )
 from training.live import LiveReport
 from training.mixture import Mixture
+from training.world import World
 from training.worlds import WORLDS
 
 MODEL = "image/critters"
@@ -403,11 +405,17 @@ class Run:
                 "denoiser: step, held-out velocity loss": _thin(self.denoiser.history),
             },
             held_out_pairs={
-                " and ".join(names): sorted(" + ".join(pair) for pair in pairs)
+                _name_pairs(world, names): sorted(" + ".join(pair) for pair in pairs)
                 for world in self.train.worlds
                 for names, pairs in world.held_out_pairs.items()
             },
         )
+
+
+def _name_pairs(world: World, names: tuple[str, str]) -> str:
+    """Return "eyes and mouth"; other worlds than critters may have those as well."""
+    label = " and ".join(names)
+    return label if world is CRITTERS else f"{world.name}: {label}"
 
 
 def _thin(history: list[list[float]], keep: int = 20) -> list[list[float]]:

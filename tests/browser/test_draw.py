@@ -18,7 +18,7 @@ from tests.browser.conftest import LONG, enter_wing
 from training.captions import read_worlds
 
 MODEL = ROOT / "models" / "image-critters"
-PROMPT = re.compile("^Describe a")
+PROMPT = re.compile("Describe a ")
 SEEN = re.compile(r"seed \d+")
 
 
