@@ -232,7 +232,8 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
         "oracle_acc": round(measure_oracle(count), 4),
         "attr_acc_seen": round(seen.overall, 4),
         "attr_acc_heldout": round(held_out.overall, 4),
-        "fewstep_share": round(few.overall / full.overall, 4),
+        # Nothing can be kept of nothing, which an untrained model may score.
+        "fewstep_share": round(few.overall / full.overall, 4) if full.overall else 0.0,
         "diversity": round(measure_diversity(pipeline, max(1, count // 5)), 3),
         **{
             name: round(value, 3)
