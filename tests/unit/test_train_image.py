@@ -19,9 +19,10 @@ from training.caption_tokenizer import build_tokenizer
 from training.captions import GRAMMARS
 from training.critter_data import CRITTERS, VALUES
 from training.image_live import measure_wishes
+from training.image_run import Run
 from training.live_prompts import PROMPTS
 from training.mixture import Mixture
-from training.train_image import SHARES, Run, mix, share_out
+from training.train_image import SHARES, mix, share_out
 from training.world import Pictures, World
 from training.worlds import PLANETS
 
