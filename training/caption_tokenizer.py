@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tokenizers import pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from training.captions import MAX_TOKENS, phrases
+from training.captions import GRAMMARS
+from training.grammar import MAX_TOKENS
 
 
-def build_tokenizer() -> CLIPTokenizer:
-    """Build a CLIP tokenizer in which every word of the grammar is one token.
+def build_tokenizer(texts: Iterable[str] | None = None) -> CLIPTokenizer:
+    """Build a CLIP tokenizer in which every word of ``texts`` is one token.
 
-    Byte-pair encoding is trained on the grammar's phrases (Sennrich et al. 2016, arXiv:1508.07909).
-    All 256 bytes are tokens too, so any other word is spelled out instead of being refused. Case
-    makes no difference.
+    By default they are the phrases of the grammars. Byte-pair encoding is trained on them (Sennrich
+    et al. 2016, arXiv:1508.07909). All 256 bytes are tokens too, so any other word is spelled out
+    instead of being refused. Case makes no difference.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     letters = alphabet + [f"{letter}</w>" for letter in alphabet]
@@ -27,9 +29,39 @@ def build_tokenizer() -> CLIPTokenizer:
         initial_alphabet=alphabet,
         end_of_word_suffix="</w>",
     )
-    untrained.train_from_iterator(phrases(), trainer)
+    untrained.train_from_iterator(texts or phrases(), trainer)
     merges: Any = [tuple(pair) for pair in json.loads(untrained.to_str())["model"]["merges"]]
     tokens = ["<|startoftext|>", "<|endoftext|>", *letters]
     tokens += [first + second for first, second in merges]
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAX_TOKENS)
+
+
+def grow_tokenizer(tokenizer: CLIPTokenizer, texts: Iterable[str]) -> CLIPTokenizer:
+    """Return a tokenizer in which every word of ``texts`` is one token, too.
+
+    The tokens of ``tokenizer`` keep their numbers, and what it knows is cut as before: the pieces
+    of a new word are put together by merges that come after all others.
+    """
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    vocabulary: dict[str, int] = model["vocab"]
+    merges: Any = [tuple(pair) for pair in model["merges"]]
+    words = [word for text in texts for word in text.replace(",", " ").split()]
+    for word in dict.fromkeys(words):
+        for part in word.split("-"):
+            first, *rest = tokenizer.tokenize(part)
+            for second in rest:
+                merges.append((first, second))
+                first += second
+                vocabulary.setdefault(first, len(vocabulary))
+            if rest:
+                tokenizer = CLIPTokenizer(
+                    vocab=vocabulary, merges=merges, model_max_length=MAX_TOKENS
+                )
+    return tokenizer
+
+
+def phrases() -> Iterator[str]:
+    """Yield every phrase that a caption can be made of, world by world."""
+    for grammar in GRAMMARS.values():
+        yield from grammar.phrases()

@@ -2,6 +2,10 @@
 
     python -m training.critter_classifier --threads 1 --bfloat16   # 15 minutes
     python -m training.critter_classifier --minutes 2 --out /tmp/judge   # a first look
+    python -m training.critter_classifier --world planets --out training/judge/planets \
+        --count 8000 --held-out 1000 --minutes 6
+
+The other worlds (``training/worlds.py``) have a judge each.
 
 No model of the gallery is trained with it: it judges what they draw. Its features take the place
 that Inception's have in the Frechet inception distance, and its answers say which attributes a
@@ -35,14 +39,22 @@ from training.common import (
     stop_cleanly,
     write_record,
 )
-from training.critter_data import VALUES, Critters, load_critters
+from training.critter_data import VALUES
 from training.critter_metrics import to_model_range
+from training.world import Attributes, Pictures, World
+from training.worlds import WORLDS
 
-FOLDER = ROOT / "training" / "judge"
+# World -> where its judge is.
+FOLDERS = {
+    "critters": ROOT / "training" / "judge",
+    "planets": ROOT / "training" / "judge" / "planets",
+    "sprouts": ROOT / "training" / "judge" / "sprouts",
+}
+UNSEEN = -100  # label of what a picture does not show
 BARE = VALUES["top"].index("nothing")  # a critter without a top shows no accent colour
 
 
-def load_judge(folder: Path = FOLDER) -> Judge:
+def load_judge(folder: Path = FOLDERS["critters"]) -> Judge:
     """Load the trained classifier. Raises FileNotFoundError where there is none."""
     return Judge.from_pretrained(folder, local_files_only=True)
 
@@ -57,18 +69,20 @@ def judge(model: Judge, images: Tensor, batch: int = 250) -> tuple[Tensor, dict[
         features.append(seen.cpu())
         answers.append({name: head(seen).argmax(1).cpu() for name, head in model.heads.items()})
     return torch.cat(features), {
-        name: torch.cat([answer[name] for answer in answers]) for name in VALUES
+        name: torch.cat([answer[name] for answer in answers]) for name in model.heads
     }
 
 
 def measure_accuracy(
-    answers: dict[str, Tensor], attributes: dict[str, np.ndarray]
+    answers: dict[str, Tensor], attributes: Attributes, world: World = WORLDS["critters"]
 ) -> dict[str, float]:
-    """Share of right answers per attribute; the accent's only where a top shows it."""
-    shown = torch.from_numpy(attributes["top"] != BARE)
-    right = {name: answers[name] == torch.from_numpy(attributes[name]) for name in VALUES}
-    right["accent"] = right["accent"][shown]
-    return {name: round(hits.float().mean().item(), 4) for name, hits in right.items()}
+    """Share of right answers per attribute; the accent's only where it can be seen."""
+    scores = {}
+    for name, column in attributes.items():
+        right = answers[name] == torch.from_numpy(column)
+        shown = torch.from_numpy(world.shows(name, attributes))
+        scores[name] = round(right[shown].float().mean().item(), 4)
+    return scores
 
 
 def damage(images: Tensor, rng: torch.Generator) -> Tensor:
@@ -83,7 +97,7 @@ def damage(images: Tensor, rng: torch.Generator) -> Tensor:
 def train_judge(
     model: Judge,
     optimizer: torch.optim.Optimizer,
-    data: Critters,
+    data: Pictures,
     budget: Budget,
     *,
     batch: int,
@@ -95,6 +109,7 @@ def train_judge(
     """Train until the budget is spent, yielding the loss of each step."""
     device = next(model.parameters()).device
     rng = torch.Generator().manual_seed(seed + budget.step)
+    shown = {name: data.world.shows(name, data.attributes) for name in data.attributes}
     for bar in budget.steps("judge", max_steps):
         set_learning_rate(optimizer, learning_rate * one_cycle(budget.progress))
         indices = torch.randint(len(data), (batch,), generator=rng).numpy()
@@ -103,12 +118,9 @@ def train_judge(
             logits = model(images)
         loss = torch.zeros((), device=device)
         for name, scores in logits.items():
-            wanted = torch.from_numpy(data.attributes[name][indices]).to(device)
-            if name == "accent":
-                wanted = wanted.masked_fill(
-                    torch.from_numpy(data.attributes["top"][indices] == BARE).to(device), -100
-                )
-            loss = loss + F.cross_entropy(scores.float(), wanted, ignore_index=-100)
+            wanted = np.where(shown[name], data.attributes[name], UNSEEN)[indices]
+            labels = torch.from_numpy(wanted).to(device)
+            loss = loss + F.cross_entropy(scores.float(), labels, ignore_index=UNSEEN)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -122,9 +134,10 @@ def main() -> None:
         __doc__.split("\n")[0], out="training/judge", minutes=15, add=_add_arguments
     )
     device, out = pick_device(arguments.device), arguments.out
-    data = load_critters(arguments.count, seed=0)
-    held_out = load_critters(arguments.held_out, seed=1)
-    model = Judge(JudgeConfig(VALUES)).to(device)
+    world = WORLDS[arguments.world]
+    data = world.load(arguments.count, seed=0)
+    held_out = world.load(arguments.held_out, seed=1)
+    model = Judge(JudgeConfig(world.values)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
     budget = Budget(arguments.minutes)
     if arguments.resume:
@@ -161,12 +174,13 @@ def main() -> None:
     model.eval()
     model.save_pretrained(out)
     _, answers = judge(model, to_model_range(held_out.images))
-    accuracy = measure_accuracy(answers, held_out.attributes)
+    accuracy = measure_accuracy(answers, held_out.attributes, world)
     print(accuracy)
     write_record(
         out,
         model="Judge of shared/nets/judge.py",
-        data=f"{len(data)} DiceBear critters (CC0 1.0), seed 0; held out: {len(held_out)}, seed 1",
+        data=f"{len(data)} DiceBear {world.name} (CC0 1.0), seed 0; "
+        f"held out: {len(held_out)}, seed 1",
         seed=arguments.seed,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
@@ -179,6 +193,7 @@ def main() -> None:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--world", choices=tuple(WORLDS), default="critters")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--count", type=int, default=50_000, help="training pictures")

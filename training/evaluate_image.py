@@ -5,7 +5,7 @@
 
 The classifier (``training/critter_classifier.py``) has never seen a drawn picture. Captions come
 from the grammar of training, in words that mean one value only: half ask for pairs of attributes
-that training has shown, half for one or two of ``HELD_OUT_PAIRS``. ``oracle_acc`` is how often the
+that training has shown, half for one or two of the held-out pairs. ``oracle_acc`` is how often the
 classifier itself is right, on fresh renders: nothing can be measured more finely than that.
 
 * ``attr_acc_seen``, ``attr_acc_heldout``: share of attributes that the pictures have as asked, at
@@ -15,6 +15,8 @@ classifier itself is right, on fresh renders: nothing can be measured more finel
   over how often two fresh draws of the data do.
 * ``near_copy_ratio``: how often a picture lies as near to a training picture as the nearest
   ``NEAR`` of fresh renders do, over that share; 1 is what never having seen them would give.
+* ``worlds``: the first three figures for each of the other worlds that the model draws, by a
+  classifier of that world's own, from half as many captions. All figures above are the critters'.
 """
 
 from __future__ import annotations
@@ -37,17 +39,14 @@ from tqdm import tqdm
 
 from shared.catalog import SPECS
 from shared.settings import ROOT
-from training.captions import Caption, write_caption
+from training.captions import read_worlds
 from training.common import describe_hardware
-from training.critter_classifier import judge, load_judge
-from training.critter_data import (
-    VALUES,
-    count_held_out,
-    load_critters,
-    render_critter,
-    sample_attributes,
-)
+from training.critter_classifier import FOLDERS, judge, load_judge
+from training.critter_data import CRITTERS, VALUES, load_critters, render_critter
 from training.critter_metrics import nearest_distances, to_model_range
+from training.grammar import Caption, write_caption
+from training.world import World
+from training.worlds import WORLDS
 
 DEFAULTS = next(spec for spec in SPECS if spec.key == "image/critters").defaults
 STEPS = int(DEFAULTS["num_inference_steps"])
@@ -86,6 +85,7 @@ class Following:
 def measure_following(
     pipeline: StableDiffusionPipeline,
     words: Sequence[Mapping[str, str]],
+    world: World = CRITTERS,
     *,
     steps: int = STEPS,
     guidance: float = GUIDANCE,
@@ -97,20 +97,22 @@ def measure_following(
     Args:
         pipeline: Draws; it keeps no memory of it.
         words: Attribute -> value, for each picture.
+        world: What they are attributes of.
         steps: Of denoising.
         guidance: Scale of the guidance.
         drop: Chance that a caption leaves an attribute open.
         seed: Of the noise; captions are the same with any seed.
     """
     rng = random.Random(0)
-    captions = [write_caption(one, rng, drop=drop, clear=True) for one in words]
+    captions = [write_caption(one, rng, world.grammar, drop=drop, clear=True) for one in words]
     noise = torch.Generator().manual_seed(seed)
     images = draw(pipeline, captions, noise, steps=steps, guidance=guidance)
-    _, answers = judge(load_judge(), images)
-    right: dict[str, list[bool]] = {name: [] for name in VALUES}
+    _, answers = judge(load_judge(FOLDERS[world.name]), images)
+    values = world.values
+    right: dict[str, list[bool]] = {name: [] for name in values}
     for index, (one, caption) in enumerate(zip(words, captions, strict=True)):
         for name in caption.said:
-            right[name].append(VALUES[name][int(answers[name][index])] == one[name])
+            right[name].append(values[name][int(answers[name][index])] == one[name])
     return Following(images, answers, right)
 
 
@@ -139,29 +141,30 @@ def draw(
     return torch.cat(parts) * 2 - 1
 
 
-def choose_words(count: int, *, held_out: bool, seed: int) -> list[dict[str, str]]:
-    """Draw the attributes of ``count`` critters with, or without, a pair that was held out."""
-    attributes = sample_attributes(8 * count, seed=seed)
-    chosen = np.flatnonzero((count_held_out(attributes) > 0) == held_out)[:count]
-    return [
-        {name: VALUES[name][column[row]] for name, column in attributes.items()} for row in chosen
-    ]
+def choose_words(
+    count: int, world: World = CRITTERS, *, held_out: bool, seed: int
+) -> list[dict[str, str]]:
+    """Draw the attributes of ``count`` pictures with, or without, a pair that was held out."""
+    attributes = world.sample(8 * count, np.random.default_rng(seed))
+    chosen = np.flatnonzero((world.count_held_out(attributes) > 0) == held_out)[:count]
+    return [world.describe(attributes, row) for row in chosen]
 
 
-def measure_oracle(count: int) -> float:
+def measure_oracle(count: int, world: World = CRITTERS) -> float:
     """Return how often the classifier is right about fresh renders, over all attributes."""
-    rows = choose_words(count, held_out=False, seed=21) + choose_words(
-        count, held_out=True, seed=22
-    )
-    images = to_model_range(np.stack([render_critter(words) for words in rows]))
-    _, answers = judge(load_judge(), images)
-    right = [
-        VALUES[name][int(answers[name][index])] == words[name]
-        for index, words in enumerate(rows)
-        for name in VALUES
-        if name != "accent" or words["top"] != "nothing"
+    rows = choose_words(count, world, held_out=False, seed=21)
+    rows += choose_words(count, world, held_out=True, seed=22)
+    images = to_model_range(np.stack([world.render(words) for words in rows]))
+    _, answers = judge(load_judge(FOLDERS[world.name]), images)
+    attributes = {
+        name: np.array([values.index(words[name]) for words in rows])
+        for name, values in world.values.items()
+    }
+    hits = [
+        (answers[name].numpy() == column)[world.shows(name, attributes)]
+        for name, column in attributes.items()
     ]
-    return float(np.mean(right))
+    return float(np.concatenate(hits).mean())
 
 
 def measure_diversity(pipeline: StableDiffusionPipeline, count: int) -> float:
@@ -171,7 +174,7 @@ def measure_diversity(pipeline: StableDiffusionPipeline, count: int) -> float:
     rng = random.Random(0)
     differ, chance = [], []
     for index, told in enumerate(words):
-        caption = write_caption(told, rng, drop=0.5, clear=True)
+        caption = write_caption(told, rng, CRITTERS.grammar, drop=0.5, clear=True)
         for name in VALUES.keys() - caption.said - {"accent"}:
             differ.append(bool(one.answers[name][index] != other.answers[name][index]))
             chance.append(1 - 1 / len(VALUES[name]))
@@ -184,8 +187,7 @@ def measure_near_copies(images: Tensor, words: Sequence[Mapping[str, str]]) -> d
     Distances are Euclidean, in the classifier's features.
     """
     model = load_judge()
-    trained = load_critters(TRAINING_PICTURES)
-    seen = trained.select(count_held_out(trained.attributes) == 0)
+    seen = load_critters(TRAINING_PICTURES).without_held_out()
     known, _ = judge(model, to_model_range(seen.images))
     fresh_images = to_model_range(np.stack([render_critter(one) for one in words]))
     drawn, fresh = (
@@ -199,10 +201,27 @@ def measure_near_copies(images: Tensor, words: Sequence[Mapping[str, str]]) -> d
     }
 
 
+def measure_world(pipeline: StableDiffusionPipeline, world: World, count: int) -> dict[str, Any]:
+    """Measure how well captions of one of the other worlds are followed."""
+    seen, held_out = (
+        measure_following(pipeline, choose_words(count, world, held_out=unseen, seed=seed), world)
+        for unseen, seed in ((False, 11), (True, 12))
+    )
+    return {
+        "oracle_acc": round(measure_oracle(count, world), 4),
+        "attr_acc_seen": round(seen.overall, 4),
+        "attr_acc_heldout": round(held_out.overall, 4),
+        "seen": seen.scores,
+        "held_out": held_out.scores,
+        "captions": count,
+    }
+
+
 def evaluate(folder: Path, count: int) -> dict[str, Any]:
     """Measure everything; ``count`` captions of each kind."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
+    others = [WORLDS[name] for name in read_worlds(folder) if name != CRITTERS.name]
     seen_words = choose_words(count, held_out=False, seed=11)
     seen = measure_following(pipeline, seen_words)
     held_out = measure_following(pipeline, choose_words(count, held_out=True, seed=12))
@@ -213,7 +232,8 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
         "oracle_acc": round(measure_oracle(count), 4),
         "attr_acc_seen": round(seen.overall, 4),
         "attr_acc_heldout": round(held_out.overall, 4),
-        "fewstep_share": round(few.overall / full.overall, 4),
+        # Nothing can be kept of nothing, which an untrained model may score.
+        "fewstep_share": round(few.overall / full.overall, 4) if full.overall else 0.0,
         "diversity": round(measure_diversity(pipeline, max(1, count // 5)), 3),
         **{
             name: round(value, 3)
@@ -221,6 +241,7 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
         },
         "seen": seen.scores,
         "held_out": held_out.scores,
+        "worlds": {one.name: measure_world(pipeline, one, count // 2) for one in others},
         "captions": count,
         "steps": STEPS,
         "full_steps": FULL_STEPS,

@@ -10,10 +10,10 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor, nn
 
-from training.captions import Caption
 from training.critter_classifier import judge, load_judge
 from training.critter_data import VALUES
 from training.evaluate_image import GUIDANCE, STEPS, draw
+from training.grammar import Caption
 from training.image_nets import export_pipeline
 from training.live import LiveReport
 from training.live_prompts import PROMPTS

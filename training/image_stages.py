@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from shared.nets import Judge
-from training.captions import write_caption
 from training.common import (
     Budget,
     one_cycle,
@@ -23,7 +23,6 @@ from training.common import (
     stop_cleanly,
     update_ema,
 )
-from training.critter_data import VALUES, Critters
 from training.image_nets import (
     TEXT_WIDTH,
     build_scheduler,
@@ -32,6 +31,7 @@ from training.image_nets import (
     to_pixels,
     tokenize,
 )
+from training.mixture import Mixture
 
 AUTOENCODER_BATCH = 16
 READER_BATCH = 128
@@ -39,6 +39,7 @@ DENOISER_BATCH = 64
 # Weights of the neighbours' differences and of the latents' moments; noise added to latents.
 EDGES, MOMENTS, LATENT_NOISE = 0.5, 0.005, 0.05
 PERCEPTUAL = 0.01  # weight of what a classifier sees, if one is given
+ANCHOR = 0.05  # weight of staying near the latents that a denoiser knows, if there are any
 # Chance that a caption leaves an attribute out, and that it is the empty prompt, which
 # classifier-free guidance needs (Ho and Salimans 2022, arXiv:2207.12598).
 DROP_ATTRIBUTE = 0.15
@@ -105,7 +106,25 @@ def mixed_precision(device: torch.device, bfloat16: bool) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
 
 
-def autoencoder_loss(vae: AutoencoderTiny, pixels: Tensor, eyes: Judge | None = None) -> Tensor:
+@dataclass(frozen=True)
+class Anchor:
+    """Where the latents of some pictures of a batch belong.
+
+    Attributes:
+        held: (B,) bool, these pictures.
+        latents: (number of them, C, 8, 8).
+    """
+
+    held: Tensor
+    latents: Tensor
+
+
+def autoencoder_loss(
+    vae: AutoencoderTiny,
+    pixels: Tensor,
+    eyes: Judge | None = None,
+    anchor: Anchor | None = None,
+) -> Tensor:
     """Return the squared error of pixels and of their differences, and the latents' moments.
 
     Squared, and not absolute: a mouth is a few pixels, and whoever is not sure where it is does
@@ -118,6 +137,9 @@ def autoencoder_loss(vae: AutoencoderTiny, pixels: Tensor, eyes: Judge | None = 
     With ``eyes``, a classifier, its features of the two pictures should be near each other, too:
     what tells attributes apart is often faint, such as a white horn on white (a perceptual loss as
     in Johnson et al. 2016, arXiv:1603.08155).
+
+    With an ``anchor``, the latents of some pictures should stay where they were, so that a denoiser
+    that knows those can go on with them.
     """
     latents = vae.encode(pixels).latents.float()
     noisy = latents + LATENT_NOISE * torch.randn_like(latents)
@@ -126,7 +148,11 @@ def autoencoder_loss(vae: AutoencoderTiny, pixels: Tensor, eyes: Judge | None = 
     mean, std = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))  # (C,)
     moments = mean.square().mean() + (std - 1).square().mean()
     loss = error.square().mean() + EDGES * edges + MOMENTS * moments
-    return loss + PERCEPTUAL * perceptual_loss(eyes, pixels + error, pixels) if eyes else loss
+    if eyes:
+        loss = loss + PERCEPTUAL * perceptual_loss(eyes, pixels + error, pixels)
+    if anchor:
+        loss = loss + ANCHOR * (latents[anchor.held] - anchor.latents).square().mean()
+    return loss
 
 
 def perceptual_loss(eyes: Judge, drawn: Tensor, real: Tensor) -> Tensor:
@@ -144,26 +170,36 @@ def perceptual_loss(eyes: Judge, drawn: Tensor, real: Tensor) -> Tensor:
 
 def train_autoencoder(
     learner: Learner[AutoencoderTiny],
-    images: np.ndarray,
+    data: Mixture,
     eyes: Judge | None,
     budget: Budget,
     *,
     bfloat16: bool,
+    before: AutoencoderTiny | None = None,
+    known: Collection[str] = (),
 ) -> Iterator[float]:
     """Yield the loss of one step after another, for as long as the caller asks.
 
     Args:
         learner: Holds the autoencoder.
-        images: (N, 64, 64, 3) uint8.
+        data: What to draw batches from.
         eyes: A classifier to look through, if there is one.
         budget: Its progress sets the learning rate.
         bfloat16: Compute in mixed precision.
+        before: An autoencoder that a denoiser has been trained with, if there is one.
+        known: The worlds that denoiser knows, whose latents should stay as they are.
     """
     device = next(learner.model.parameters()).device
     while True:
-        chosen = torch.randint(len(images), (AUTOENCODER_BATCH,)).numpy()
+        chosen = data.choose(AUTOENCODER_BATCH)
+        pixels = to_pixels(data.images[chosen], device)
+        anchor = None
         with mixed_precision(device, bfloat16):
-            loss = autoencoder_loss(learner.model, to_pixels(images[chosen], device), eyes)
+            held = torch.tensor([data.find(index)[0].world.name in known for index in chosen])
+            if before and held.any():
+                with torch.no_grad():
+                    anchor = Anchor(held, before.encode(pixels[held]).latents.float())
+            loss = autoencoder_loss(learner.model, pixels, eyes, anchor)
         learner.update(loss, budget.progress)
         yield float(loss.detach())
 
@@ -179,11 +215,12 @@ def evaluate_autoencoder(vae: AutoencoderTiny, images: np.ndarray) -> dict[str, 
 class Reader(nn.Module):
     """A text encoder that must say what a caption says, and only while it learns to read."""
 
-    def __init__(self, text_encoder: CLIPTextModel) -> None:
+    def __init__(self, text_encoder: CLIPTextModel, values: Mapping[str, tuple[str, ...]]) -> None:
         super().__init__()
         self.text_encoder = text_encoder
+        self.values = values
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(TEXT_WIDTH, len(values) + 1) for name, values in VALUES.items()}
+            {name: nn.Linear(TEXT_WIDTH, len(words) + 1) for name, words in values.items()}
         )
 
     def forward(self, token_ids: Tensor) -> dict[str, Tensor]:
@@ -195,7 +232,7 @@ class Reader(nn.Module):
 
 def train_reader(
     learner: Learner[Reader],
-    critters: Critters,
+    data: Mixture,
     tokenizer: CLIPTokenizer,
     budget: Budget,
     rng: random.Random,
@@ -204,31 +241,24 @@ def train_reader(
 
     Args:
         learner: Holds the reader.
-        critters: Their attributes, of which captions are written.
+        data: Has the attributes, of which captions are written.
         tokenizer: Turns the captions into tokens.
         budget: Its progress sets the learning rate.
         rng: For the captions.
     """
     device = next(learner.model.parameters()).device
     while True:
-        chosen = [rng.randrange(len(critters)) for _ in range(READER_BATCH)]
-        captions = [write_caption(critters.describe(one), rng, drop=0.25) for one in chosen]
+        chosen = data.choose(READER_BATCH)
+        captions = [data.tell(index, rng, drop=0.25) for index in chosen]
+        words = [data.describe(index) for index in chosen]
         logits = learner.model(tokenize(tokenizer, [one.text for one in captions], device))
-        losses = [
-            F.cross_entropy(
-                logits[name],
-                torch.tensor(
-                    [
-                        int(critters.attributes[name][index])
-                        if name in caption.said
-                        else len(values)
-                        for index, caption in zip(chosen, captions, strict=True)
-                    ],
-                    device=device,
-                ),
-            )
-            for name, values in VALUES.items()
-        ]
+        losses = []
+        for name, values in learner.model.values.items():
+            wanted = [
+                values.index(told[name]) if name in caption.said else len(values)
+                for told, caption in zip(words, captions, strict=True)
+            ]
+            losses.append(F.cross_entropy(logits[name], torch.tensor(wanted, device=device)))
         loss = torch.stack(losses).mean()
         learner.update(loss, budget.progress)
         yield float(loss.detach())
@@ -261,7 +291,7 @@ def denoiser_loss(
 def train_denoiser(
     learner: Learner[nn.ModuleDict],
     latents: Tensor,
-    critters: Critters,
+    data: Mixture,
     tokenizer: CLIPTokenizer,
     budget: Budget,
     rng: random.Random,
@@ -273,8 +303,8 @@ def train_denoiser(
 
     Args:
         learner: Holds ``unet`` and ``text_encoder`` in a ``ModuleDict``.
-        latents: (N, C, 8, 8), one for each critter.
-        critters: Their attributes, of which new captions are written at each step.
+        latents: (N, C, 8, 8), one for each picture.
+        data: Has their attributes, of which new captions are written at each step.
         tokenizer: Turns the captions into tokens.
         budget: Its progress sets the learning rate.
         rng: For the captions.
@@ -283,14 +313,12 @@ def train_denoiser(
     """
     scheduler, device = build_scheduler(), latents.device
     while True:
-        chosen = torch.randint(len(latents), (batch,))
+        chosen = data.choose(batch)
         captions = [
-            ""
-            if rng.random() < DROP_CAPTION
-            else write_caption(critters.describe(index), rng, drop=DROP_ATTRIBUTE).text
-            for index in chosen.tolist()
+            "" if rng.random() < DROP_CAPTION else data.tell(index, rng, drop=DROP_ATTRIBUTE).text
+            for index in chosen
         ]
-        clean = latents[chosen.to(device)]
+        clean = latents[torch.tensor(chosen, device=device)]
         # Spread over the batch, so that no step sees easy times only.
         times = (torch.rand(1) + torch.arange(batch) / batch) % 1 * 1000
         with mixed_precision(device, bfloat16):
@@ -308,14 +336,12 @@ def train_denoiser(
 
 @torch.no_grad()
 def evaluate_denoiser(
-    denoiser: nn.ModuleDict, latents: Tensor, critters: Critters, tokenizer: CLIPTokenizer
+    denoiser: nn.ModuleDict, latents: Tensor, data: Mixture, tokenizer: CLIPTokenizer
 ) -> float:
-    """Return the loss on held-out critters with full captions, always the same noise and times."""
+    """Return the loss on held-out pictures with full captions, always the same noise and times."""
     captions_rng, rng = random.Random(0), torch.Generator().manual_seed(0)
     scheduler, count = build_scheduler(), len(latents)
-    captions = [
-        write_caption(critters.describe(index), captions_rng).text for index in range(count)
-    ]
+    captions = [data.tell(index, captions_rng).text for index in range(count)]
     token_ids = tokenize(tokenizer, captions, latents.device)
     noise = torch.randn(latents.shape, generator=rng).to(latents.device)
     times = (torch.arange(count) * 1000 // count).to(latents.device)

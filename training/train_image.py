@@ -22,359 +22,49 @@ No picture with a pair of ``HELD_OUT_PAIRS`` is used, neither for the autoencode
 
 takes autoencoder and tokenizer from there and trains the rest, from random weights, with pictures
 of how it goes (training/live.py): this is what the gallery does for visitors.
+
+    python -m training.train_image --worlds critters planets sprouts --start models/image-critters \
+        --out /tmp/worlds --stage autoencoder --minutes 15 --threads 1
+
+goes on from a finished model to teach it more worlds (then the other stages, with ``--resume``):
+every weight is taken from there, the vocabulary grows, and the learning rate is lower.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import random
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
-
-import torch
-from diffusers import AutoencoderTiny, StableDiffusionPipeline
-from torch import nn
-from transformers import CLIPTokenizer
 
 from shared.devices import pick_device
-from shared.nets import Judge
-from training.caption_tokenizer import build_tokenizer
-from training.captions import write_caption
-from training.common import (
-    Budget,
-    count_parameters,
-    describe_hardware,
-    load_checkpoint,
-    parse_arguments,
-    save_checkpoint,
-    write_record,
-)
-from training.critter_data import (
-    HELD_OUT_PAIRS,
-    VALUES,
-    Critters,
-    count_held_out,
-    load_critters,
-)
-from training.evaluate_image import measure_following
-from training.image_live import report_live
-from training.image_nets import (
-    UNET_WIDTH,
-    build_autoencoder,
-    build_pipeline,
-    build_text_encoder,
-    build_unet,
-    encode,
-    export_pipeline,
-    tokenize,
-)
-from training.image_stages import (
-    DENOISER_BATCH,
-    Learner,
-    Reader,
-    evaluate_autoencoder,
-    evaluate_denoiser,
-    run_stage,
-    train_autoencoder,
-    train_denoiser,
-    train_reader,
-)
-from training.live import LiveReport
+from training.common import parse_arguments
+from training.critter_classifier import load_judge
+from training.image_nets import UNET_WIDTH
+from training.image_run import Run
+from training.image_stages import DENOISER_BATCH
+from training.mixture import Mixture
+from training.worlds import WORLDS
 
-MODEL = "image/critters"
 # What each stage gets of the time of --stage all; and the reader with --autoencoder, in minutes.
 SHARES = {"autoencoder": 0.12, "reader": 0.02, "denoiser": 0.86}
 READER_SHARE, READER_LEAST = 0.04, 1 / 3
-JUDGED = 50  # captions that the score beside the loss is taken of
-JUDGE_MINUTES = 10.0
-
-
-class Run:
-    """One training run: the data, the learners, and what is on disk in ``out``.
-
-    The checkpoint holds all stages. The autoencoder that the denoiser works with is stored apart
-    from its learner: it is the best one so far, by held-out PSNR.
-
-    Args:
-        out: The model folder.
-        train: What may be learned from.
-        held_out: What is measured on; pairs that training leaves out may be among them.
-        device: Where to train.
-        seed: For captions.
-        bfloat16: Compute in mixed precision.
-        autoencoder: A pipeline folder to take the autoencoder and the tokenizer from.
-        width: Channels of the U-Net.
-        batch: Pictures in a step of the denoiser.
-    """
-
-    def __init__(
-        self,
-        out: Path,
-        train: Critters,
-        held_out: Critters,
-        device: torch.device,
-        *,
-        seed: int,
-        bfloat16: bool,
-        autoencoder: Path | None = None,
-        width: int = UNET_WIDTH,
-        batch: int = DENOISER_BATCH,
-    ) -> None:
-        self.out, self.device, self.seed, self.bfloat16 = out, device, seed, bfloat16
-        self.train, self.held_out = train, held_out
-        self.width, self.batch = width, batch
-        self.vae: AutoencoderTiny | None = None
-        self.tokenizer = build_tokenizer()
-        if autoencoder:
-            self.vae = AutoencoderTiny.from_pretrained(autoencoder, subfolder="vae").to(device)
-            self.tokenizer = CLIPTokenizer.from_pretrained(autoencoder / "tokenizer")
-        self.autoencoder: Learner[AutoencoderTiny] = Learner(
-            build_autoencoder().to(device), learning_rate=2.5e-3, ema_decay=0.995
-        )
-        self.reader: Learner[Reader] = Learner(
-            Reader(build_text_encoder(self.tokenizer)).to(device),
-            learning_rate=1e-3,
-            ema_decay=0.99,
-        )
-        self.denoiser = self._new_denoiser()
-        self.live: LiveReport[StableDiffusionPipeline] | None = None
-        self.metrics: dict[str, Any] = {}
-        self._judged = 0.0
-
-    def _new_denoiser(self) -> Learner[nn.ModuleDict]:
-        text_encoder = copy.deepcopy(self.reader.average.text_encoder).train().requires_grad_(True)
-        channels = (self.vae or self.autoencoder.model).config.latent_channels
-        unet = build_unet(channels, self.width).to(memory_format=torch.channels_last)  # faster
-        model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
-        return Learner(model.to(self.device), learning_rate=1e-3, ema_decay=0.998)
-
-    def watch(self, arguments: argparse.Namespace) -> None:
-        """Report to those who watch from now on, and hand out the model; keep no checkpoints."""
-        self.live = report_live(arguments, self._build_pipeline(), self.device)
-        self.live.begin()
-
-    def _build_pipeline(self) -> StableDiffusionPipeline:
-        """Put the moving averages together; they go on moving within it."""
-        vae = self._check_autoencoder("pipeline")
-        return build_pipeline(vae, self.denoiser.average, self.tokenizer)
-
-    def resume(self) -> None:
-        """Load ``checkpoint.pt``. Raises FileNotFoundError where there is none."""
-        state = load_checkpoint(self.out, self.device)
-        if (self.out / "tokenizer").is_dir():  # a new one may number some tokens otherwise
-            self.tokenizer = CLIPTokenizer.from_pretrained(self.out / "tokenizer")
-        for name in SHARES:
-            getattr(self, name).load_state_dict(state[name])
-        self.metrics = state["metrics"]
-        if self.vae is None:
-            self.vae = copy.deepcopy(self.autoencoder.average)
-            self.vae.load_state_dict(state["vae"])
-
-    def train_autoencoder(
-        self, minutes: float, max_steps: int | None = None, eyes: Judge | None = None
-    ) -> None:
-        """Train the autoencoder. A denoiser that was trained before does not fit it any more."""
-        learner = self.autoencoder
-        if self.denoiser.step:
-            print("the autoencoder changes, so the denoiser starts afresh")
-            self.denoiser = self._new_denoiser()
-        budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
-        losses = train_autoencoder(learner, self.train.images, eyes, budget, bfloat16=self.bfloat16)
-        run_stage("autoencoder", learner, losses, budget, self._save_autoencoder, max_steps)
-
-    def train_decoder(
-        self, minutes: float, max_steps: int | None = None, eyes: Judge | None = None
-    ) -> None:
-        """Train the decoder alone. The latents stay as they are, and so a denoiser still fits."""
-        vae = self._check_autoencoder("decoder")
-        learner = self.autoencoder
-        for one in (learner.model, learner.average):
-            one.load_state_dict(vae.state_dict())
-        learner.model.encoder.requires_grad_(False)
-        budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
-        losses = train_autoencoder(learner, self.train.images, eyes, budget, bfloat16=self.bfloat16)
-        run_stage("decoder", learner, losses, budget, self._save_decoder, max_steps)
-
-    def train_reader(self, minutes: float, max_steps: int | None = None) -> None:
-        """Train the text encoder; the denoiser then starts afresh with it."""
-        self._check_autoencoder("reader")
-        learner = self.reader
-        budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
-        rng = random.Random(self.seed + learner.step)
-        losses = train_reader(learner, self.train, self.tokenizer, budget, rng)
-        run_stage(
-            "reader",
-            learner,
-            losses,
-            budget,
-            lambda: None,
-            max_steps,
-            lambda loss: self._follow(draw=False, reading=loss),
-        )
-        self.denoiser = self._new_denoiser()
-        if self.live:
-            self.live.model = self._build_pipeline()
-            return
-        self.metrics["reader_accuracy"] = self._measure_reading()
-        self._save_checkpoint()
-
-    def train_denoiser(self, minutes: float, max_steps: int | None = None) -> None:
-        """Train U-Net and text encoder on the frozen autoencoder's latents."""
-        vae = self._check_autoencoder("denoiser")
-        learner = self.denoiser
-        budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
-        latents = encode(vae, self.train.images)
-        if not self.live:
-            self.held_out_latents = encode(vae, self.held_out.images[:512])
-        rng = random.Random(self.seed + learner.step)
-        losses = train_denoiser(
-            learner,
-            latents,
-            self.train,
-            self.tokenizer,
-            budget,
-            rng,
-            batch=self.batch,
-            bfloat16=self.bfloat16,
-        )
-        run_stage(
-            "denoiser",
-            learner,
-            losses,
-            budget,
-            self.live.end if self.live else self._save_denoiser,
-            max_steps,
-            lambda loss: self._follow(velocity=loss),
-        )
-
-    def _follow(self, *, draw: bool = True, **losses: float) -> None:
-        if self.live:
-            self.live.follow(losses, draw=draw)
-
-    def measure(self) -> None:
-        """Load the exported pipeline, measure how well it follows prompts and record that."""
-        self.metrics["prompt_following"] = self._measure_following()
-        self._save_record()
-
-    def _measure_following(self) -> dict[str, float]:
-        pipeline = StableDiffusionPipeline.from_pretrained(self.out, dtype=torch.float32)
-        pipeline.set_progress_bar_config(disable=True)
-        words = [self.held_out.describe(one) for one in range(min(JUDGED, len(self.held_out)))]
-        return measure_following(pipeline.to(self.device), words).scores
-
-    @torch.no_grad()
-    def _measure_reading(self) -> dict[str, float]:
-        """Share of held-out captions of which the reader says each attribute rightly."""
-        rng = random.Random(0)
-        captions = [
-            write_caption(self.held_out.describe(index), rng, clear=True).text
-            for index in range(min(500, len(self.held_out)))
-        ]
-        logits = self.reader.average(tokenize(self.tokenizer, captions, self.device))
-        wanted = {
-            name: torch.tensor(column[: len(captions)], device=self.device)
-            for name, column in self.held_out.attributes.items()
-        }
-        shown = wanted["top"] != VALUES["top"].index("nothing")
-        right = {name: logits[name].argmax(1) == wanted[name] for name in VALUES}
-        right["accent"] = right["accent"][shown]
-        return {name: round(float(hits.float().mean()), 3) for name, hits in right.items()}
-
-    def _check_autoencoder(self, stage: str) -> AutoencoderTiny:
-        if self.vae is None:
-            raise SystemExit(
-                f"The {stage} needs an autoencoder: train it with --stage autoencoder, "
-                "then add --resume."
-            )
-        return self.vae
-
-    def _save_autoencoder(self) -> None:
-        learner = self.autoencoder
-        scores = evaluate_autoencoder(learner.average, self.held_out.images[:256])
-        learner.history.append([learner.step, round(scores["psnr"], 3)])
-        if -scores["psnr"] < learner.best:
-            learner.best = -scores["psnr"]
-            self.metrics = {"autoencoder": scores}
-            self.vae = copy.deepcopy(learner.average)
-            export_pipeline(self.out, self.vae, self.denoiser.average, self.tokenizer)
-        self._save_checkpoint()
-
-    def _save_decoder(self) -> None:
-        learner = self.autoencoder
-        self.vae = copy.deepcopy(learner.average)
-        self.metrics["autoencoder"] = evaluate_autoencoder(self.vae, self.held_out.images[:256])
-        learner.history.append([learner.step, round(self.metrics["autoencoder"]["psnr"], 3)])
-        export_pipeline(self.out, self.vae, self.denoiser.average, self.tokenizer)
-        self._save_checkpoint()
-
-    def _save_denoiser(self) -> None:
-        learner = self.denoiser
-        loss = evaluate_denoiser(
-            learner.average, self.held_out_latents, self.held_out, self.tokenizer
-        )
-        learner.history.append([learner.step, round(loss, 5)])
-        if loss < learner.best:
-            assert self.vae is not None  # train_denoiser has checked
-            learner.best = loss
-            self.metrics["velocity_loss"] = loss
-            export_pipeline(self.out, self.vae, learner.average, self.tokenizer)
-            if learner.minutes - self._judged > JUDGE_MINUTES:
-                self._judged = learner.minutes
-                scores = self._measure_following()
-                print(f"\n{learner.minutes:.0f} min, step {learner.step}: {loss:.4f}, {scores}")
-        self._save_checkpoint()
-
-    def _save_checkpoint(self) -> None:
-        assert self.vae is not None  # the first evaluation has set it
-        save_checkpoint(
-            self.out,
-            **{name: getattr(self, name).state_dict() for name in SHARES},
-            vae=self.vae.state_dict(),
-            metrics=self.metrics,
-        )
-        self._save_record()
-
-    def _save_record(self) -> None:
-        stages = {name: getattr(self, name) for name in SHARES}
-        write_record(
-            self.out,
-            model=MODEL,
-            data=f"{len(self.train):,} critters drawn by training/critter_data.py (CC0), none with "
-            f"a held-out pair; captions by training/captions.py; {len(self.held_out):,} to measure",
-            seed=self.seed,
-            steps={name: stage.step for name, stage in stages.items()},
-            minutes={name: round(stage.minutes, 1) for name, stage in stages.items()},
-            hardware=describe_hardware(self.device),
-            parameters={
-                "autoencoder": count_parameters(self.autoencoder.model),
-                **{name: count_parameters(part) for name, part in self.denoiser.model.items()},
-            },
-            metrics=self.metrics,
-            history={
-                "autoencoder: step, held-out PSNR": _thin(self.autoencoder.history),
-                "denoiser: step, held-out velocity loss": _thin(self.denoiser.history),
-            },
-            held_out_pairs={
-                " and ".join(names): sorted(" + ".join(pair) for pair in pairs)
-                for names, pairs in HELD_OUT_PAIRS.items()
-            },
-        )
-
-
-def _thin(history: list[list[float]], keep: int = 20) -> list[list[float]]:
-    """Return about ``keep`` entries of ``history``, evenly spread, the last among them."""
-    every = max(1, len(history) // keep)
-    return history[::-1][::every][::-1]
+# What each world gets of a batch, before that is scaled to the worlds there are.
+WORLD_SHARES = {"critters": 0.5, "planets": 0.25, "sprouts": 0.25}
+# Pictures of each world for one critter: the others have fewer attributes.
+WORLD_COUNTS = {"critters": 1.0, "planets": 0.16, "sprouts": 0.32}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=(*SHARES, "decoder", "all"), default="all")
     parser.add_argument("--eyes", type=Path, help="classifier for the autoencoder to look through")
     parser.add_argument(
-        "--count", type=int, default=50_000, help="pictures to draw; those with no held-out pair"
+        "--worlds", nargs="+", choices=tuple(WORLDS), default=["critters"], help="what to draw"
     )
-    parser.add_argument("--held-out", type=int, default=2_000, help="pictures to measure on")
+    parser.add_argument("--start", type=Path, help="pipeline folder to go on from")
+    parser.add_argument(
+        "--count", type=int, default=50_000, help="critters to draw; those with no held-out pair"
+    )
+    parser.add_argument("--held-out", type=int, default=2_000, help="critters to measure on")
     parser.add_argument("--all-pairs", action="store_true", help="leave no pair out")
     parser.add_argument(
         "--autoencoder", type=Path, help="pipeline folder to take autoencoder and tokenizer from"
@@ -399,24 +89,40 @@ def share_out(stage: str, minutes: float, *, given: bool) -> dict[str, float]:
     return {"reader": reader, "denoiser": minutes - reader}
 
 
+def mix(names: Collection[str], count: int, *, seed: int, all_pairs: bool) -> Mixture:
+    """Load pictures of the worlds ``names``.
+
+    Args:
+        names: Of ``WORLDS``.
+        count: Critters to draw; of the other worlds, ``WORLD_COUNTS`` of that.
+        seed: Another gives other pictures.
+        all_pairs: Whether pictures with a held-out pair stay.
+    """
+    parts = [WORLDS[name].load(round(count * WORLD_COUNTS[name]), seed=seed) for name in names]
+    total = sum(WORLD_SHARES[name] for name in names)
+    return Mixture(
+        parts if all_pairs else [part.without_held_out() for part in parts],
+        [WORLD_SHARES[name] / total for name in names],
+    )
+
+
 def main() -> None:
     """Train, export and measure."""
     arguments = parse_arguments(
         __doc__ or "", out="models/image-critters", minutes=180, add=_add_arguments
     )
-    drawn = load_critters(arguments.count)
-    if not arguments.all_pairs:
-        drawn = drawn.select(count_held_out(drawn.attributes) == 0)
     run = Run(
         arguments.out,
-        drawn,
-        load_critters(arguments.held_out, seed=1),
+        mix(arguments.worlds, arguments.count, seed=0, all_pairs=arguments.all_pairs),
+        mix(arguments.worlds, arguments.held_out, seed=1, all_pairs=True),
         pick_device(arguments.device),
         seed=arguments.seed,
         bfloat16=arguments.bfloat16,
         autoencoder=arguments.autoencoder,
         width=arguments.width,
         batch=arguments.batch_size,
+        start=arguments.start,
+        eyes=load_judge(arguments.eyes) if arguments.eyes else None,
     )
     if arguments.resume:
         run.resume()

@@ -1,4 +1,4 @@
-"""The prompt helper: a monster put together by clicking, and the sentence that it makes.
+"""The prompt helper: a picture put together by clicking, and the sentence that it makes.
 
 The words are those of the captions that the bundled model learned from. No Gradio and no torch.
 """
@@ -6,56 +6,126 @@ The words are those of the captions that the bundled model learned from. No Grad
 from __future__ import annotations
 
 import html
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from training.captions import ADJECTIVES, FEATURES
+from training.captions import GRAMMARS
 from training.critter_colors import ACCENTS, BACKGROUNDS, COLORS
+from training.grammar import correct_articles, join_features
 
-# What can be chosen, in the order in which the page shows it -> its heading there.
-PARTS: dict[str, str] = {
-    "body": "Body",
-    "color": "Colour",
-    "eyes": "Eyes",
-    "mouth": "Mouth",
-    "top": "On top",
-    "accent": "Its colour",
-    "background": "Background",
+
+@dataclass(frozen=True)
+class Kit:
+    """What can be put together of one world.
+
+    Attributes:
+        title: Of the world, on the page.
+        noun: What the sentence is about.
+        parts: What can be chosen, in the order in which the page shows it -> its heading there.
+        examples: Prompts to try.
+    """
+
+    title: str
+    noun: str
+    parts: Mapping[str, str]
+    examples: tuple[str, ...]
+
+
+KITS: dict[str, Kit] = {
+    "critters": Kit(
+        "Monster",
+        "monster",
+        {
+            "body": "Body",
+            "color": "Colour",
+            "eyes": "Eyes",
+            "mouth": "Mouth",
+            "top": "On top",
+            "accent": "Its colour",
+            "background": "Background",
+        },
+        (
+            "a happy blue monster with yellow horns",
+            "a red square critter with three eyes on a black wall",
+            "a sleepy purple creature with pink round ears",
+            "an angry orange beast with white spikes and two teeth",
+            "a tall green alien, peach background",
+            "pink, lumpy, monster, yellow crown, smirk",
+        ),
+    ),
+    "planets": Kit(
+        "Planet",
+        "planet",
+        {
+            "color": "Colour",
+            "surface": "Surface",
+            "ring": "Ring",
+            "moons": "Moons",
+            "stars": "Stars",
+            "background": "Background",
+        },
+        ("a striped orange planet with a thick ring and two moons",),
+    ),
+    "sprouts": Kit(
+        "Potted plant",
+        "pot",
+        {
+            "pot": "Pot",
+            "color": "Colour",
+            "plant": "Plant",
+            "accent": "Colour of the bloom",
+            "eyes": "Eyes",
+            "mouth": "Mouth",
+            "background": "Background",
+        },
+        ("a blue round pot with a pink tulip and sleepy eyes",),
+    ),
 }
+FIRST = "critters"
 SWATCHES: dict[str, str] = {**COLORS, **ACCENTS, **BACKGROUNDS}
 
 
-def list_values(part: str) -> tuple[str, ...]:
-    """Return what can be chosen for ``part`` of ``PARTS``."""
-    return tuple((ADJECTIVES.get(part) or FEATURES[part]).keys())
+def list_values(world: str, part: str) -> tuple[str, ...]:
+    """Return what can be chosen for ``part`` of the kit of ``world``."""
+    grammar = GRAMMARS[world]
+    return tuple({**grammar.adjectives, **grammar.features}[part])
 
 
-def write_prompt(choice: Mapping[str, str]) -> str:
+def ask_for(worlds: Sequence[str]) -> str:
+    """What stands above the prompt of a model that draws ``worlds``."""
+    *others, last = (f"a {KITS[world].title.lower()}" for world in worlds)
+    return f"Describe {', '.join(others)} or {last}" if others else "Describe a little monster"
+
+
+def list_examples(worlds: Sequence[str]) -> list[str]:
+    """Return prompts to try with a model that draws ``worlds``."""
+    return [text for world in worlds for text in KITS[world].examples]
+
+
+def write_prompt(choice: Mapping[str, str], world: str = FIRST) -> str:
     """Put what was chosen, part -> value, into a sentence; unknown parts and values are left out.
 
-    The colour of what is on top needs something on top.
+    The colour of what is on top, or blooms, needs something that has it.
     """
-    known = {part: str(value) for part, value in choice.items() if part in PARTS}
-    known = {part: value for part, value in known.items() if value in list_values(part)}
-    words = ["a", *(_say(part, known) for part in ("color", "body") if part in known), "monster"]
-    features = [_say(part, known) for part in ("eyes", "mouth", "top") if part in known]
+    grammar, kit = GRAMMARS[world], KITS[world]
+    known = {part: str(value) for part, value in choice.items() if part in kit.parts}
+    known = {part: value for part, value in known.items() if value in list_values(world, part)}
+
+    def say(part: str) -> str:
+        if part in grammar.adjectives:
+            return grammar.adjectives[part][known[part]][0]
+        color = say("accent") if "accent" in known else ""
+        return " ".join(grammar.features[part][known[part]][0].format(color).split())
+
+    words = ["a", *(say(part) for part in grammar.looks if part in known), kit.noun]
+    features = [say(part) for part in grammar.features if part in known]
     sentence = " ".join(words)
     if features:
-        *head, last = features
-        sentence += " with " + (f"{', '.join(head)} and {last}" if head else last)
+        sentence += f" with {join_features(features)}"
     if "background" in known:
-        sentence += f" on a {_say('background', known)} background"
-    return re.sub(r"\ba (?=[aeiou])(?!one)", "an ", sentence)
-
-
-def _say(part: str, choice: Mapping[str, str]) -> str:
-    value = choice[part]
-    if part in ADJECTIVES:
-        return ADJECTIVES[part][value][0]
-    color = _say("accent", choice) if "accent" in choice else ""
-    return " ".join(FEATURES[part][value][0].format(color).split())
+        sentence += f" on a {say('background')} background"
+    return correct_articles(sentence)
 
 
 @dataclass(frozen=True)
@@ -72,7 +142,13 @@ class Built:
     prompt: str = ""
     choice: Mapping[str, str] = field(default_factory=dict)
 
-    def build(self, prompt: str, choice: Mapping[str, str], clicked: Mapping[str, str]) -> Built:
+    def build(
+        self,
+        prompt: str,
+        choice: Mapping[str, str],
+        clicked: Mapping[str, str],
+        world: str = FIRST,
+    ) -> Built:
         """Put what was chosen into ``prompt``.
 
         Where the visitor has written something new, that stays, and only what was ``clicked`` is
@@ -84,19 +160,20 @@ class Built:
             own = self.own
         else:
             own, choice = prompt.strip().rstrip(","), clicked
-        sentence = write_prompt(choice) if set(choice) - {"accent"} or not own else ""
+        sentence = write_prompt(choice, world) if set(choice) - {"accent"} or not own else ""
         return Built(own, ", ".join(filter(None, (own, sentence))), choice)
 
 
-def show_builder(choice: Mapping[str, str] = MappingProxyType({})) -> str:
+def show_builder(choice: Mapping[str, str] = MappingProxyType({}), world: str = FIRST) -> str:
     """The buttons, those of ``choice`` pressed: a row for each part, a swatch for each colour."""
     return "".join(
         f'<div class="part" role="group" aria-label="{label}"><b>{label}</b>'
         + "".join(
-            _show_button(part, value, value == choice.get(part)) for value in list_values(part)
+            _show_button(part, value, value == choice.get(part))
+            for value in list_values(world, part)
         )
         + "</div>"
-        for part, label in PARTS.items()
+        for part, label in KITS[world].parts.items()
     )
 
 

@@ -181,12 +181,13 @@ def denoise_once(pipeline: Any, request: DenoiserRequest) -> Denoised:
 
 def draw_critter(seed: int, side: int = 64) -> tuple[Image.Image, str]:
     """Draw a real critter, by rule and not by a network, and describe it."""
-    from training.captions import write_caption
-    from training.critter_data import VALUES, render_critter
+    from training.critter_data import CRITTERS
+    from training.grammar import write_caption
 
     rng = random.Random(seed)
-    words = {name: rng.choice(values) for name, values in VALUES.items()}
-    return Image.fromarray(render_critter(words, side)), write_caption(words, rng, clear=True).text
+    words = {name: rng.choice(values) for name, values in CRITTERS.values.items()}
+    caption = write_caption(words, rng, CRITTERS.grammar, clear=True)
+    return Image.fromarray(CRITTERS.render(words, side)), caption.text
 
 
 def find_side(pipeline: Any) -> int:

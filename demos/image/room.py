@@ -11,6 +11,7 @@ from shared.catalog import Catalog, ModelSpec
 from shared.model_cache import ModelCache
 from shared.recipes import Recipe
 from shared.settings import Settings
+from training.captions import read_worlds
 
 HOLDER = "the image room"
 BUNDLED = "image/critters"
@@ -23,6 +24,11 @@ class ImageRoom:
     cache: ModelCache
     settings: Settings
     catalog: Catalog
+
+    @property
+    def worlds(self) -> tuple[str, ...]:
+        """What the bundled model draws."""
+        return read_worlds(self.settings.models_dir / "image-critters")
 
     def spec(self, model: str) -> ModelSpec:
         """Return the entry of a model of this room. Raises UnknownModel."""

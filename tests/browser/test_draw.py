@@ -13,8 +13,12 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from shared.provenance import read_recipe
+from shared.settings import ROOT
 from tests.browser.conftest import LONG, enter_wing
+from training.captions import read_worlds
 
+MODEL = ROOT / "models" / "image-critters"
+PROMPT = re.compile("Describe a ")
 SEEN = re.compile(r"seed \d+")
 
 
@@ -26,7 +30,7 @@ def room(desktop: Page) -> Locator:
 def draw(room: Locator, prompt: str = "") -> None:
     """Press Draw and wait until the picture is finished."""
     if prompt:
-        room.get_by_label("Describe a little monster").fill(prompt)
+        room.get_by_label(PROMPT).fill(prompt)
     room.get_by_role("button", name="Draw", exact=True).click()
     expect(room.get_by_role("button", name="Stop").first).to_be_visible()
     expect(room.get_by_role("button", name="Draw", exact=True)).to_be_visible(timeout=LONG)
@@ -117,7 +121,7 @@ def test_the_picture_follows_the_words_while_one_types(room: Locator) -> None:
     caption = room.locator(".exhibit .caption").first
     expect(caption).to_contain_text("live", timeout=LONG)
     before = source(room.locator(".pictures img"))
-    prompt = room.get_by_label("Describe a little monster")
+    prompt = room.get_by_label(PROMPT)
     prompt.press("End")
     prompt.press_sequentially(" and wings")
     expect(caption).to_contain_text("Not in its vocabulary: wings", timeout=LONG)
@@ -131,7 +135,7 @@ def test_without_words_the_live_picture_stays_and_says_why(room: Locator) -> Non
     caption = room.locator(".exhibit .caption").first
     expect(caption).to_contain_text("live", timeout=LONG)
     shown = source(room.locator(".pictures img"))
-    prompt = room.get_by_label("Describe a little monster")
+    prompt = room.get_by_label(PROMPT)
     prompt.fill("")
     expect(caption).to_contain_text("waits for words", timeout=LONG)
     assert source(room.locator(".pictures img")) == shown
@@ -152,13 +156,36 @@ def test_a_monster_is_clicked_together(room: Locator) -> None:
     for part, value in (("Colour", "pink"), ("Eyes", "one eye"), ("On top", "crown")):
         group = room.get_by_role("group", name=part, exact=True)
         group.get_by_role("button", name=value, exact=True).click()
-    prompt = room.get_by_label("Describe a little monster")
+    prompt = room.get_by_label(PROMPT)
     expect(prompt).to_have_value("a pink monster with one eye and a crown", timeout=LONG)
     group.get_by_role("button", name="crown", exact=True).click()  # lets go of it
     expect(prompt).to_have_value("a pink monster with one eye", timeout=LONG)
     prompt.fill("my own words")  # which a click only adds to
     group.get_by_role("button", name="horns", exact=True).click()
     expect(prompt).to_have_value("my own words, a monster with horns", timeout=LONG)
+
+
+def test_worlds_that_the_model_draws_are_clicked_together(page: Page) -> None:
+    room = enter_wing(page, "Images", "Draw")
+    room.get_by_role("button", name="Put one together by clicking").click()
+    prompt = room.get_by_label(PROMPT)
+    sentences = {
+        "planets": ("Planet", "Ring", "thick ring", "a planet with a thick ring"),
+        "sprouts": ("Potted plant", "Plant", "cactus", "a pot with a cactus"),
+        "critters": ("Monster", "On top", "crown", "a monster with a crown"),
+    }
+    drawn = read_worlds(MODEL)
+    for name, (world, part, value, sentence) in sentences.items():
+        choice = room.get_by_role("radio", name=world)
+        if name not in drawn:
+            expect(choice).to_have_count(0)
+            continue
+        if len(drawn) > 1:
+            choice.check()
+        group = room.get_by_role("group", name=part, exact=True)
+        group.get_by_role("button", name=value, exact=True).click()
+        expect(prompt).to_have_value(sentence, timeout=LONG)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +197,7 @@ def test_a_monster_is_clicked_together(room: Locator) -> None:
     ],
 )
 def test_strange_prompts_are_answered_plainly(room: Locator, prompt: str, message: str) -> None:
-    room.get_by_label("Describe a little monster").fill(prompt)
+    room.get_by_label(PROMPT).fill(prompt)
     room.get_by_role("button", name="Draw", exact=True).click()
     expect(room.get_by_text(message).first).to_be_visible(timeout=LONG)
     expect(room.get_by_role("button", name="Draw", exact=True)).to_be_visible(timeout=LONG)

@@ -15,16 +15,18 @@ from torch import nn
 
 from training import evaluate_image
 from training.caption_tokenizer import build_tokenizer
-from training.captions import Caption
-from training.critter_data import VALUES, count_held_out, render_critter
+from training.critter_data import VALUES
 from training.critter_metrics import to_model_range
 from training.evaluate_image import choose_words, measure_diversity, measure_following
+from training.grammar import Caption
 from training.image_nets import (
     build_autoencoder,
     build_pipeline,
     build_text_encoder,
     build_unet,
 )
+from training.world import World
+from training.worlds import WORLDS
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +38,28 @@ def pipeline() -> StableDiffusionPipeline:
     return build_pipeline(build_autoencoder(), nn.ModuleDict(parts).eval(), tokenizer)
 
 
-def count(words: list[dict[str, str]]) -> np.ndarray:
-    return count_held_out(
-        {name: np.array([VALUES[name].index(one[name]) for one in words]) for name in VALUES}
+@pytest.fixture(params=WORLDS)
+def world(request: pytest.FixtureRequest) -> World:
+    return WORLDS[request.param]
+
+
+def count(words: list[dict[str, str]], world: World) -> np.ndarray:
+    return world.count_held_out(
+        {
+            name: np.array([values.index(one[name]) for one in words])
+            for name, values in world.values.items()
+        }
     )
 
 
-def test_captions_ask_for_held_out_pairs_only_or_never() -> None:
-    held_out = choose_words(50, held_out=True, seed=1)
-    seen = choose_words(50, held_out=False, seed=1)
+def test_captions_ask_for_held_out_pairs_only_or_never(world: World) -> None:
+    held_out = choose_words(50, world, held_out=True, seed=1)
+    seen = choose_words(50, world, held_out=False, seed=1)
     assert len(held_out) == len(seen) == 50
-    assert (count(held_out) > 0).all()
-    assert (count(seen) == 0).all()
-    assert seen == choose_words(50, held_out=False, seed=1)
-    assert seen != choose_words(50, held_out=False, seed=2)
+    assert (count(held_out, world) > 0).all()
+    assert (count(seen, world) == 0).all()
+    assert seen == choose_words(50, world, held_out=False, seed=1)
+    assert seen != choose_words(50, world, held_out=False, seed=2)
 
 
 def test_an_untrained_model_is_measured(pipeline: StableDiffusionPipeline) -> None:
@@ -66,10 +76,10 @@ def test_an_untrained_model_is_measured(pipeline: StableDiffusionPipeline) -> No
 
 
 def test_perfect_pictures_score_as_such(
-    pipeline: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: StableDiffusionPipeline, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = choose_words(40, held_out=True, seed=3)
-    perfect = to_model_range(np.stack([render_critter(one) for one in words]))
+    words = choose_words(40, world, held_out=True, seed=3)
+    perfect = to_model_range(np.stack([world.render(one) for one in words]))
     captions: list[Caption] = []
 
     def draw(_: Any, asked: list[Caption], noise: Any, **settings: Any) -> torch.Tensor:
@@ -77,13 +87,13 @@ def test_perfect_pictures_score_as_such(
         return perfect
 
     monkeypatch.setattr(evaluate_image, "draw", draw)
-    following = measure_following(pipeline, words, drop=0.3)
+    following = measure_following(pipeline, words, world, drop=0.3)
     assert following.overall > 0.98
     counted = sum(len(hits) for hits in following.right.values())
     assert counted == sum(len(caption.said) for caption in captions)  # what is left open is not
     shuffled = perfect.flip(0)
     monkeypatch.setattr(evaluate_image, "draw", lambda *_, **__: shuffled)
-    assert measure_following(pipeline, words).overall < 0.4
+    assert measure_following(pipeline, words, world).overall < 0.5
 
 
 def test_json_has_every_figure_and_nothing_else_on_standard_output(
@@ -96,6 +106,7 @@ def test_json_has_every_figure_and_nothing_else_on_standard_output(
     monkeypatch.setattr(evaluate_image, "TRAINING_PICTURES", 20)
     monkeypatch.setattr(evaluate_image, "FULL_STEPS", 2)
     pipeline.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "training.json").write_text('{"worlds": ["critters", "planets"]}')
     file = tmp_path / "evaluation.json"
     command = ["evaluate_image", "--count", "4", "--json", "--model", str(tmp_path / "model")]
     monkeypatch.setattr(sys, "argv", [*command, "--out", str(file)])
@@ -107,3 +118,6 @@ def test_json_has_every_figure_and_nothing_else_on_standard_output(
     assert all(0 <= figures[name] <= 1 for name in shares)
     assert figures["oracle_acc"] > 0.9
     assert figures["captions"] == 4
+    assert set(figures["worlds"]) == {"planets"}
+    assert shares | {"seen", "held_out"} <= set(figures["worlds"]["planets"])
+    assert figures["worlds"]["planets"]["oracle_acc"] > 0.9

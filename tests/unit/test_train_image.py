@@ -6,32 +6,47 @@ import json
 import shutil
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from safetensors.torch import load_file
+from transformers import CLIPTokenizer
 
-from training.critter_data import HELD_OUT_PAIRS, VALUES, Critters, sample_attributes
+from training.caption_tokenizer import build_tokenizer
+from training.captions import GRAMMARS
+from training.critter_data import CRITTERS, VALUES
 from training.image_live import measure_wishes
+from training.image_run import Run
 from training.live_prompts import PROMPTS
-from training.train_image import SHARES, Run, share_out
+from training.mixture import Mixture
+from training.train_image import SHARES, mix, share_out
+from training.world import Pictures, World
+from training.worlds import PLANETS
 
 CPU = torch.device("cpu")
 
 
-def random_critters(count: int, seed: int) -> Critters:
+def random_pictures(worlds: tuple[World, ...], count: int, seed: int) -> Mixture:
     rng = np.random.default_rng(seed)
-    images = rng.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
-    return Critters(images, sample_attributes(count, seed=seed), VALUES)
+    parts = [
+        Pictures(
+            rng.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8),
+            world.sample(count, rng),
+            world,
+        )
+        for world in worlds
+    ]
+    return Mixture(parts, [1 / len(parts)] * len(parts))
 
 
-def new_run(out: Path, autoencoder: Path | None = None) -> Run:
-    """A run on few critters, with a slim U-Net."""
-    critters = random_critters(16, 0), random_critters(8, 1)
-    options = {"seed": 0, "bfloat16": False, "width": 32, "batch": 4}
-    return Run(out, *critters, CPU, autoencoder=autoencoder, **options)  # type: ignore[arg-type]
+def new_run(out: Path, *worlds: World, **options: Any) -> Run:
+    """A run on few pictures, of critters if no worlds are named, with a slim U-Net."""
+    slim = {"seed": 0, "bfloat16": False, "width": 32, "batch": 4, **options}
+    train, held_out = (random_pictures(worlds or (CRITTERS,), count, count) for count in (16, 8))
+    return Run(out, train, held_out, CPU, **slim)
 
 
 def draw(folder: Path, seed: int) -> np.ndarray:
@@ -101,6 +116,46 @@ def test_another_models_autoencoder_is_taken_as_it_is(trained: Path, tmp_path: P
     assert np.isfinite(draw(tmp_path, 1)).all()
 
 
+def test_a_finished_model_learns_another_world(trained: Path, tmp_path: Path) -> None:
+    before = CLIPTokenizer.from_pretrained(build_small_start(trained, tmp_path / "start"))
+    options = {"start": tmp_path / "start"}
+    run = new_run(tmp_path / "out", CRITTERS, PLANETS, **options)
+    given = {name: value.clone() for name, value in run.denoiser.model["unet"].state_dict().items()}
+    for stage in ("autoencoder", "reader", "denoiser"):
+        run = new_run(tmp_path / "out", CRITTERS, PLANETS, **options)
+        if stage != "autoencoder":
+            run.resume()
+        getattr(run, f"train_{stage}")(1, max_steps=1)
+    trained_unet = run.denoiser.model["unet"].state_dict()
+    moved = [(trained_unet[name] - value).abs().max() for name, value in given.items()]
+    assert 0 < max(moved) < 0.01  # it went on from there
+    after = CLIPTokenizer.from_pretrained(tmp_path / "out" / "tokenizer")
+    assert before.get_vocab().items() < after.get_vocab().items()
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["worlds"] == ["critters", "planets"]
+    assert record["steps"] == dict.fromkeys(SHARES, 3)  # two before, one now
+    pairs = {
+        "body and top",
+        "eyes and mouth",
+        "planets: surface and ring",
+        "planets: color and moons",
+    }
+    assert set(record["held_out_pairs"]) == pairs
+    assert "moons" in record["metrics"]["reader_accuracy"]
+    assert np.isfinite(draw(tmp_path / "out", 1)).all()
+
+
+def build_small_start(trained: Path, folder: Path) -> Path:
+    """Copy a model and cut its vocabulary down to what critters need; return its tokenizer."""
+    shutil.copytree(trained, folder)
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = build_tokenizer(GRAMMARS["critters"].phrases())
+    pipeline.text_encoder.resize_token_embeddings(len(tokenizer))
+    pipeline.text_encoder.save_pretrained(folder / "text_encoder")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    return folder / "tokenizer"
+
+
 def test_who_watches_sees_pictures_and_gets_the_model(trained: Path, tmp_path: Path) -> None:
     run = new_run(tmp_path, autoencoder=trained)
     run.watch(Namespace(out=tmp_path, seed=0, samples_every=1e-3, compare=trained))
@@ -136,7 +191,7 @@ def test_the_time_is_shared_out() -> None:
 def test_the_prompts_ask_for_what_both_models_can_learn() -> None:
     assert len(PROMPTS) == 12
     for words in PROMPTS.values():
-        for names, pairs in HELD_OUT_PAIRS.items():
+        for names, pairs in CRITTERS.held_out_pairs.items():
             assert tuple(words.get(name, "") for name in names) not in pairs
     for text, words in PROMPTS.items():
         for name, word in words.items():
@@ -155,3 +210,29 @@ def test_wishes_are_counted_over_all_prompts() -> None:
     count = sum(len(words) for words in PROMPTS.values())
     wished["color"] = (wished["color"] + 1) % len(VALUES["color"])
     assert measure_wishes(wished) == pytest.approx(1 - 12 / count)
+
+
+def test_worlds_are_mixed_by_their_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.common.DATA_CACHE", tmp_path)
+    data = mix(["critters", "planets"], 100, seed=0, all_pairs=False)
+    assert [part.world.name for part in data.parts] == ["critters", "planets"]
+    assert not any(part.world.count_held_out(part.attributes).any() for part in data.parts)
+    torch.manual_seed(0)
+    chosen = data.choose(3000)
+    critters = sum(data.find(index)[0] is data.parts[0] for index in chosen) / len(chosen)
+    assert critters == pytest.approx(2 / 3, abs=0.04)
+    assert set(chosen) == set(range(len(data)))
+    for index in (0, len(data.parts[0]) - 1, len(data.parts[0]), len(data) - 1):
+        part, row = data.find(index)
+        assert np.array_equal(data.images[index], part.images[row])
+        assert np.array_equal(data.images[index], part.world.render(data.describe(index)))
+    with pytest.raises(IndexError):
+        data.find(len(data))
+    assert [len(part) for part in data.first(30).parts] == [20, min(10, len(data.parts[1]))]
+
+
+def test_what_has_several_worlds_has_all_their_words() -> None:
+    values = random_pictures((CRITTERS, PLANETS), 2, 0).values
+    assert set(values) == set(CRITTERS.values) | set(PLANETS.values)
+    assert values["color"] == CRITTERS.values["color"]
+    assert set(PLANETS.values["background"]) < set(values["background"])

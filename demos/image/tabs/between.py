@@ -24,7 +24,7 @@ from demos.image.show_between import (
     show_progress,
     show_withheld,
 )
-from demos.image.tabs.draw import EXAMPLES as PROMPTS
+from demos.image.tabs.draw import PROMPT
 from demos.image.tabs.how import QUICK, HowControl
 from shared.catalog import Catalog
 from shared.film import save_mp4
@@ -47,7 +47,7 @@ from shared.zero_gpu import on_gpu
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "between.mp4"
 EXAMPLE_SEED = 7
-FIRST, SECOND = PROMPTS[0], "an angry orange beast with white spikes"
+FIRST, SECOND = PROMPT, "an angry orange beast with white spikes"
 LARGE_FRAMES = 8  # of a large model, to begin with
 KINDS = [("The words", "words"), ("The noise", "noise")]
 WAYS = [("Around (spherical)", "spherical"), ("Straight (linear)", "linear")]

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from demos.image.builder import ask_for
 from demos.image.compare import (
     MOST_COLUMNS,
     MOST_VALUES,
@@ -20,7 +21,7 @@ from demos.image.compare import (
 from demos.image.noise import SCHEDULERS
 from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
 from demos.image.show_compare import draw_sheet, show_grid, show_progress
-from demos.image.tabs.draw import EXAMPLES as PROMPTS
+from demos.image.tabs.draw import PROMPT
 from demos.image.tabs.how import QUICK, HowControl
 from shared.model_cache import ModelCache
 from shared.provenance import save_png
@@ -126,9 +127,7 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
 
     with tab_floor() as floor:
         with floor.controls:
-            prompt = gr.Textbox(
-                PROMPTS[0], label="Describe a little monster", lines=2, max_length=1000
-            )
+            prompt = gr.Textbox(PROMPT, label=ask_for(room.worlds), lines=2, max_length=1000)
             buttons = RunButtons.create("Compare")
             vary = gr.Radio(
                 [(label, kind) for kind, label in KINDS.items()],
@@ -153,7 +152,7 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
         with floor.exhibit:
             grid = gr.HTML(read_example(), elem_classes="comparison")
             caption = gr.HTML(
-                f"A finished example: “{PROMPTS[0]}”, seed {EXAMPLE_SEED}. Press Compare for a new "
+                f"A finished example: “{PROMPT}”, seed {EXAMPLE_SEED}. Press Compare for a new "
                 "one.",
                 **CAPTION,
             )
@@ -223,7 +222,7 @@ def read_example() -> str:
 def make_example(cache: ModelCache, settings: Settings) -> None:
     """Write the grid of the first visit."""
     request = CompareRequest.parse(
-        prompt=PROMPTS[0], values=read_values(VALUES["guidance_scale"][0]), seed=EXAMPLE_SEED
+        prompt=PROMPT, values=read_values(VALUES["guidance_scale"][0]), seed=EXAMPLE_SEED
     )
     with cache.lease(BUNDLED, HOLDER) as pipeline:
         *_, last = compare_images(pipeline, request, Event())

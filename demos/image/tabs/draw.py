@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from demos.image.builder import BEHAVIOUR, Built, show_builder
+from demos.image.builder import BEHAVIOUR, FIRST, KITS, Built, ask_for, list_examples, show_builder
 from demos.image.generate import (
     MAX_PROMPT,
     ImageRequest,
@@ -48,16 +48,8 @@ from shared.ui import (
 from shared.zero_gpu import on_gpu
 
 HERE = Path(__file__).parents[1]
-EXAMPLES = [
-    "a happy blue monster with yellow horns",
-    "a red square critter with three eyes on a black wall",
-    "a sleepy purple creature with pink round ears",
-    "an angry orange beast with white spikes and two teeth",
-    "a tall green alien, peach background",
-    "pink, lumpy, monster, yellow crown, smirk",
-]
+PROMPT = KITS[FIRST].examples[0]
 EXAMPLE_SEED = 3
-OWN_LABEL = "Describe a little monster"
 # While one types, at most one drawing is under way for each visitor: the next one takes what is in
 # the fields by then.
 LIVE: dict[str, Any] = {
@@ -79,6 +71,8 @@ UNLESS_EMPTY = """(following, model, prompt, state, ...how) =>
 def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
     """Add the tab's contents and the endpoint ``generate_image`` to the current place."""
     catalog, settings, cache = room.catalog, room.settings, room.cache
+    worlds, own_label = room.worlds, ask_for(room.worlds)
+    examples = list_examples(worlds)
 
     @in_turn
     @on_gpu(catalog, settings, lambda request: 5 + request.num_inference_steps / 2)
@@ -141,36 +135,44 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
             gr.update(choices=sizes, value=0, visible=len(sizes) > 1),
             gr.update(visible=spec.bundled),
             gr.update(visible=spec.bundled),
-            gr.update(label=OWN_LABEL if spec.bundled else "Describe a picture"),
+            gr.update(label=own_label if spec.bundled else "Describe a picture"),
         ]
 
-    def build(prompt: str, written: Built, event: gr.EventData) -> Any:
+    def build(prompt: str, written: Built, world: str, event: gr.EventData) -> Any:
         told = event._data if isinstance(event._data, dict) else {}
         choice, clicked = told.get("choice"), told.get("clicked")
         if not isinstance(choice, dict) or not isinstance(clicked, dict):
             return gr.skip(), gr.skip(), False
-        if prompt.strip() in EXAMPLES:
+        if prompt.strip() in examples:
             prompt, written = "", Built()
-        built = written.build(prompt, choice, clicked)
+        built = written.build(prompt, choice, clicked, world)
         return built.prompt[:MAX_PROMPT], built, built.choice != choice
 
-    def press(built: Built, others: bool) -> Any:
+    def press(built: Built, world: str, others: bool) -> Any:
         # Only if others hold now: another click may be on its way.
-        return show_builder(built.choice) if others else gr.skip()
+        return show_builder(built.choice, world) if others else gr.skip()
 
     example = load_example()
     with tab_floor() as floor:
         with floor.controls:
-            prompt = gr.Textbox(EXAMPLES[0], label=OWN_LABEL, lines=3, max_length=MAX_PROMPT)
+            prompt = gr.Textbox(PROMPT, label=own_label, lines=3, max_length=MAX_PROMPT)
             following = gr.Checkbox(
                 False, label="Draw while I type", info="The picture follows the words and sliders"
             )
             buttons = RunButtons.create("Draw")
             with gr.Accordion("Put one together by clicking", open=False) as helper:
+                world = gr.Radio(
+                    [(KITS[name].title, name) for name in worlds],
+                    value=FIRST,
+                    visible=len(worlds) > 1,
+                    label="What to put together",
+                    show_label=False,
+                    container=False,
+                )
                 builder = gr.HTML(
                     show_builder(), js_on_load=BEHAVIOUR, elem_classes="builder", padding=False
                 )
-            gr.Examples([[text] for text in EXAMPLES], [prompt], label="Monsters to try")
+            gr.Examples([[text] for text in examples], [prompt], label="Prompts to try")
             count = create_slider(
                 ImageRequest,
                 "num_images",
@@ -212,8 +214,10 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
         **LIVE,
     )
     builder.select(
-        build, [prompt, written], [prompt, written, others], trigger_mode="multiple", **QUICK
-    ).then(press, [written, others], builder, **QUICK)
+        build, [prompt, written, world], [prompt, written, others], trigger_mode="multiple", **QUICK
+    ).then(press, [written, world, others], builder, **QUICK)
+    # What was put together before stays in the field until the first click.
+    world.input(lambda world: show_builder(world=world), world, builder, **QUICK)
     suited = [how.steps, how.guidance, side, following, helper, prompt]
     model.change(suit_model, model, suited, **QUICK)
 
@@ -236,7 +240,7 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
     """Draw what a first visit shows: ``example.png`` with its recipe, and ``example.json``."""
     room = ImageRoom(cache, settings, Catalog(settings))
     defaults = room.spec(BUNDLED).defaults
-    request = ImageRequest.parse(prompt=EXAMPLES[0], seed=EXAMPLE_SEED, **defaults)
+    request = ImageRequest.parse(prompt=PROMPT, seed=EXAMPLE_SEED, **defaults)
     with cache.lease(BUNDLED) as pipeline, stop_on_exit() as stop:
         *_, last = generate_image(pipeline, request, stop)
         film = make_film("example", last.film, request.seeds, last.images)
@@ -260,9 +264,7 @@ def load_example() -> dict[str, Any]:
     recipe = read_recipe(path) or {}
     with Image.open(path) as picture:
         names = [f"critters-seed-{EXAMPLE_SEED}.png"]
-        shown = show_pictures(
-            [picture.convert("RGB")], [EXAMPLE_SEED], [recipe], EXAMPLES[0], names
-        )
+        shown = show_pictures([picture.convert("RGB")], [EXAMPLE_SEED], [recipe], PROMPT, names)
     return {
         "pictures": shown,
         "film": example["film"],

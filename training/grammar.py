@@ -1,0 +1,206 @@
+"""Captions: a small grammar. Standard library only, as the page uses it, too.
+
+``write_caption`` turns a picture's attributes into a sentence as a visitor might type it: synonyms,
+several word orders, sometimes a list instead of a sentence, and attributes left out on purpose, so
+that a model learns what to do when a prompt does not say. ``training/captions.py`` has the words.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+
+# Tokens in a prompt, the two that mark its ends included. Every caption fits.
+MAX_TOKENS = 32
+OPENINGS = ("a", "a", "a", "a cute", "a funny", "a picture of a", "a drawing of a", "one")
+
+# Attribute -> value -> the ways to say it. The first is the value itself unless that does not read
+# well in a sentence.
+Ways = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """The words of one world.
+
+    Attributes:
+        nouns: What its pictures show.
+        adjectives: Attributes that are said before the noun; but the accent is the colour of a
+            feature, and the background stands at the end.
+        features: Attributes that are said after it. The accent goes where the braces are.
+        moods: Features that may be said as an adjective instead: "a winking blue monster".
+        backdrops: How the background is said.
+    """
+
+    nouns: tuple[str, ...]
+    adjectives: Ways
+    features: Ways
+    backdrops: tuple[str, ...]
+    moods: Ways = field(default_factory=dict)
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """The attributes that are said before the noun."""
+        return tuple(name for name in self.adjectives if name not in ("accent", "background"))
+
+    @property
+    def accented(self) -> tuple[str, frozenset[str]]:
+        """The feature whose colour the accent is, and those of its values that have one.
+
+        Raises:
+            StopIteration: This world has no accent.
+        """
+        return next(
+            (name, values)
+            for name, table in self.features.items()
+            if (values := frozenset(word for word, ways in table.items() if "{}" in ways[0]))
+        )
+
+    @cached_property
+    def vague(self) -> dict[str, frozenset[str]]:
+        """Attribute, or "mood" -> the phrases that are said of several of its values."""
+        tables = {name: list(table.values()) for name, table in self.adjectives.items()}
+        tables["mood"] = [ways for table in self.moods.values() for ways in table.values()]
+        counts = {name: Counter(chain.from_iterable(ways)) for name, ways in tables.items()}
+        return {
+            name: frozenset(way for way, count in count.items() if count > 1)
+            for name, count in counts.items()
+        }
+
+    def phrases(self) -> Iterator[str]:
+        """Yield every phrase that a caption can be made of."""
+        yield from (
+            *self.nouns,
+            *OPENINGS,
+            *(backdrop.format("") for backdrop in self.backdrops),
+            "an and with, background",
+        )
+        for table in (self.adjectives, self.features, self.moods):
+            for values in table.values():
+                for ways in values.values():
+                    yield from (way.format("") for way in ways)
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption, and what it tells.
+
+    Attributes:
+        text: At most ``MAX_TOKENS`` tokens.
+        said: The attributes that it names; the accent only together with what has that colour.
+    """
+
+    text: str
+    said: frozenset[str]
+
+
+def write_caption(
+    words: Mapping[str, str],
+    rng: random.Random,
+    grammar: Grammar,
+    *,
+    drop: float = 0.0,
+    clear: bool = False,
+) -> Caption:
+    """Describe a picture in one sentence, or in a list of phrases.
+
+    Args:
+        words: Attribute -> value, as ``Pictures.describe`` gives them.
+        rng: Decides the wording: the same state gives the same caption.
+        grammar: Of the picture's world.
+        drop: Chance, 0 to 1, that an attribute is left out, for each on its own.
+        clear: Use no phrase that could mean another value as well.
+
+    Returns:
+        A caption. Every attribute is in it if ``drop`` is 0, save for the colour of a part that is
+        not there.
+
+    Raises:
+        KeyError: An attribute that the grammar knows is missing, or its value is unknown.
+    """
+
+    def choose(ways: tuple[str, ...], vague: frozenset[str]) -> str:
+        return rng.choice([way for way in ways if not (clear and way in vague)])
+
+    kept = [name for name in grammar.adjectives if rng.random() >= drop]
+    adjectives = {
+        name: choose(grammar.adjectives[name][words[name]], grammar.vague[name])
+        for name in sorted(kept)
+    }
+    said = set(adjectives) - {"accent"}
+    features: list[str] = []
+    moods: list[str] = []
+    for name, table in grammar.features.items():
+        if rng.random() < drop:
+            continue
+        said.add(name)
+        mood = [
+            way
+            for way in grammar.moods.get(name, {}).get(words[name], ())
+            if not (clear and way in grammar.vague["mood"])
+        ]
+        if mood and not moods and rng.random() < 0.3:
+            moods.append(rng.choice(mood))
+        else:
+            phrase = rng.choice(table[words[name]])
+            if "{}" in phrase and "accent" in adjectives:
+                said.add("accent")
+            features.append(" ".join(phrase.format(adjectives.get("accent", "")).split()))
+    rng.shuffle(features)
+    looks = [adjectives[name] for name in grammar.looks if name in adjectives]
+    rng.shuffle(looks)
+    background = adjectives.get("background")
+    write = _write_list if rng.random() < 0.15 else _write_sentence
+    text = write(grammar, moods + looks, features, background, rng)
+    return Caption(correct_articles(text), frozenset(said))
+
+
+def join_features(features: list[str]) -> str:
+    """Return "a smile, horns and one eye"; features must not be empty."""
+    *head, last = features
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def correct_articles(text: str) -> str:
+    """Write "an" before a vowel."""
+    return re.sub(r"\ba (?=[aeiou])(?!one)", "an ", text)
+
+
+def _write_list(
+    grammar: Grammar,
+    looks: list[str],
+    features: list[str],
+    background: str | None,
+    rng: random.Random,
+) -> str:
+    """Return "red, monster, horns, one eye, navy background" in any order."""
+    words = [rng.choice(grammar.nouns), *looks, *features]
+    if background:
+        words.append(f"{background} background")
+    rng.shuffle(words)
+    return ", ".join(words)
+
+
+def _write_sentence(
+    grammar: Grammar,
+    looks: list[str],
+    features: list[str],
+    background: str | None,
+    rng: random.Random,
+) -> str:
+    """Return "a red square monster with horns and one eye on a navy background"."""
+    sentence = " ".join([rng.choice(OPENINGS), *looks, rng.choice(grammar.nouns)])
+    if background and rng.random() < 0.3:
+        features = [*features, f"a {background} background"]
+        background = None
+    if features:
+        sentence += f" with {join_features(features)}"
+    if background is None:
+        return sentence
+    backdrop = rng.choice(grammar.backdrops).format(background)
+    return f"{backdrop}, {sentence}" if rng.random() < 0.15 else f"{sentence} {backdrop}"

@@ -1,0 +1,113 @@
+"""The worlds that image/critters draws: critters, planets, and plants in pots.
+
+    python -m training.worlds --world planets --count 8000
+
+draws pictures and keeps them in ``.cache/training``; the training scripts do the same when they
+find none. All three styles are CC0 1.0 (their authors waive their rights).
+
+Of each part a style offers, we keep the variants that can be told apart at 64 x 64 pixels and named
+in a word or two. Colours are those of the critters, so that a word means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from training.captions import GRAMMARS
+from training.critter_colors import ACCENTS, BACKGROUNDS, COLORS
+from training.critter_data import CRITTERS, EYES, MOUTHS
+from training.world import World, draw_pairs
+
+
+def _pick(world: str, name: str, names: dict[str, str]) -> dict[str, str]:
+    """Return those of ``names`` that the grammar of ``world`` knows as values of an attribute."""
+    grammar = GRAMMARS[world]
+    return {word: names[word] for word in {**grammar.adjectives, **grammar.features}[name]}
+
+
+_PLANETS = {
+    "color": ("planetColor", COLORS),
+    "surface": (
+        "surfaceVariant",
+        {
+            "smooth": "",
+            "striped": "banded",
+            "cratered": "cratered",
+            "marbled": "marbled",
+            "spotted": "spotted",
+            "earthlike": "terra",
+        },
+    ),
+    "ring": ("ringVariant", {"no ring": "", "thin ring": "thin", "thick ring": "bold"}),
+    "moons": ("moonsVariant", {"no moons": "", "one moon": "one", "two moons": "two"}),
+    "stars": ("starVariant", {"no stars": "", "small stars": "large", "bright stars": "sparkle"}),
+    "background": ("backgroundColor", _pick("planets", "background", BACKGROUNDS)),
+}
+PLANETS = World(
+    name="planets",
+    grammar=GRAMMARS["planets"],
+    attributes=_PLANETS,
+    fixed={"seed": "planet12", "moonColor": ["#e0ded8"], "shadeVariant": ["soft"]},
+    held_out_pairs={
+        ("surface", "ring"): draw_pairs(_PLANETS, "surface", "ring", 4),
+        ("color", "moons"): draw_pairs(_PLANETS, "color", "moons", 7),
+    },
+)
+_SPROUTS = {
+    "color": ("potColor", COLORS),
+    "pot": (
+        "potVariant",
+        {"square": "cylinder", "round": "round", "tapered": "tub", "rimmed": "rim"},
+    ),
+    "accent": ("bloomColor", _pick("sprouts", "accent", ACCENTS)),
+    "plant": (
+        "plantVariant",
+        {
+            "sprout": "sprout",
+            "cactus": "cactus",
+            "aloe": "succulent",
+            "beanstalk": "tall",
+            "palm": "palm",
+            "grass": "grass",
+            "flower": "flower",
+            "tulip": "tulip",
+            "buds": "buds",
+        },
+    ),
+    "eyes": ("eyesVariant", _pick("sprouts", "eyes", EYES)),
+    "mouth": ("mouthVariant", _pick("sprouts", "mouth", MOUTHS)),
+    "background": ("backgroundColor", _pick("sprouts", "background", BACKGROUNDS)),
+}
+SPROUTS = World(
+    name="sprouts",
+    grammar=GRAMMARS["sprouts"],
+    attributes=_SPROUTS,
+    fixed={
+        "seed": "sprout",
+        "plantColor": [COLORS["green"]],
+        "patternProbability": 0,
+        "cheeksProbability": 0,
+    },
+    held_out_pairs={
+        ("plant", "pot"): draw_pairs(_SPROUTS, "plant", "pot", 9),
+        ("eyes", "mouth"): draw_pairs(_SPROUTS, "eyes", "mouth", 12),
+    },
+)
+WORLDS: dict[str, World] = {world.name: world for world in (CRITTERS, PLANETS, SPROUTS)}
+
+
+def main() -> None:
+    """Draw and cache pictures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--world", choices=tuple(WORLDS), default="planets")
+    parser.add_argument("--count", type=int, default=8_000, help="how many pictures")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    pictures = WORLDS[arguments.world].load(arguments.count, seed=arguments.seed)
+    print(f"{len(pictures):,} {arguments.world}, for example {pictures.describe(0)}")
+
+
+if __name__ == "__main__":
+    main()
