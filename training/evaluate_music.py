@@ -149,6 +149,7 @@ def predict(
     tokenizer: Any = tune_model.tokenizer
     budget = Budget(minutes)
     lstm = train_lstm(tokenizer, train, budget)
+    trained_for = budget.minutes_spent
     nats = {
         "model": measure_model(tokenizer, tune_model.model, held_out, tune_model.context),
         f"markov{ORDER}": measure_markov(tokenizer, train, held_out, ORDER),
@@ -161,7 +162,7 @@ def predict(
         **{f"nll_{name}": _round(each.sum() / notes.sum()) for name, each in nats.items()},
         "lstm_parameters": count_parameters(lstm),
         "lstm_steps": budget.step,
-        "lstm_minutes": round(budget.minutes_spent, 1),
+        "lstm_minutes": round(trained_for, 1),
         "held_out_pieces": len(tunes),
         "held_out_notes": int(notes.sum()),
         "held_out_tokens": int(sum(len(tune.ids) + 1 for tune in held_out)),
@@ -302,7 +303,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, default=SOURCE, help="the songs, as for training")
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "music-tunes")
-    parser.add_argument("--lstm-minutes", type=float, default=6, help="training time of the LSTM")
+    parser.add_argument("--lstm-minutes", type=float, default=5, help="training time of the LSTM")
     parser.add_argument("--pieces", type=int, default=PIECES, help="how many to write")
     parser.add_argument("--json", action="store_true", help="print one flat JSON object only")
     parser.add_argument("--out", type=Path, help="also write all figures to this file")

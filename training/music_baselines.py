@@ -21,7 +21,7 @@ from training.train_music import IGNORED, TokenTune, batches, complete
 
 HEAD = len(CONTROLS) + 1  # tokens before the first bar line, with BOS; nobody is charged for them
 LENGTH = 512  # tokens a window of the LSTM's training holds
-LSTM_RATE = 4e-3
+LSTM_RATE = 1e-2
 
 
 def measure_markov(
@@ -49,7 +49,6 @@ class SmallLSTM(torch.nn.Module):
         self.lstm = torch.nn.LSTM(width, width, layers, batch_first=True, dropout=0.1)
         self.predict = torch.nn.Linear(width, vocabulary)
         self.predict.weight = self.embed.weight  # tied, as the model's
-        torch.nn.init.normal_(self.embed.weight, std=0.05)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the logits (B, T, V) of what follows each of ``ids`` (B, T)."""

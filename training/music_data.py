@@ -32,6 +32,8 @@ FAMILY_BEATS, FAMILY_SHARE = 6, 0.3
 def load_tunes(lieder: Path = SOURCE, *, cache: Path = CACHE) -> tuple[list[Tune], Counter[str]]:
     """Return all pieces and how many were left out, by reason; read them the first time.
 
+    What was read once is not read again: other songs need another ``cache``, or an empty one.
+
     Args:
         lieder: Folder or zip file of the OpenScore Lieder Corpus.
         cache: Folder for what was read.

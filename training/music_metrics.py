@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.tunes.tokens import PIANO, VOICE
+from shared.tunes.tokens import PIANO, VOICE, scoring_of
 from training.music_pieces import TICKS, Tune, bar_ticks, fit_keys
 
 SCALES = {
@@ -92,9 +92,9 @@ def count_bar_errors(tune: Tune) -> int:
     """Count the bars of a melody in which a note begins before the one before it has ended.
 
     Its notes and rests then add up to more than the bar. Chords, whose notes begin together, are
-    none, and pieces with more than one part may overlap.
+    none, and in pieces for more than one they may overlap.
     """
-    if len(tune.voice) or tune.style == "Chorale":
+    if scoring_of(tune.style) != "Melody":
         return 0
     onsets, ends = tune.notes[:, 0], tune.notes[:, 0] + tune.notes[:, 1]
     size = bar_ticks(tune.meter)

@@ -65,6 +65,7 @@ class StyleJudge:
     def _describe(self, tune: Tune) -> np.ndarray:
         """Count what there is to count, (F,)."""
         melody, notes = tune.melody, all_notes(tune)
+        melody = melody if len(melody) > 1 else np.repeat(melody, 2, axis=0)
         lengths = np.diff(melody[:, 0])
         steps = np.diff(melody[:, 2]).clip(-LARGEST_LEAP, LARGEST_LEAP)
         rhythms = np.zeros(RHYTHMS)

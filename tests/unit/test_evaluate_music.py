@@ -99,8 +99,6 @@ def test_baselines_learn_what_is_there_to_learn() -> None:
     before = train_lstm(TOKENIZER, corpus, Budget(5), max_steps=0)
     learnt, untrained = (measure_lstm(TOKENIZER, each, [known])[0] for each in (lstm, before))
     assert learnt < 0.7 * untrained
-    uniform = (len(known.ids) + 1) * math.log(len(TOKENIZER))
-    assert untrained == pytest.approx(uniform, rel=0.1)
 
 
 def test_keys_and_modes_are_told_from_the_notes() -> None:
@@ -204,7 +202,7 @@ def test_the_card_gives_the_figures_that_were_measured() -> None:
         if isinstance(value, dict):
             continue
         if name in rows:
-            assert rows[name] == [f"{value:g}", f"{figures['held_out'][name]:g}"], name
+            assert rows[name][:2] == [f"{value:g}", f"{figures['held_out'][name]:g}"], name
     for name in ("key", "mode", "meter", "tempo", "style"):
         assert rows[name] == [f"{100 * figures[f'{name}_right']:.1f} %"]
     for name in ("control_accuracy", "style_judge", "interval_overlap", "rhythm_overlap"):
