@@ -32,7 +32,7 @@ def test_a_tune_is_composed_with_roll_and_downloads(page: Page) -> None:
     expect(room.get_by_role("button", name="Compose")).to_be_hidden()
     expect(room.get_by_role("button", name="Compose")).to_be_visible(timeout=LONG)
     expect(room.get_by_role("img", name="Piano roll")).to_be_visible()
-    for ending in ("WAV", "MIDI"):
+    for ending in ("Download sound (WAV)", "Download notes (MIDI)"):
         button = room.get_by_role("button", name=ending)
         expect(button).to_be_enabled(timeout=LONG)
         with page.expect_download() as download:
