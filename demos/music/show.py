@@ -74,7 +74,9 @@ def show_understood(controls: TuneControls, own: Sequence[str] = ()) -> str:
             f"<b>{html.escape(phrase)}</b>" + (f" ({html.escape(meaning)})" if meaning else "")
         )
     lines = [
-        "Understood: " + " · ".join(said) + "." if said else "Nothing said: anything may come."
+        "Understood: " + " · ".join(said) + "."
+        if said
+        else "Nothing said: the usual key, tempo and players; all else is left to the model."
     ]
     if controls.unknown:
         words = ", ".join(f"<b>{html.escape(word)}</b>" for word in controls.unknown)
@@ -98,7 +100,8 @@ def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: s
     tunes = len({bar.tune for bar in step.bars})
     parts = [
         html.escape(title),
-        f"{len(step.bars)} bars" + (f" in {tunes} tunes" if tunes > 1 else ""),
+        f"{len(step.bars)} bar{'' if len(step.bars) == 1 else 's'}"
+        + (f" in {tunes} tunes" if tunes > 1 else ""),
         f"{step.arrangement.seconds:.0f} seconds",
         *([f"seed {seed}"] if seed >= 0 else []),
         *([html.escape(note)] if note else []),
@@ -167,4 +170,4 @@ def read_token(name: str, beat: Fraction) -> str:
 def describe_left(done: float, seconds: float) -> str:
     """Say how far it is after so many seconds: "40 %, 2 s left"."""
     left = seconds / done - seconds if done else 0.0
-    return f"{min(done, 1):.0%} composed, {left:.0f} s left"
+    return f"{min(done, 1):.0%} composed, {max(left, 0):.0f} s left"

@@ -66,10 +66,12 @@ _PHRASES = sorted(
     key=len,
     reverse=True,
 )
-_PHRASE = re.compile(
-    r"(?<![\w/])("
-    + "|".join(re.escape(p).replace(r"\ ", "[ -]") for p in _PHRASES)
-    + r")(?:e?s)?(?![\w/])"
+_ANY_PHRASE = "|".join(re.escape(p).replace(r"\ ", "[ -]") for p in _PHRASES)
+_PHRASE = re.compile(rf"(?<![\w/])({_ANY_PHRASE})(?:e?s)?(?![\w/])")
+# What is not wanted is listed as not understood, and never taken for a wish.
+_REFUSED = re.compile(
+    r"(?<![\w/])(?:no|not|without) (?:an? |any |the |too |very )?"
+    rf"(?:{_ANY_PHRASE})(?:e?s)?(?![\w/])"
 )
 _KEY = re.compile(
     r"\b(?!a (?:major|minor) (?:key|mode))([a-gA-G])(#|♯|b|♭|[ -]sharp|[ -]flat)?"
@@ -113,6 +115,8 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
         numbers[name] = pattern.search(text)
         text, found = _without(text, pattern)
         said += found
+    refused = _REFUSED.findall(text)
+    text = _REFUSED.sub(" ", text)
     phrases = [match[1].replace("-", " ") for match in _PHRASE.finditer(text)]
     words = re.findall(r"[^\W_](?:[\w'/-]*[^\W_])?", _PHRASE.sub(" ", text))
 
@@ -135,7 +139,9 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
             "seconds": _seconds(numbers["seconds"]),
             "loop": not _LOOP.isdisjoint(phrases),
             "understood": tuple(dict.fromkeys(said + phrases)),
-            "unknown": tuple(dict.fromkeys(word for word in words if word not in _FILLER)),
+            "unknown": tuple(
+                dict.fromkeys([*refused, *(word for word in words if word not in _FILLER)])
+            ),
             **chosen,
         }
     )

@@ -214,7 +214,9 @@ def test_the_bundled_model_keeps_what_is_promised() -> None:
     assert figures["nll_model"] < 0.9 * min(figures["nll_markov4"], figures["nll_lstm"])
     assert figures["bar_errors"] == 0
     assert figures["longest_copy_bars"] <= 2
-    sizes = [path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()]
+    # Beside a checkpoint to go on from, which stays out of the repository.
+        files = [one for one in BUNDLED.rglob("*") if one.is_file() and one.suffix != ".pt"]
+        sizes = [path.stat().st_size for path in files]
     assert max(sizes) < 10_000_000
     assert 3_000_000 <= figures["parameters"] <= 10_000_000
 

@@ -97,6 +97,18 @@ def test_a_phrase_says_what_it_was_taken_for(phrase: str, meaning: str) -> None:
     assert explain_phrase(phrase) == meaning
 
 
+@pytest.mark.parametrize("refusal", ["without guitar", "no guitar", "not sad"])
+def test_what_is_not_wanted_is_no_wish(refusal: str) -> None:
+    said, plain = parse_description(f"a jig {refusal}"), parse_description("a jig")
+    assert said.unknown == (refusal,)
+    assert (said.instrument, said.accompaniment, said.mode, said.tempo) == (
+        plain.instrument,
+        plain.accompaniment,
+        plain.mode,
+        plain.tempo,
+    )
+
+
 def test_unknown_words_are_listed_and_known_ones_too() -> None:
     controls = parse_description("a fast techno reel in 7/8 on flute, with lasers")
     assert controls.understood == ("fast", "reel", "flute")

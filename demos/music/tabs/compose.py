@@ -142,10 +142,10 @@ def create_compose(room: MusicRoom) -> None:
     with gr.Accordion("Look inside", open=False):
         gr.Markdown(
             "What the model wrote, token by token, each coloured by the probability it "
-            "had: the darker, the surer. Point at one to see the figure. Positions and "
-            "durations are parts of a whole note. It writes every tune in C; the key you "
-            "asked for is set afterwards. In italics before them: the chords that a rule found "
-            "for the melody. The model knows nothing of those."
+            "had: the stronger the colour, the surer. Point at one to see the figure. Positions "
+            "and durations are parts of a whole note. It writes every tune in C; the key you "
+            "asked for is set afterwards. In italics before them, in your key: the chords that a "
+            "rule found for the melody. The model knows nothing of those."
         )
         tokens = gr.HTML(show_bars(example.step), max_height=480)
         recipe_shown = gr.JSON(example.recipe, label="Recipe: the same recipe, the same tune")
