@@ -215,8 +215,8 @@ def test_the_bundled_model_keeps_what_is_promised() -> None:
     assert figures["bar_errors"] == 0
     assert figures["longest_copy_bars"] <= 2
     # Beside a checkpoint to go on from, which stays out of the repository.
-        files = [one for one in BUNDLED.rglob("*") if one.is_file() and one.suffix != ".pt"]
-        sizes = [path.stat().st_size for path in files]
+    files = [one for one in BUNDLED.rglob("*") if one.is_file() and one.suffix != ".pt"]
+    sizes = [path.stat().st_size for path in files]
     assert max(sizes) < 10_000_000
     assert 3_000_000 <= figures["parameters"] <= 10_000_000
 
