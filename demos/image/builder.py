@@ -79,7 +79,7 @@ KITS: dict[str, Kit] = {
             "mouth": "Mouth",
             "background": "Background",
         },
-        ("a blue round pot with a pink tulip and sleepy eyes",),
+        ("a yellow square pot with a cactus and happy eyes on a sky blue background",),
     ),
 }
 FIRST = "critters"
