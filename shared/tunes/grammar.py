@@ -38,15 +38,17 @@ class BarGrammar:
         self._melody = self._ids.get("Scoring_Melody")
         self._song = self._ids.get("Scoring_VoicePiano")
         self._longest_bar = longest_bar
+        self._hiding: dict[tuple[int, ...], torch.Tensor] = {}  # to be added, by what is left
 
     def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Set the logits (1, V) of all that cannot follow ``ids`` (1, T) to minus infinity."""
         import torch
 
-        allowed = self.next_ids(ids[0].tolist())
-        masked = torch.full_like(logits, -torch.inf)
-        masked[:, allowed] = logits[:, allowed]
-        return masked
+        allowed = tuple(self.next_ids(ids[0].tolist()))
+        if allowed not in self._hiding:
+            self._hiding[allowed] = torch.full_like(logits[0], -torch.inf)
+            self._hiding[allowed][list(allowed)] = 0
+        return logits + self._hiding[allowed]
 
     def next_ids(self, ids: list[int]) -> list[int]:
         """Return the ids that can follow ``ids``, which holds a bar line at least."""
