@@ -21,7 +21,7 @@ from threading import Event
 from typing import Any
 
 from demos.music.generate import MusicRequest, MusicStep, generate_music
-from demos.music.recording import Recording, play
+from demos.music.recording import Recording
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
 from shared.settings import Settings
@@ -79,7 +79,7 @@ def compose(model: Any, request: MusicRequest) -> tuple[float, float]:
             if recording.add(step) and not first:
                 first = time.perf_counter() - began
         assert step
-        normalize(play(step), SAMPLE_RATE)
+        normalize(recording.play(step), SAMPLE_RATE)
         return step.arrangement.seconds / (time.perf_counter() - began), first
 
 

@@ -75,6 +75,24 @@ class Recording:
         self.seconds = end
         return True
 
+    def play(self, step: MusicStep) -> np.ndarray:
+        """Return the sound of all chunks, float32, shape (samples, 2), as loud as it comes.
+
+        A loop is exactly as long as its bars, and what would sound on after its end sounds at its
+        beginning: played again and again it has no seam.
+        """
+        import soundfile
+
+        sounds = [
+            (round(chunk.start * SAMPLE_RATE), soundfile.read(chunk.path, dtype="float32")[0])
+            for chunk in self.chunks
+        ]
+        ends = [first + len(one) for first, one in sounds]
+        whole = np.zeros((max(ends, default=SAMPLE_RATE), 2), dtype=np.float32)
+        for chunk, (first, one), end in zip(self.chunks, sounds, ends, strict=True):
+            whole[first:end] += np.float32(chunk.scale) * one
+        return fold(whole, step.arrangement) if step.controls.loop else whole
+
     def _write(self, sound: np.ndarray, peak: float) -> Chunk:
         import soundfile
 
@@ -97,18 +115,18 @@ def save(
     step: MusicStep,
     recipe: Mapping[str, Any],
     new_file: Callable[[str], Path],
-    soundfont: Path | None = None,
+    sound: np.ndarray,
 ) -> Files:
     """Write ``step`` as WAV (44.1 kHz, 16 bits, see ``shared.tunes.loudness``) and as MIDI.
 
-    Both hold ``recipe`` as JSON: the notes as a marker at their beginning; the sound as its
-    comment, but for bars that were given, since libsndfile reads no more than two kilobytes.
+    Its ``sound`` is what ``Recording.play`` returns. Both files hold ``recipe`` as JSON: the notes
+    as a marker at their beginning; the sound as its comment, but for bars that were given, since
+    libsndfile reads no more than two kilobytes.
     """
     from symusic import TextMeta
 
     base = new_file(name_file(step, recipe.get("seed", 0)))
     wav, midi = base.with_suffix(".wav"), base.with_suffix(".mid")
-    sound = play(step, soundfont)
     gain = find_gain(sound, SAMPLE_RATE)
     save_wav(Sound(sound.T * np.float32(gain), SAMPLE_RATE), wav, _shorten(recipe))
     score = to_score(step.arrangement)
@@ -126,17 +144,6 @@ def _shorten(recipe: Mapping[str, Any]) -> dict[str, Any]:
     if len(json.dumps(short, ensure_ascii=False).encode()) > COMMENT_BYTES:
         settings["description"] = settings.get("description", "")[:80]
     return short
-
-
-def play(step: MusicStep, soundfont: Path | None = None) -> np.ndarray:
-    """Render all of ``step``, float32, shape (samples, 2), as loud as it comes.
-
-    A loop is exactly as long as its bars, and what would sound on after its end sounds at its
-    beginning: played again and again it has no seam.
-    """
-    music = step.arrangement
-    sound = synthesize(to_score(music, 0.0), SAMPLE_RATE, soundfont)
-    return fold(sound, music) if step.controls.loop else sound
 
 
 def fold(sound: np.ndarray, music: Arrangement) -> np.ndarray:

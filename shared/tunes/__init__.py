@@ -10,6 +10,7 @@ measures.py     bars of notes: tokens, text and files are turned into them
 midi.py         a visitor's MIDI file to bars
 chords.py       bars of a melody to chords, by a stated rule
 arrangement.py  bars to what is played: key, tempo, players
+soundfont.py    the instruments' sounds
 sound.py        scores to sound
 loudness.py     how loud it is, and making it as loud as it should be
 """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TICKS = 480  # a quarter, in the scores that are made here
 STRONG, WEAK = 100, 84  # MIDI velocities of the melody, on the first beat and elsewhere
 BASS_VELOCITY, CHORD_VELOCITY = 80, 64
-ACCOMPANIMENT_VOLUME = 72  # as MIDI has it, 0 to 127, where the melody has 100
+ACCOMPANIMENT_VOLUME = 84  # as MIDI has it, 0 to 127, where the melody has 100
 _SAME = 1e-6  # seconds; what is nearer is the same moment
 HARMONIZED = {"Chorale", "Lied"}  # styles whose chords the model writes
 ACCOMPANYING = {"chords", "piano"}  # parts that the second instrument plays
@@ -71,7 +71,7 @@ def arrange(
     What a bar sounds like depends on no later bar, but for the last of a complete tune. A tune may
     begin with an upbeat, a bar that is mostly rest: nobody wants to wait for it, so time 0 is the
     first note. A loop begins with its first full bar instead, and does not come to rest at its end.
-    Notes that are too high for the synthesizer sound in a lower octave.
+    Notes that are too high for the instruments sound in a lower octave.
     """
     if controls.loop:
         bars = bars[1:] if len(bars) > 1 and bars[0].is_upbeat else bars

@@ -23,14 +23,10 @@ INSTRUMENTS = {
     "accordion": 21, "harmonica": 22, "concertina": 23, "guitar": 24, "violin": 40, "cello": 42,
     "pizzicato": 45, "harp": 46, "strings": 48, "choir": 52, "trumpet": 56, "horn": 60,
     "brass": 61, "saxophone": 65, "oboe": 68, "clarinet": 71, "piccolo": 72, "flute": 73,
-    "recorder": 74, "pan pipe": 75, "whistle": 79, "chip": 80, "banjo": 105, "bagpipe": 109,
+    "recorder": 74, "pan pipe": 75, "whistle": 78, "chip": 80, "banjo": 105, "bagpipe": 109,
     "fiddle": 110,
 }  # fmt: skip
-"""General MIDI programs by plain name. They colour the sound; the model never sees them.
-
-The whistle is an ocarina: symusic 0.5.8 gets out of control over the whistle of the SoundFont that
-comes with pretty_midi.
-"""
+"""General MIDI programs by plain name. They colour the sound; the model never sees them."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,18 +14,22 @@ import numpy as np
 
 from shared.errors import GalleryError
 from shared.tunes.loudness import measure_loudness, normalize
+from shared.tunes.soundfont import explain_damage, find_soundfont, read_soundfont
 
 if TYPE_CHECKING:
-    from symusic import Score, Synthesizer, Track
+    from symusic import Score, Track
 
 SAMPLE_RATE = 44_100
-# MIDI pitch. symusic 0.5.8 never returns from rendering some notes above 101: keep well below.
-HIGHEST = 96
-SILENCE = 0.5
+_RATE = 48_000  # the synthesizer knows no other
+HIGHEST = 96  # MIDI pitch: three octaves above middle C, where most instruments end
 VOLUME, FULL_VOLUME = 7, 100  # MIDI's controller for it, and what General MIDI begins with
-OUT_OF_CONTROL = 100.0  # a hundred times full scale: no music, but a filter that runs away
+LOUDEST_VOLUME = 127
+TAIL = 3.0  # seconds in which the last notes and the room die away
+_FADE = 0.3  # seconds at the end: some bells ring on for longer
 LEVEL, QUIETEST = -20.0, -60.0  # LUFS of an instrument's scale; quieter ones are missing
 _SCALE = (48, 55, 60, 64, 67, 72, 76, 79)
+_SILENT = 1e-4  # of full scale, before it is as loud as it should be
+_WORKERS = ThreadPoolExecutor(2, thread_name_prefix="synthesizer")
 
 
 @dataclass(frozen=True)
@@ -42,49 +48,15 @@ def score_to_midi_bytes(score: Score) -> bytes:
     return score.dumps_midi()
 
 
-def find_soundfont() -> Path:
-    """Return the path of the General MIDI SoundFont inside the installed pretty_midi package.
-
-    The package is looked up, not imported: only its file is needed.
-
-    Raises:
-        GalleryError: The package or the file is missing.
-    """
-    spec = importlib.util.find_spec("pretty_midi")
-    if spec and spec.origin:
-        path = Path(spec.origin).with_name("TimGM6mb.sf2")
-        if path.is_file():
-            return path
-    raise GalleryError(
-        "The SoundFont TimGM6mb.sf2 is missing, so notes cannot be turned into sound. "
-        "Install it with: pip install pretty_midi==0.2.11.post0"
-    )
-
-
-@lru_cache(4)
-def _synthesizer(sample_rate: int, soundfont: Path) -> Synthesizer:
-    """Build the synthesizer once: reading the SoundFont takes longest."""
-    from symusic import Synthesizer
-
-    try:
-        return Synthesizer(sf_path=soundfont, sample_rate=sample_rate)
-    except Exception as error:
-        raise GalleryError(
-            f"The SoundFont {soundfont.name} cannot be read: it is damaged, or no .sf2 or .sf3 "
-            "file. Whoever runs the gallery can name another one in GALLERY_SOUNDFONT."
-        ) from error
-
-
 def synthesize(
     score: Score, sample_rate: int = SAMPLE_RATE, soundfont: Path | None = None
 ) -> np.ndarray:
-    """Play ``score`` through a SoundFont.
+    """Play ``score`` through a SoundFont, in a room that reverberates a little.
 
     SoundFonts differ in how loud their instruments are, by as much as 25 dB within one. So each
     instrument is brought to the same level first: then velocities and the volume of a track, MIDI's
     controller 7, alone say what stands out.
-    Every note is synthesised for itself and added: the sound of a score is the sum of the sounds
-    of its notes.
+    The sound of a score is the sum of the sounds of its notes, each with its own dying away.
 
     Args:
         score: Any; one without notes is silence.
@@ -92,23 +64,24 @@ def synthesize(
         soundfont: A .sf2 or .sf3 file; None for the one that is installed.
 
     Returns:
-        Stereo sound, float32, shape (samples, 2), with the last notes' dying away.
+        Stereo sound, float32, shape (samples, 2), that ends when the last notes have died away.
 
     Raises:
         GalleryError: The SoundFont is missing or cannot be read or played.
     """
     soundfont = soundfont or find_soundfont()
-    played = [
-        _play(_alone(score, track), sample_rate, soundfont)
-        * (_level(sample_rate, soundfont, track.program) * _volume(track))
-        for track in score.tracks
-        if track.notes
-    ]
-    length = max(map(len, played), default=round(SILENCE * sample_rate))
+    groups: dict[np.float32, list[Track]] = {}
+    for track in score.tracks:
+        if track.notes:
+            factor = _level(soundfont, track.program) * _volume(track)
+            groups.setdefault(factor, []).append(track)
+    # Most often they are two; the synthesizer leaves the interpreter to others.
+    played = list(_WORKERS.map(lambda tracks: _play(score, tracks, soundfont), groups.values()))
+    length = max(map(len, played), default=round(TAIL * _RATE))
     sound = np.zeros((length, 2), dtype=np.float32)
-    for one in played:
-        sound[: len(one)] += one
-    return sound
+    for factor, one in zip(groups, played, strict=True):
+        sound[: len(one)] += factor * one
+    return _finish(sound, sample_rate)
 
 
 def render(
@@ -119,34 +92,50 @@ def render(
 
 
 def _volume(track: Track) -> np.float32:
-    """Return the factor that a track's volume asks for, which the synthesizer does not know of."""
+    """Return the factor that a track's volume asks for."""
     value = next((c.value for c in track.controls if c.number == VOLUME), FULL_VOLUME)
     return np.float32((value / FULL_VOLUME) ** 2)
 
 
-def _alone(score: Score, track: Track) -> Score:
-    from symusic import Score
+def _play(score: Score, tracks: Sequence[Track], soundfont: Path) -> np.ndarray:
+    """Return the sound of some tracks of ``score`` as it comes, (samples, 2), at ``_RATE``."""
+    import midirenderer
+    import soundfile
+    from symusic import ControlChange, Score
 
     alone = Score(score.ticks_per_quarter)
     alone.tempos = score.tempos
-    alone.tracks.append(track)
-    return alone
+    for track in tracks:
+        own = track.copy()
+        # The quieter, the coarser the 16 bits it comes in, and the less of it the room gives back.
+        own.controls = [ControlChange(0, VOLUME, LOUDEST_VOLUME)]
+        alone.tracks.append(own)
+    # It stops at the last event: let that be one that does nothing, after the dying away.
+    tempo = score.tempos[-1].qpm if score.tempos else 120
+    end = alone.end() + round(TAIL * tempo / 60 * score.ticks_per_quarter)
+    alone.tracks[0].controls.append(ControlChange(end, VOLUME, LOUDEST_VOLUME))
+    try:
+        wave = midirenderer.render_wave_from(read_soundfont(soundfont), alone.dumps_midi())
+    except (RuntimeError, ValueError) as error:
+        raise GalleryError(explain_damage(soundfont)) from error
+    sound, _ = soundfile.read(io.BytesIO(wave), dtype="float32", always_2d=True)
+    return sound
 
 
-def _play(score: Score, sample_rate: int, soundfont: Path) -> np.ndarray:
-    """Return the sound of ``score`` as it comes, (samples, 2)."""
-    player = _synthesizer(sample_rate, soundfont)
-    sound = np.asarray(player.render(score.to("second"), stereo=True), dtype=np.float32)
-    if not np.abs(sound).max(initial=0.0) < OUT_OF_CONTROL:
-        raise GalleryError(
-            f"The synthesizer cannot play an instrument of the SoundFont {soundfont.name}. "
-            "Choose another instrument."
-        )
-    return np.ascontiguousarray(sound.T)
+def _finish(sound: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Resample from ``_RATE``, end where it is silent, and fade the end out."""
+    import soxr
+
+    sound = np.asarray(soxr.resample(sound, _RATE, sample_rate), dtype=np.float32)
+    heard = np.flatnonzero(np.abs(sound).max(axis=1) > _SILENT)
+    sound = sound[: heard[-1] + 1 if len(heard) else None]
+    fade = min(len(sound), round(_FADE * sample_rate))
+    sound[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)[:, None]
+    return sound
 
 
 @lru_cache(256)
-def _level(sample_rate: int, soundfont: Path, program: int) -> np.float32:
+def _level(soundfont: Path, program: int) -> np.float32:
     """Return the factor that brings an instrument's scale to ``LEVEL``."""
     from symusic import Note, Score, Tempo, Track
 
@@ -154,6 +143,5 @@ def _level(sample_rate: int, soundfont: Path, program: int) -> np.float32:
     score.tempos.append(Tempo(0, 150))
     for place, pitch in enumerate(_SCALE):
         track.notes.append(Note(12 * place, 12, pitch, 90))
-    score.tracks.append(track)
-    loudness = measure_loudness(_play(score, sample_rate, soundfont), sample_rate)
+    loudness = measure_loudness(_play(score, [track], soundfont), _RATE)
     return np.float32(10 ** ((LEVEL - loudness) / 20) if loudness > QUIETEST else 1.0)

@@ -55,7 +55,8 @@ RULES = {
     "shared/tunes/controls.py": set(),
     "shared/tunes/words.py": {"shared.tunes.controls"},
     "shared/tunes/loudness.py": set(),
-    "shared/tunes/sound.py": {"shared.errors", "shared.tunes.loudness"},
+    "shared/tunes/soundfont.py": {"shared.errors"},
+    "shared/tunes/sound.py": {"shared.errors", "shared.tunes.loudness", "shared.tunes.soundfont"},
     "shared/tunes/measures.py": {
         "shared.errors",
         "shared.tunes.controls",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ import numpy as np
 from demos.music.generate import Bar, MusicRequest, MusicStep, NoteToken, generate_music
 from demos.music.piece import Piece, Wish
 from demos.music.presets import EXAMPLE
-from demos.music.recording import Chunk, Recording, play, save
+from demos.music.recording import Chunk, Recording, save
 from demos.music.room import BUNDLED, HOLDER, MusicRoom
 from demos.music.show import describe_left, show_bars, show_caption, show_player
 from demos.music.tabs.change import create_change
@@ -102,7 +103,7 @@ def create_compose(room: MusicRoom) -> None:
         made = made.complete()
         recording = Recording(new_file, room.settings.soundfont, made.chunks, made.rendered)
         recording.add(made.step)
-        files = save(made.step, made.recipe, new_file, room.settings.soundfont)
+        files = save(made.step, made.recipe, new_file, recording.play(made.step))
         made = replace(made, chunks=recording.chunks, rendered=recording.seconds, is_saved=True)
         # After a Stop, the page itself writes that into the caption.
         said = (
@@ -200,7 +201,10 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
     request = MusicRequest.parse(description=EXAMPLE, seed=EXAMPLE_SEED)
     with cache.lease(BUNDLED, HOLDER) as tune_model, stop_on_exit() as stop:
         *_, step = generate_music(tune_model, request, stop)
-    sound = play(step)
+    with tempfile.TemporaryDirectory() as folder:
+        recording = Recording(Path(folder).joinpath)
+        recording.add(step)
+        sound = recording.play(step)
     sound *= np.float32(find_gain(sound, SAMPLE_RATE))
     soundfile.write(EXAMPLE_SOUND, sound, SAMPLE_RATE, compression_level=0.7)
     (HERE / "example.mid").write_bytes(score_to_midi_bytes(to_score(step.arrangement)))

@@ -9,7 +9,7 @@ import gradio as gr
 
 from demos.music.generate import MusicRequest, MusicStep
 from demos.music.presets import EXAMPLE
-from demos.music.recording import save
+from demos.music.recording import Recording, save
 from demos.music.room import BUNDLED, MusicRoom
 from demos.music.tabs.musicgen import answer_musicgen
 from shared.catalog import is_musicgen
@@ -87,7 +87,9 @@ def create_endpoint(
         for _ in wake(room.cache, spec):
             pass
         *_, last = stream(model, request)
-        files = save(last, recipe, new_file, room.settings.soundfont)
+        recording = Recording(new_file, room.settings.soundfont)
+        recording.add(last)
+        files = save(last, recipe, new_file, recording.play(last))
         return str(files.wav), str(files.midi), recipe
 
     add_endpoint(
