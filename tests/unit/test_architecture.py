@@ -53,7 +53,8 @@ RULES = {
     "shared/batching.py": {"shared.decoder", "shared.sampling"},
     "shared/llamacpp.py": {"shared.sampling"},
     "shared/tunes/controls.py": set(),
-    "shared/tunes/words.py": {"shared.tunes.controls"},
+    "shared/tunes/specifics.py": {"shared.tunes.controls"},
+    "shared/tunes/words.py": {"shared.tunes.controls", "shared.tunes.specifics"},
     "shared/tunes/loudness.py": set(),
     "shared/tunes/sound.py": {"shared.errors", "shared.tunes.loudness"},
     "shared/tunes/measures.py": {
