@@ -115,7 +115,8 @@ def explain_specifics(said: Specifics) -> str:
     phrase = said.phrases[0]
     if said.tonic is not None:
         name = TuneControls(tonic=said.tonic, mode=said.mode).key_name
-        return "key" if name.lower() in phrase.lower() else f"key of {name}"
+        short = re.sub("[ -]?flat", "b", re.sub("[ -]?sharp", "#", phrase.lower()))
+        return "key" if name.lower() in short else f"key of {name}"
     if said.tempo is not None:
         if not SLOWEST <= said.tempo <= FASTEST:
             least = said.tempo < SLOWEST

@@ -206,6 +206,7 @@ def test_what_was_chosen_goes_before_the_words_and_sets_what_follows_from_it() -
         ("jig", ""),
         ("bach", "chorale"),
         ("in d", "key"),
+        ("in B-flat", "key"),
         ("in A-flat minor", "key of G# minor"),
         ("in H", "key of B"),
         ("30 seconds", ""),
