@@ -23,6 +23,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # they warn of what is
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 import gradio as gr
+from gradio.components import Number
 from gradio.components.api_component import Api
 from gradio.utils import get_upload_folder
 
@@ -160,6 +161,19 @@ def choose_model(
         choices.append((spec.title + note, spec.key))
     chosen = "" if none else specs[0].key
     return gr.Dropdown(choices, value=chosen, label=label, elem_classes="model")
+
+
+def _take_in_range(slider: gr.Slider, payload: float | None) -> float | None:
+    """Return what was typed beside a slider, within its range, as the page does a moment later."""
+    value = slider.minimum if payload is None else payload
+    return Number.round_to_precision(
+        min(max(value, slider.minimum), slider.maximum), slider.precision
+    )
+
+
+# Gradio's own raises while a number is being typed: "9" on the way to "90", or an emptied field. A
+# subclass would make Gradio write a .pyi file beside this one.
+gr.Slider.preprocess = _take_in_range  # type: ignore[method-assign,assignment]
 
 
 def create_slider(request: type[Request], name: str, *, step: float, **options: Any) -> gr.Slider:

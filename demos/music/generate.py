@@ -14,6 +14,7 @@ from shared.errors import InvalidRequest
 from shared.requests import Request
 from shared.sampling import Sampling
 from shared.tunes.arrangement import Arrangement, arrange
+from shared.tunes.chords import hear_mode
 from shared.tunes.compose import TuneModel, write_bars
 from shared.tunes.controls import (
     ANY,
@@ -205,6 +206,14 @@ class MusicStep:
         """The bars as they are played."""
         measures = [bar.measure for bar in self.bars]
         return arrange(measures, self.controls, is_complete=self.is_complete)
+
+    @property
+    def summary(self) -> str:
+        """The controls in words, and in a complete piece the mode that the model chose."""
+        mode = self.controls.mode
+        if mode is None and self.is_complete and self.arrangement.notes:
+            mode = hear_mode([bar.measure for bar in self.bars])
+        return replace(self.controls, mode=mode).summary
 
 
 def generate_music(

@@ -17,7 +17,7 @@ from demos.music.generate import (
 )
 from demos.music.recording import Chunk
 from shared.errors import InvalidRequest
-from shared.tunes.controls import KEY_NAMES, TuneControls
+from shared.tunes.controls import TuneControls
 from shared.tunes.measures import write_measures
 from shared.tunes.midi import read_midi
 
@@ -218,7 +218,7 @@ def open_midi(path: str | Path, controls: TuneControls) -> Piece:
     bars = tuple(Bar(1, (), measure) for measure in melody.measures[:most])
     note = " ".join(
         [
-            f"found {KEY_NAMES[melody.tonic]} {melody.mode.lower()}.",
+            f"found {played.key_name}.",
             *melody.notes,
             *([f"The first {most} bars were taken."] if len(melody.measures) > most else []),
         ]

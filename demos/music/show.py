@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from demos.music.generate import Bar, MusicStep
+from demos.music.generate import Bar, MusicRequest, MusicStep
 from demos.music.recording import Chunk
 from shared.tunes.controls import KEY_NAMES, TuneControls
 from shared.tunes.tokens import POSITIONS_PER_BEAT
@@ -81,9 +81,25 @@ def show_understood(controls: TuneControls, own: Sequence[str] = ()) -> str:
     if controls.unknown:
         words = ", ".join(f"<b>{html.escape(word)}</b>" for word in controls.unknown)
         lines.append(f'<span class="unknown">Not understood: {words}.</span>')
+    lines += _say_limits(controls)
     if own:
         lines.append(f"Yours: {', '.join(own)}; the words leave that alone.")
     return "<br>".join(lines)
+
+
+def _say_limits(controls: TuneControls) -> list[str]:
+    """Say where less or more was asked for than can be had at once."""
+    asked = {"duration": ("seconds", controls.seconds), "bars": ("bars", controls.bars)}
+    said = []
+    for name, (unit, number) in asked.items():
+        least, most, _ = MusicRequest.limits(name)
+        if number is not None and not least <= number <= most:
+            said.append(
+                f"{least:.0f} {unit} are the least."
+                if number < least
+                else f"{most:.0f} {unit} are the most."
+            )
+    return said
 
 
 def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: str = "") -> str:
@@ -96,13 +112,14 @@ def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: s
         note: What was done, such as "goes on".
         left: How long it will still take.
     """
-    summary = step.controls.summary
+    summary = step.summary
+    seconds = int(round(step.arrangement.seconds, 4))  # full ones, as the player's clock counts
     tunes = len({bar.tune for bar in step.bars})
     parts = [
         html.escape(title),
         f"{len(step.bars)} bar{'' if len(step.bars) == 1 else 's'}"
         + (f" in {tunes} tunes" if tunes > 1 else ""),
-        f"{step.arrangement.seconds:.0f} seconds",
+        f"{seconds} second{'' if seconds == 1 else 's'}",
         *([f"seed {seed}"] if seed >= 0 else []),
         *([html.escape(note)] if note else []),
     ]

@@ -148,7 +148,7 @@ def _name_chords(
     last = ""
     for begin, placed in zip(bar_starts, chords, strict=False):
         for one in placed:
-            name = one.chord.name(controls.transposition)
+            name = one.chord.name(controls.fifths)
             if name != last:
                 yield max(0.0, begin + one.start * quarter), name
             last = name

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from shared.tunes.controls import KEY_NAMES, TuneControls
+from shared.tunes.controls import TuneControls, spell_note
 from shared.tunes.measures import BarNote, Measure
 
 ON_BEAT = 1.5  # how much more a note counts that begins on a beat
@@ -43,9 +43,9 @@ class Chord:
         fifth = 6 if self.quality == "dim" else 7
         return self.root, (self.root + third) % 12, (self.root + fifth) % 12
 
-    def name(self, transposition: int = 0) -> str:
-        """Its usual name, such as ``Em``, moved up by so many semitones."""
-        return KEY_NAMES[(self.root + transposition) % 12] + self.quality
+    def name(self, fifths: int = 0) -> str:
+        """Its name, such as ``Em``, in the key so many fifths above C, spelt as that key asks."""
+        return spell_note(fifths + (7 * self.root + 4) % 12 - 4) + self.quality
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,12 @@ def find_mode(heard: Sequence[float]) -> str:
         heard: Sounding time of each pitch class, 12 numbers, the tonic first.
     """
     return max(_SCALES, key=lambda mode: sum(heard[pitch] for pitch in _SCALES[mode]))
+
+
+def hear_mode(bars: Sequence[Measure]) -> str:
+    """Return the mode of a whole melody in C, as ``find_mode`` does."""
+    weights = (_weigh(bar, 0.0, bar.quarters) for bar in bars)
+    return find_mode([sum(heard) for heard in zip([0.0] * 12, *weights, strict=True)])
 
 
 def _weigh(bar: Measure, start: float, end: float) -> list[float]:

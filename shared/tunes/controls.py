@@ -10,6 +10,9 @@ MODES = ("Major", "Minor", "Dorian", "Mixolydian")
 STYLE_NAMES = {"SlipJig": "Slip jig", "Lied": "Song with piano"}  # where a style is shown
 METERS = ("2/4", "3/4", "4/4", "6/8", "9/8")
 KEY_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
+"""By pitch class, where one is chosen; ``TuneControls.key_name`` names one in use."""
+KEY_LABELS = {"C#": "C# / Db", "G#": "G# / Ab"}  # those whose usual name the mode decides
+_LETTERS = "FCGDAEB"  # a fifth from each to the next
 
 QUARTERS_PER_MINUTE = {
     ANY: 110, "Air": 84, "Reel": 190, "Jig": 168, "SlipJig": 160, "Hornpipe": 160,
@@ -67,6 +70,17 @@ class TuneControls:
         return INSTRUMENTS[self.instrument]
 
     @property
+    def fifths(self) -> int:
+        """Fifths from C up to the key note, as it is spelt in few signs: Db major, C# minor."""
+        lowest = -3 if self.mode in ("Minor", "Dorian") else -5
+        return (7 * self.tonic - lowest) % 12 + lowest
+
+    @property
+    def key_name(self) -> str:
+        """The key in words: "Db major"; "D" if the mode is open."""
+        return f"{spell_note(self.fifths)} {(self.mode or '').lower()}".rstrip()
+
+    @property
     def transposition(self) -> int:
         """Semitones from the model's C to the key, -5 to 6."""
         return (self.tonic + 5) % 12 - 5
@@ -76,7 +90,12 @@ class TuneControls:
         """The controls in words: "jig in 6/8, D major, 168 quarter notes a minute, fiddle"."""
         style = STYLE_NAMES.get(self.style or "", self.style or "tune").lower()
         meter = f" in {self.meter}" if self.meter else ""
-        key = f"{KEY_NAMES[self.tonic]} {(self.mode or 'major or minor').lower()}"
         pace = f"{self.tempo} quarter notes a minute"
         players = self.instrument + (f" and {self.accompaniment}" if self.accompaniment else "")
-        return f"{style}{meter}, {key}, {pace}, {players}"
+        return f"{style}{meter}, {self.key_name}, {pace}, {players}"
+
+
+def spell_note(fifths: int) -> str:
+    """Name the note so many fifths above C: 1 is G, 6 is F#, -2 is Bb."""
+    sharps, letter = divmod(fifths + 1, 7)
+    return _LETTERS[letter] + ("#" * sharps or "b" * -sharps)

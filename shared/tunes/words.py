@@ -19,6 +19,7 @@ from shared.tunes.controls import (
     STYLES,
     TuneControls,
 )
+from shared.tunes.specifics import explain_specifics, read_specifics
 
 _STYLE_WORDS = {
     "jig": "Jig", "double jig": "Jig", "slip jig": "SlipJig", "hop jig": "SlipJig",
@@ -34,16 +35,23 @@ _MODE_WORDS = {mode.lower(): mode for mode in MODES}
 _METER_WORDS = {meter: meter for meter in METERS} | {"waltz": "3/4", "polka": "2/4"}
 _MOOD_MODES = {
     "cheerful": "Major", "happy": "Major", "merry": "Major", "jolly": "Major", "joyful": "Major",
+    "happily": "Major", "merrily": "Major",
     "bright": "Major", "sunny": "Major", "warm": "Major", "triumphant": "Major", "fanfare": "Major",
     "heroic": "Major", "sad": "Minor", "mournful": "Minor", "gloomy": "Minor", "wistful": "Minor",
     "melancholy": "Minor", "melancholic": "Minor", "sorrowful": "Minor", "dark": "Minor",
     "mysterious": "Minor", "spooky": "Minor", "lament": "Minor",
 }  # fmt: skip
+# Musical terms set a pace, too, not a tempo: they count beats, and a beat is a quarter in an air, a
+# half in a reel, three eighths in a jig. Where no style is said, they come out as on a metronome.
 _PACES = {
     "fast": 1.25, "quick": 1.2, "brisk": 1.15, "lively": 1.15, "energetic": 1.2, "slow": 0.7,
-    "calm": 0.8, "relaxed": 0.85, "soft": 0.9, "gentle": 0.85, "peaceful": 0.8, "quiet": 0.85,
-    "dreamy": 0.75, "sleepy": 0.75, "solemn": 0.8, "stately": 0.85, "sad": 0.85, "mournful": 0.8,
-    "moderate": 1.0, "waltz": 1.6, "polka": 1.1, "lullaby": 0.85, "quickstep": 1.1, "fanfare": 1.1,
+    "swift": 1.2, "rapid": 1.25, "upbeat": 1.15, "up tempo": 1.2, "uptempo": 1.2, "leisurely": 0.8,
+    "calm": 0.8, "relaxed": 0.85, "soft": 0.9, "gentle": 0.85, "gently": 0.85, "peaceful": 0.8,
+    "quiet": 0.85, "dreamy": 0.75, "sleepy": 0.75, "solemn": 0.8, "stately": 0.85, "sad": 0.85,
+    "mournful": 0.8, "moderate": 1.0, "moderately": 1.0, "medium": 1.0, "waltz": 1.6, "polka": 1.1,
+    "lullaby": 0.85, "quickstep": 1.1, "fanfare": 1.1, "grave": 0.4, "largo": 0.5, "lento": 0.55,
+    "larghetto": 0.6, "adagio": 0.65, "andante": 0.8, "moderato": 1.0, "allegretto": 1.05,
+    "allegro": 1.2, "vivace": 1.4, "presto": 1.6, "prestissimo": 1.8,
 }  # fmt: skip
 _OTHER_INSTRUMENT_WORDS = {
     "tin whistle": "whistle", "church organ": "organ", "pan flute": "pan pipe",
@@ -67,24 +75,13 @@ _PHRASES = sorted(
     reverse=True,
 )
 _ANY_PHRASE = "|".join(re.escape(p).replace(r"\ ", "[ -]") for p in _PHRASES)
-_PHRASE = re.compile(rf"(?<![\w/])({_ANY_PHRASE})(?:e?s)?(?![\w/])")
+_ENDING = r"(?:e?s|ly|er)?(?![\w/])"  # jigs, slowly, faster
+_PHRASE = re.compile(rf"(?<![\w/])({_ANY_PHRASE}){_ENDING}")
 # What is not wanted is listed as not understood, and never taken for a wish.
 _REFUSED = re.compile(
     r"(?<![\w/])(?:no|not|without) (?:an? |any |the |too |very )?"
-    rf"(?:{_ANY_PHRASE})(?:e?s)?(?![\w/])"
+    rf"(?:{_ANY_PHRASE}){_ENDING}"
 )
-_KEY = re.compile(
-    r"\b(?!a (?:major|minor) (?:key|mode))([a-gA-G])(#|♯|b|♭|[ -]sharp|[ -]flat)?"
-    r"(?=[ -](?:major|minor|dorian|mixolydian)\b)"
-    r"|(?<=[iI]n )([A-G])(#|♯|b|♭|[ -]sharp|[ -]flat)?(?![\w#♯♭]| m)"
-)
-_NOTE = re.compile(r"([a-gA-G])(#|♯|b|♭|[ -]sharp|[ -]flat)?")
-_BPM = re.compile(r"\b(\d{1,4})\s*(?:bpm|beats per minute|quarter notes? (?:a|per) minute)\b")
-_BARS = re.compile(r"\b(\d{1,4})[ -](?:bars?|measures?)\b(?: long)?")
-_SECONDS = re.compile(
-    r"\b(\d{1,4}|an?|one|two|half an?)[ -](?:(s(?:ec(?:ond)?s?)?)|min(?:ute)?s?)\b(?: long)?"
-)
-_NUMBER_WORDS = {"a": 1.0, "an": 1.0, "one": 1.0, "two": 2.0, "half a": 0.5, "half an": 0.5}
 _FILLER = frozenset(
     ["a", "about", "an", "and", "accompanied", "accompaniment", "at", "background", "by", "dance",
      "folk", "for", "from", "game", "i", "in", "irish", "it", "key", "level", "like", "long", "me",
@@ -107,38 +104,31 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
             style, an instrument likewise.
     """
     chosen = chosen or {}
-    text, said = _without(description, _KEY)
-    key = _KEY.search(description)
-    text = text.lower()
-    numbers: dict[str, re.Match[str] | None] = {}
-    for name, pattern in (("bpm", _BPM), ("bars", _BARS), ("seconds", _SECONDS)):
-        numbers[name] = pattern.search(text)
-        text, found = _without(text, pattern)
-        said += found
-    refused = _REFUSED.findall(text)
-    text = _REFUSED.sub(" ", text)
+    said = read_specifics(description)
+    refused = _REFUSED.findall(said.rest)
+    text = _REFUSED.sub(" ", said.rest)
     phrases = [match[1].replace("-", " ") for match in _PHRASE.finditer(text)]
     words = re.findall(r"[^\W_](?:[\w'/-]*[^\W_])?", _PHRASE.sub(" ", text))
 
     style = chosen.get("style", _last(phrases, _STYLE_WORDS))
     players = [_INSTRUMENT_WORDS[phrase] for phrase in phrases if phrase in _INSTRUMENT_WORDS]
     pace = math.prod(_PACES.get(phrase, 1.0) for phrase in phrases)
-    bpm = numbers["bpm"]
-    tempo = int(bpm[1]) if bpm else round(QUARTERS_PER_MINUTE[style or ANY] * pace)
+    usual = round(QUARTERS_PER_MINUTE[style or ANY] * pace)
+    tempo = usual if said.tempo is None else said.tempo
     instrument = players[0] if players else _USUAL_INSTRUMENTS.get(style or "", "fiddle")
     return TuneControls(
         **{
             "style": style,
-            "mode": _last(phrases, _MODE_WORDS) or _last(phrases, _MOOD_MODES),
+            "mode": said.mode or _last(phrases, _MODE_WORDS) or _last(phrases, _MOOD_MODES),
             "meter": _last(phrases, _METER_WORDS),
-            "tonic": _pitch_class(*(g for g in key.groups() if g)) if key else TuneControls.tonic,
+            "tonic": TuneControls.tonic if said.tonic is None else said.tonic,
             "tempo": min(max(tempo, SLOWEST), FASTEST),
             "instrument": instrument,
             "accompaniment": _accompaniment(phrases, players, style),
-            "bars": int(numbers["bars"][1]) if numbers["bars"] else None,
-            "seconds": _seconds(numbers["seconds"]),
+            "bars": said.bars,
+            "seconds": said.seconds,
             "loop": not _LOOP.isdisjoint(phrases),
-            "understood": tuple(dict.fromkeys(said + phrases)),
+            "understood": tuple(dict.fromkeys([*said.phrases, *phrases])),
             "unknown": tuple(
                 dict.fromkeys([*refused, *(word for word in words if word not in _FILLER)])
             ),
@@ -149,10 +139,8 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
 
 def explain_phrase(phrase: str) -> str:
     """Say what a phrase of ``TuneControls.understood`` was taken for; "" if it says so itself."""
-    if _NOTE.fullmatch(phrase):
-        return "key"
-    if _BPM.search(phrase) or _BARS.search(phrase) or _SECONDS.search(phrase):
-        return ""
+    if (said := read_specifics(phrase)).phrases:
+        return explain_specifics(said)
     style, mode = _STYLE_WORDS.get(phrase), _MODE_WORDS.get(phrase) or _MOOD_MODES.get(phrase)
     pace = _PACES.get(phrase, 1.0)
     meanings = [
@@ -165,15 +153,6 @@ def explain_phrase(phrase: str) -> str:
         "seamless loop" if phrase in _LOOP else "",
     ]
     return ", ".join(meaning for meaning in meanings if meaning not in ("", phrase))
-
-
-def _without(text: str, pattern: re.Pattern[str]) -> tuple[str, list[str]]:
-    """Return ``text`` with the first match of ``pattern`` blanked out, and that match."""
-    found = pattern.search(text)
-    if not found:
-        return text, []
-    start, end = found.span()
-    return text[:start] + " " * (end - start) + text[end:], [found[0]]
 
 
 def _last(phrases: list[str], meanings: dict[str, str]) -> str | None:
@@ -189,17 +168,3 @@ def _accompaniment(phrases: list[str], players: list[str], style: str | None) ->
         return players[1]
     usual = _USUAL_ACCOMPANIMENTS.get(style or "", "guitar")
     return "piano" if usual in players else usual
-
-
-def _seconds(said: re.Match[str] | None) -> float | None:
-    if not said:
-        return None
-    number = _NUMBER_WORDS.get(said[1]) or float(said[1])
-    return number if said[2] else 60 * number
-
-
-def _pitch_class(letter: str, accidental: str = "") -> int:
-    """Return the pitch class, 0 to 11, of a note name such as ``B`` and ``-flat``."""
-    sign = accidental.strip(" -")
-    shift = {"#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1}.get(sign, 0)
-    return ({"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}[letter.lower()] + shift) % 12

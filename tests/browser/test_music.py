@@ -134,6 +134,30 @@ def test_words_set_the_controls_until_one_is_set_by_hand(wide_room: Locator) -> 
     )
 
 
+def test_bars_that_decide_are_told_beside_the_seconds(wide_room: Locator) -> None:
+    describe(wide_room, "a jig, sixteen bars")
+    told = wide_room.get_by_text("Left aside: 16 bars are asked for")
+    expect(told).to_be_visible(timeout=LONG)
+    describe(wide_room, "a jig, thirty seconds")
+    expect(told).to_be_hidden(timeout=LONG)
+    expect(wide_room.get_by_label("number input for Length in seconds")).to_have_value("30")
+
+
+def test_a_number_out_of_range_is_moved_into_it(wide_room: Locator) -> None:
+    tempo = wide_room.get_by_label("number input for Tempo")
+    caption = wide_room.locator(".controls .caption").first
+    for typed, taken in (("9999", "300"), ("9", "40"), ("", "40")):
+        tempo.fill("120")
+        wide_room.get_by_role("button", name="Let the words set everything").click()
+        expect(caption).not_to_contain_text("Yours", timeout=LONG)
+        with wide_room.page.expect_response(lambda answer: "gradio_api/run" in answer.url) as sent:
+            tempo.fill(typed)
+        assert sent.value.ok
+        expect(caption).to_contain_text("Yours: tempo", timeout=LONG)
+        tempo.blur()
+        expect(tempo).to_have_value(taken)
+
+
 def test_a_preset_fills_everything_in_and_its_loop_repeats(wide_room: Locator) -> None:
     wide_room.get_by_label("Start from").click()
     wide_room.get_by_role("option", name="Game level loop").click()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.tunes.chords import accompany, choose_chords, find_mode, split_bar
+from shared.tunes.chords import Chord, accompany, choose_chords, find_mode, split_bar
 from shared.tunes.controls import METERS, MODES, TuneControls
 from shared.tunes.measures import BarNote, Measure, read_measures
 
@@ -74,6 +74,24 @@ def test_what_comes_later_never_changes_a_chord(meter: str, mode: str | None) ->
         before = choose_chords(bars[:end], mode, is_complete=False)
         assert before == whole[:end]
         assert accompany(bars[:end], before, controls, is_complete=False) == played[:end]
+
+
+@pytest.mark.parametrize(
+    ("tonic", "mode", "chords"),
+    [
+        (8, "Major", ["Ab", "Db", "Eb", "Fm"]),
+        (8, "Minor", ["G#m", "C#m", "D#", "E"]),
+        (5, "Minor", ["Fm", "Bbm", "C", "Db"]),
+        (11, "Major", ["B", "E", "F#", "G#m"]),
+        (2, "Minor", ["Dm", "Gm", "A", "Bb"]),
+    ],
+)
+def test_chords_are_spelt_as_their_key_asks(tonic: int, mode: str, chords: list[str]) -> None:
+    controls = TuneControls(tonic=tonic, mode=mode)
+    minor = "m" if mode == "Minor" else ""
+    sixth = Chord(8) if minor else Chord(9, "m")
+    named = [Chord(0, minor), Chord(5, minor), Chord(7), sixth]
+    assert [chord.name(controls.fifths) for chord in named] == chords
 
 
 def test_a_complete_tune_ends_on_its_tonic_in_one_long_chord() -> None:

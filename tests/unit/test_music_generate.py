@@ -10,14 +10,16 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from demos.music.generate import MusicRequest, MusicStep, generate_music, play_otherwise
+from demos.music.generate import Bar, MusicRequest, MusicStep, generate_music, play_otherwise
+from demos.music.recording import name_file
 from demos.music.show import read_token, show_bars, show_caption, show_understood
 from shared.batching import choose_writer
 from shared.errors import InvalidRequest
 from shared.sampling import TransformersWriter
 from shared.tunes.compose import TuneModel
+from shared.tunes.controls import TuneControls
 from shared.tunes.grammar import BarGrammar
-from shared.tunes.measures import write_measures
+from shared.tunes.measures import read_measures, write_measures
 from shared.tunes.sound import HIGHEST
 from shared.tunes.tokens import build_tokenizer
 from shared.tunes.words import parse_description
@@ -190,12 +192,45 @@ def test_tokens_read_as_parts_of_a_whole_note() -> None:
 
 
 def test_the_caption_says_what_it_is(tune_model: TuneModel) -> None:
-    step = compose(tune_model, description="a jig for harp and <guitar>")[-1]
+    step = compose(tune_model, description="a jig in D major for harp and <guitar>")[-1]
     caption = show_caption(step, "<Tunes>", 1, note="goes on")
-    assert caption.startswith("<b>Jig, D major or minor, 168 quarter notes a minute, harp and guit")
+    assert caption.startswith("<b>Jig, D major, 168 quarter notes a minute, harp and guit")
     assert "&lt;Tunes&gt;" in caption
     assert "goes on" in caption
     assert show_bars(step).count("<b>Bar") == len(step.bars)
+
+
+@pytest.mark.parametrize(("third", "mode"), [(64, "major"), (63, "minor")])
+def test_a_complete_piece_says_which_mode_came_out(third: int, mode: str) -> None:
+    measures = read_measures(f"4/4 0:60:1 1:62:1 2:{third}:1 3:67:1\n4/4 0:65:2 2:{third + 5}:2")
+    bars = tuple(Bar(1, (), measure) for measure in measures)
+    begun = MusicStep(TuneControls(style="Reel"), bars, done=0.5)
+    assert show_caption(begun, "Tunes", 1).startswith("<b>Reel, D, 110")
+    complete = replace(begun, done=1.0)
+    assert show_caption(complete, "Tunes", 1).startswith(f"<b>Reel, D {mode}, 110")
+    assert name_file(complete, 1).startswith(f"reel-d-{mode}-")
+
+
+@pytest.mark.parametrize(
+    ("tempo", "said"), [(70, "6 seconds"), (82, "5 seconds"), (60, "8 seconds"), (250, "1 second ")]
+)
+def test_the_caption_counts_full_seconds_like_the_player(tempo: int, said: str) -> None:
+    bars = tuple(Bar(1, (), measure) for measure in read_measures("4/4 0:60:4\n4/4 0:60:4"))
+    assert f" · {said}" in show_caption(MusicStep(TuneControls(tempo=tempo), bars), "Tunes", 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("three minutes", "120 seconds are the most."),
+        ("3 seconds", "5 seconds are the least."),
+        ("two minutes", ""),
+        ("200 bars", "96 bars are the most."),
+    ],
+)
+def test_a_length_that_cannot_be_had_is_told(words: str, said: str) -> None:
+    *_, last = show_understood(parse_description(words)).split("<br>")
+    assert last == (said or f"Understood: <b>{words}</b>.")
 
 
 def test_the_page_shows_what_was_not_understood() -> None:

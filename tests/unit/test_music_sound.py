@@ -246,8 +246,9 @@ def test_in_a_song_the_singer_comes_first_and_the_pianist_is_chosen() -> None:
 
 
 def test_a_file_name_holds_nothing_odd() -> None:
-    name = name_file(waltz(tonic=1, instrument="pan pipe", loop=True, meter="3/4"), 5)
-    assert name == "air-c-sharp-major-pan-pipe-and-harp-loop-5"
+    played = {"tonic": 1, "instrument": "pan pipe", "loop": True, "meter": "3/4"}
+    name = name_file(waltz(mode="Minor", **played), 5)
+    assert name == "air-c-sharp-minor-pan-pipe-and-harp-loop-5"
 
 
 @pytest.mark.parametrize("count", [9, 7, 6, 5])

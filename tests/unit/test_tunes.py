@@ -55,13 +55,13 @@ def scale_in_six_eight() -> Score:
         ("Reels in A minor at 200 bpm, solo", "reel, A minor, 200 quarter notes a minute, fiddle"),
         (
             "slip-jig in B flat",
-            "slip jig, Bb major or minor, 160 quarter notes a minute, fiddle and guitar",
+            "slip jig, Bb, 160 quarter notes a minute, fiddle and guitar",
         ),
         (
             "a slow song with piano in G minor",
             "song with piano, G minor, 59 quarter notes a minute, oboe and piano",
         ),
-        ("", "tune, D major or minor, 110 quarter notes a minute, fiddle and guitar"),
+        ("", "tune, D, 110 quarter notes a minute, fiddle and guitar"),
     ],
 )
 def test_a_description_becomes_controls(description: str, summary: str) -> None:
@@ -84,6 +84,115 @@ def test_players_and_length_are_understood(description: str, expected: tuple[Any
     assert not said.unknown
 
 
+@pytest.mark.parametrize(
+    ("description", "tempo"),
+    [
+        ("a waltz at 120", 120),
+        ("a waltz at 90 in G for flute", 90),
+        ("a jig, tempo 90", 90),
+        ("tempo: 100 bpm", 100),
+        ("a reel, bpm = 100", 100),
+        ("♩ = 120", 120),
+        ("quarter note = 96", 96),
+        ("72 beats per minute", 72),
+        ("a tune at 8 bars", 110),
+        ("a tune at 30 seconds", 110),
+        ("a tune at 1:30", 110),
+        ("a tune at 30s", 110),
+    ],
+)
+def test_a_tempo_is_understood_and_a_length_is_none(description: str, tempo: int) -> None:
+    said = parse_description(description)
+    assert (said.tempo, said.unknown) == (tempo, ())
+
+
+@pytest.mark.parametrize(
+    ("words", "tempo"),
+    [
+        ("largo", 55),
+        ("adagio", 72),
+        ("andante", 88),
+        ("moderato", 110),
+        ("allegro", 132),
+        ("vivace", 154),
+        ("presto", 176),
+        ("an allegro jig", 202),
+        ("a jig, slowly", 118),
+        ("a slower jig", 118),
+        ("quickly", 132),
+        ("a faster jig", 210),
+        ("something upbeat", 126),
+        ("played gently", 94),
+    ],
+)
+def test_musical_terms_and_adverbs_set_the_pace(words: str, tempo: int) -> None:
+    said = parse_description(words)
+    assert (said.tempo, said.unknown) == (tempo, ())
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds", "bars"),
+    [
+        ("30s", 30, None),
+        ("90 secs of harp", 90, None),
+        ("1:30", 90, None),
+        ("thirty seconds", 30, None),
+        ("three minutes", 180, None),
+        ("1.5 minutes", 90, None),
+        ("a minute and a half", 90, None),
+        ("one and a half minutes", 90, None),
+        ("1 min 20 s", 80, None),
+        ("one minute and ten seconds long", 70, None),
+        ("half a min", 30, None),
+        ("ten bars", None, 10),
+        ("sixteen-bar reel", None, 16),
+        ("twenty-four measures", None, 24),
+        ("16bars at 1:10", 70, 16),
+    ],
+)
+def test_a_length_is_understood(words: str, seconds: float | None, bars: int | None) -> None:
+    said = parse_description(words)
+    assert (said.seconds, said.bars, said.unknown) == (seconds, bars, ())
+
+
+@pytest.mark.parametrize("words", ["an 80s song", "a song of the 80s", "1930s song"])
+def test_a_decade_is_no_length(words: str) -> None:
+    said = parse_description(words)
+    assert said.seconds is None
+    assert len(said.unknown) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("a jig in d", "D"),
+        ("in e, fast", "E"),
+        ("in bb for harp", "Bb"),
+        ("in B-flat", "Bb"),
+        ("in b Flat major", "Bb major"),
+        ("in A-flat minor", "G# minor"),
+        ("in A-flat major", "Ab major"),
+        ("C# major", "Db major"),
+        ("Db minor", "C# minor"),
+        ("E flat minor", "Eb minor"),
+        ("F# mixolydian", "F# mixolydian"),
+        ("a reel in H", "B"),
+        ("in H minor", "B minor"),
+        ("in the key of g", "G"),
+        ("in Am", "A minor"),
+        ("a reel in a minor for harp", "A minor"),
+        ("a major", "A major"),
+        ("a jig in a minor key", "D minor"),
+        ("a minor jig", "D minor"),
+        ("a jig in a", "D"),
+        ("a song", "D"),
+    ],
+)
+def test_a_key_is_understood_and_an_article_is_none(words: str, key: str) -> None:
+    said = parse_description(words)
+    assert (said.key_name, said.unknown) == (key, ())
+
+
 def test_what_was_chosen_goes_before_the_words_and_sets_what_follows_from_it() -> None:
     controls = parse_description("a slow jig in D", {"style": "Reel", "tonic": 4})
     assert (controls.style, controls.tonic, controls.tempo) == ("Reel", 4, 133)
@@ -91,7 +200,23 @@ def test_what_was_chosen_goes_before_the_words_and_sets_what_follows_from_it() -
 
 @pytest.mark.parametrize(
     ("phrase", "meaning"),
-    [("sad", "minor, slower"), ("waltz", "air, 3/4, faster"), ("jig", ""), ("bach", "chorale")],
+    [
+        ("sad", "minor, slower"),
+        ("waltz", "air, 3/4, faster"),
+        ("jig", ""),
+        ("bach", "chorale"),
+        ("in d", "key"),
+        ("in B-flat", "key"),
+        ("in A-flat minor", "key of G# minor"),
+        ("in H", "key of B"),
+        ("30 seconds", ""),
+        ("30s", "length"),
+        ("tempo 90", ""),
+        ("at 90", "tempo"),
+        ("at 9000", "300 is the fastest"),
+        ("9 bpm", "40 is the slowest"),
+        ("16 bars", ""),
+    ],
 )
 def test_a_phrase_says_what_it_was_taken_for(phrase: str, meaning: str) -> None:
     assert explain_phrase(phrase) == meaning

@@ -16,6 +16,7 @@ from shared.errors import InvalidRequest
 from shared.tunes.controls import (
     ANY,
     INSTRUMENTS,
+    KEY_LABELS,
     KEY_NAMES,
     METERS,
     MODES,
@@ -90,7 +91,7 @@ class TuneControl:
                 "accompaniment", start, [NONE, *INSTRUMENTS], label="Accompaniment"
             )
         with gr.Row(elem_classes="pairs"):
-            key = _choice("key", start, list(KEY_NAMES))
+            key = _choice("key", start, [(KEY_LABELS.get(k, k), k) for k in KEY_NAMES])
             meter = _choice("meter", start, [ANY, *METERS])
         tempo = create_slider(
             MusicRequest, "tempo", step=1, value=start.tempo, label="Tempo: quarter notes a minute"
@@ -136,6 +137,9 @@ class TuneControl:
         for name, field in self.fields.items():
             field.input(partial(_choose, name), said, [self.own, *shown], **QUICK)
         self.description.change(_follow, said, shown, **QUICK)
+        self.fields["bars"].change(
+            _say_what_decides, self.fields["bars"], self.fields["duration"], **QUICK
+        )
         preset.input(
             lambda title: (PRESETS[title], ()), preset, [self.description, self.own], **QUICK
         ).then(_follow, said, shown, **QUICK)
@@ -179,6 +183,13 @@ def _choice(name: str, start: MusicRequest, choices: Sequence[Any], label: str =
         min_width=120,
         filterable=len(choices) > 12,
     )
+
+
+def _say_what_decides(bars: float) -> dict[str, Any]:
+    """Say beside the seconds that they do not count while there is a number of bars."""
+    plural = "" if bars == 1 else "s"
+    info = f"Left aside: {bars:.0f} bar{plural} are asked for, see More settings" if bars else ""
+    return gr.update(info=info)
 
 
 def _follow(description: str, own: Sequence[str], *fields: Any) -> list[Any]:
