@@ -86,7 +86,9 @@ def show_understood(controls: TuneControls, own: Sequence[str] = ()) -> str:
     return "<br>".join(lines)
 
 
-def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: str = "") -> str:
+def show_caption(
+    step: MusicStep, title: str, seed: int, note: str = "", left: str = "", remark: str = ""
+) -> str:
     """Say what it is, who composed, and how much there is.
 
     Args:
@@ -95,13 +97,14 @@ def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: s
         seed: Of the request.
         note: What was done, such as "goes on".
         left: How long it will still take.
+        remark: What else there is to know, in sentences.
     """
     summary = step.controls.summary
     tunes = len({bar.tune for bar in step.bars})
     parts = [
         html.escape(title),
         f"{len(step.bars)} bar{'' if len(step.bars) == 1 else 's'}"
-        + (f" in {tunes} tunes" if tunes > 1 else ""),
+        + (f": {tunes} tunes in a row, as players join them into a set" if tunes > 1 else ""),
         f"{step.arrangement.seconds:.0f} seconds",
         *([f"seed {seed}"] if seed >= 0 else []),
         *([html.escape(note)] if note else []),
@@ -109,7 +112,8 @@ def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: s
     said = f"<b>{html.escape(summary[0].upper() + summary[1:])}</b><br>{' · '.join(parts)}"
     if not step.arrangement.notes:
         said += "<br>The model wrote only rests so far. Another seed will bring notes."
-    return said + (f'<span class="left"> · {left}</span>' if left else "")
+    said += f'<span class="left"> · {left}</span>' if left else ""
+    return said + (f"<br>{html.escape(remark)}" if remark else "")
 
 
 def show_bars(step: MusicStep) -> str:

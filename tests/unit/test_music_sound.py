@@ -131,7 +131,9 @@ def test_files_say_what_they_are(new_file: Callable[[str], Path]) -> None:
     assert files.wav.name == "air-d-major-flute-and-harp-7.wav"
     assert read_recipe(files.wav) == recipe
     score = Score(files.midi)
-    assert json.loads(score.markers[0].text) == recipe
+    marker = json.loads(score.markers[0].text)
+    assert read_measures(marker.pop("measures")) == read_measures(WALTZ)
+    assert marker == recipe
     assert [track.name for track in score.tracks] == ["melody: flute", "chords: harp"]
     assert str(score.time_signatures[0].numerator) == "3"
 
@@ -144,7 +146,7 @@ def test_a_long_recipe_is_whole_in_the_notes_and_short_in_the_sound(
 ) -> None:
     recipe = {"seed": 7, "settings": settings}
     files = save(waltz(), recipe, new_file)
-    assert json.loads(Score(files.midi).markers[0].text) == recipe
+    assert json.loads(Score(files.midi).markers[0].text).items() >= recipe.items()
     short = read_recipe(files.wav)
     assert short
     assert short["seed"] == 7

@@ -16,7 +16,7 @@ import numpy as np
 from demos.music.generate import Bar, MusicRequest, MusicStep, NoteToken, generate_music
 from demos.music.piece import Piece, Wish
 from demos.music.presets import EXAMPLE
-from demos.music.recording import Chunk, Recording, play, save
+from demos.music.recording import Chunk, Recording, play, save, write_midi
 from demos.music.room import BUNDLED, HOLDER, MusicRoom
 from demos.music.show import describe_left, show_bars, show_caption, show_player
 from demos.music.tabs.change import create_change
@@ -25,10 +25,9 @@ from demos.music.tabs.endpoint import create_endpoint
 from shared.catalog import Catalog, is_musicgen
 from shared.model_cache import ModelCache
 from shared.settings import Settings
-from shared.tunes.arrangement import to_score
 from shared.tunes.loudness import find_gain
 from shared.tunes.measures import read_measures, write_measures
-from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes
+from shared.tunes.sound import SAMPLE_RATE
 from shared.ui import (
     CAPTION,
     RunButtons,
@@ -108,7 +107,11 @@ def create_compose(room: MusicRoom) -> None:
         said = (
             {}
             if is_stopped
-            else {caption: show_caption(made.step, made.title, made.seed, made.note)}
+            else {
+                caption: show_caption(
+                    made.step, made.title, made.seed, made.note, remark=made.remark
+                )
+            }
         )
         return said | {
             player: show(made, files.gain),
@@ -203,9 +206,10 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
     sound = play(step)
     sound *= np.float32(find_gain(sound, SAMPLE_RATE))
     soundfile.write(EXAMPLE_SOUND, sound, SAMPLE_RATE, compression_level=0.7)
-    (HERE / "example.mid").write_bytes(score_to_midi_bytes(to_score(step.arrangement)))
+    recipe = room.recipe(BUNDLED, request)
+    (HERE / "example.mid").write_bytes(write_midi(step, recipe))
     data = {
-        "recipe": room.recipe(BUNDLED, request),
+        "recipe": recipe,
         "title": room.spec(BUNDLED).title,
         "measures": write_measures(bar.measure for bar in step.bars),
         "bars": [[bar.tune, [list(asdict(t).values()) for t in bar.tokens]] for bar in step.bars],
