@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,13 @@ class Recording:
         self.gain = 1.0
         self._new_file = new_file
         self._soundfont = soundfont
+
+    def follow(self, steps: Iterable[MusicStep]) -> Iterator[MusicStep]:
+        """Add ``steps`` as they come, and pass them on from the first that can be heard on."""
+        for step in steps:
+            self.add(step)
+            if self.chunks:
+                yield step
 
     def add(self, step: MusicStep) -> bool:
         """Render what is new of ``step``, if it is enough for a chunk; say whether it was.

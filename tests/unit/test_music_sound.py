@@ -194,6 +194,18 @@ def test_chunks_add_up_to_the_whole_also_when_it_is_stopped(
     assert np.corrcoef(added[: len(whole), 0], whole[:, 0])[0, 1] > 0.97
 
 
+def test_nothing_is_passed_on_before_there_is_something_to_hear(
+    new_file: Callable[[str], Path],
+) -> None:
+    whole = waltz()
+    steps = [replace(whole, bars=whole.bars[:n], done=n / 9) for n in range(1, 10)]
+    recording = Recording(new_file)
+    heard = [(len(step.bars), len(recording.chunks)) for step in recording.follow(steps)]
+    assert heard[0] == (3, 1), "the upbeat and a full bar sound, 1.6 seconds"
+    assert [bars for bars, _ in heard] == list(range(3, 10))
+    assert [len(one.bars) for one in Recording(new_file).follow([waltz()])] == [9]
+
+
 def test_a_loop_has_no_seam() -> None:
     step = waltz(loop=True, instrument="music box")
     sound = play(step)

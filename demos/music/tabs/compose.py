@@ -83,8 +83,8 @@ def create_compose(room: MusicRoom) -> None:
             wav: gr.update(interactive=False),
             midi: gr.update(interactive=False),
         }
-        for step in map(wish.recall, stream(model, request)):
-            recording.add(step)
+        # Who stops before there is anything to hear keeps what was there.
+        for step in recording.follow(map(wish.recall, stream(model, request))):
             made = replace(made, step=step, chunks=recording.chunks, rendered=recording.seconds)
             left = describe_left(step.done, time.monotonic() - began)
             yield of_this_piece | {
