@@ -132,6 +132,8 @@ def show_bars(step: MusicStep) -> str:
             names = [name for start, name in music.chords if begin - 1e-6 <= start < end - 1e-6]
             chords = f"<i>{' '.join(names)}</i>" if names else ""
         lines.append(f"<div><b>Bar {number}</b>{chords}{_show_tokens(bar)}</div>")
+    if not any(bar.tokens for bar in step.bars):
+        lines.insert(0, "<p>These bars were read from a file: it has notes, no probabilities.</p>")
     return f'<div class="tokens bars">{"".join(lines)}</div>'
 
 

@@ -14,6 +14,7 @@ import pytest
 from demos.music.generate import Bar, MusicRequest, MusicStep
 from demos.music.piece import Piece, Wish, open_midi, play_so, wish_bars, wish_more, wish_variation
 from demos.music.recording import write_midi as write_midi_of
+from demos.music.show import show_bars
 from demos.music.tabs.compose import HERE, load_example
 from shared.errors import InvalidRequest
 from shared.tunes.controls import TuneControls
@@ -275,6 +276,8 @@ def test_an_opened_file_is_played_by_those_who_were_chosen(tmp_path: Path) -> No
     piece = open_midi(file, TuneControls(instrument="harp", accompaniment="cello", loop=True))
     assert [part.instrument for part in piece.step.arrangement.parts] == ["harp", "cello"]
     assert "found D major" in piece.note
+    assert "no probabilities" in show_bars(piece.step)
+    assert "no probabilities" not in show_bars(load_example().step)
     pitches = [note.pitch for note in piece.step.arrangement.notes if note.track == 0]
     assert {pitch % 12 for pitch in pitches} == {pitch % 12 for pitch in SCALE}
 
