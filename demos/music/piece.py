@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from demos.music.generate import (
     MOST_SECONDS,
     Bar,
@@ -15,11 +17,12 @@ from demos.music.generate import (
     MusicStep,
     play_otherwise,
 )
-from demos.music.recording import Chunk
+from demos.music.recording import Chunk, write_midi
 from shared.errors import InvalidRequest
+from shared.requests import Seed
 from shared.tunes.controls import TuneControls
-from shared.tunes.measures import write_measures
-from shared.tunes.midi import read_midi
+from shared.tunes.measures import read_measures, write_measures
+from shared.tunes.midi import Melody, read_midi
 
 
 def draw_key() -> str:
@@ -36,6 +39,7 @@ class Piece:
         title: Of the model, or where else it comes from.
         recipe: How it was composed.
         note: What was done last, such as "goes on".
+        remark: What a visitor should know about where it comes from, in sentences.
         key: Name of this playing.
         chunks: What there is to hear.
         rendered: Seconds that they cover.
@@ -47,6 +51,7 @@ class Piece:
     title: str
     recipe: dict[str, Any] = field(default_factory=dict, hash=False)
     note: str = ""
+    remark: str = ""
     key: str = field(default_factory=draw_key)
     chunks: tuple[Chunk, ...] = ()
     rendered: float = 0.0
@@ -197,13 +202,59 @@ def play_so(piece: Piece, controls: TuneControls) -> Piece:
     )
 
 
+class _Told(BaseModel):
+    """What ``write_midi`` wrote beside the notes, or somebody else did."""
+
+    model_config = ConfigDict(extra="allow")
+
+    settings: dict[str, Any] = {}
+    played: dict[str, Any] = {}
+    seed: Seed = -1
+    measures: str
+
+
 def open_midi(path: str | Path, controls: TuneControls) -> Piece:
-    """Put a visitor's MIDI file on the stand, played by those of ``controls``.
+    """Put a visitor's MIDI file on the stand.
+
+    One that was written here and not changed since comes back as the piece that it was. Of any
+    other the melody is taken and played by those of ``controls``.
 
     Raises:
         InvalidRequest: It cannot be used.
     """
-    melody = read_midi(Path(path))
+    melody = read_midi(Path(path).read_bytes())
+    return _restore(melody) or _take_melody(melody, controls)
+
+
+def _restore(melody: Melody) -> Piece | None:
+    """Return the piece that wrote itself down in a file, or None if those are not its notes."""
+    known = MusicRequest.model_fields.keys() - {"seed"}
+    try:
+        told = _Told.model_validate_json(melody.markers[0] if melody.markers else "")
+        settings = {name: told.settings[name] for name in known & told.settings.keys()}
+        played = {name: told.played[name] for name in known & told.played.keys()}
+        asked = MusicRequest.parse(**settings)
+        step = MusicStep(
+            MusicRequest.parse(**settings | played).controls,
+            tuple(Bar(1, (), measure) for measure in read_measures(told.measures)),
+        )
+        length = sum(bar.measure.quarters for bar in step.bars) * 60 / step.controls.tempo
+        if not 0 < length <= 2 * MOST_SECONDS:  # before anything is made of so much
+            return None
+        ours = read_midi(write_midi(step, {}))
+    except (ValidationError, InvalidRequest):
+        return None
+    if (ours.tracks, ours.tempo) != (melody.tracks, melody.tempo):
+        return None
+    recipe: dict[str, Any] = told.model_dump(
+        exclude={"measures", "settings", "played"}, exclude_unset=True
+    )
+    recipe |= {"settings": asked.model_dump(exclude={"seed"})} if settings else {}
+    recipe |= {"played": MusicRequest.fields_of(step.controls)} if played else {}
+    return Piece(step, "From your MIDI file", recipe, "the same piece again")
+
+
+def _take_melody(melody: Melody, controls: TuneControls) -> Piece:
     played = replace(
         controls,
         style=None,
@@ -216,11 +267,14 @@ def open_midi(path: str | Path, controls: TuneControls) -> Piece:
     quarters = melody.measures[0].quarters
     most = int(MOST_SECONDS * melody.tempo / 60 / quarters)
     bars = tuple(Bar(1, (), measure) for measure in melody.measures[:most])
-    note = " ".join(
-        [
-            f"found {played.key_name}.",
-            *melody.notes,
-            *([f"The first {most} bars were taken."] if len(melody.measures) > most else []),
-        ]
+    told = [
+        *melody.notes,
+        *([f"The first {most} bars were taken."] if len(melody.measures) > most else []),
+    ]
+    return Piece(
+        MusicStep(played, bars),
+        "From your MIDI file",
+        {"played": MusicRequest.fields_of(played)},
+        f"found {played.key_name}",
+        " ".join(told),
     )
-    return Piece(MusicStep(played, bars), "Your MIDI file", note=note)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from demos.music.generate import MusicStep
 from shared.sounds import Sound, save_wav
 from shared.tunes.arrangement import Arrangement, to_score
 from shared.tunes.loudness import CEILING, find_gain
+from shared.tunes.measures import write_measures
 from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes, synthesize
 
 COMMENT_BYTES = 2000
@@ -54,6 +55,13 @@ class Recording:
         self.gain = 1.0
         self._new_file = new_file
         self._soundfont = soundfont
+
+    def follow(self, steps: Iterable[MusicStep]) -> Iterator[MusicStep]:
+        """Add ``steps`` as they come, and pass them on from the first that can be heard on."""
+        for step in steps:
+            self.add(step)
+            if self.chunks:
+                yield step
 
     def add(self, step: MusicStep) -> bool:
         """Render what is new of ``step``, if it is enough for a chunk; say whether it was.
@@ -120,19 +128,29 @@ def save(
     """Write ``step`` as WAV (44.1 kHz, 16 bits, see ``shared.tunes.loudness``) and as MIDI.
 
     Its ``sound`` is what ``Recording.play`` returns. Both files hold ``recipe`` as JSON: the notes
-    as a marker at their beginning; the sound as its comment, but for bars that were given, since
-    libsndfile reads no more than two kilobytes.
+    as ``write_midi`` says; the sound as its comment, but for bars that were given, since libsndfile
+    reads no more than two kilobytes.
     """
-    from symusic import TextMeta
-
     base = new_file(name_file(step, recipe.get("seed", 0)))
     wav, midi = base.with_suffix(".wav"), base.with_suffix(".mid")
     gain = find_gain(sound, SAMPLE_RATE)
     save_wav(Sound(sound.T * np.float32(gain), SAMPLE_RATE), wav, _shorten(recipe))
-    score = to_score(step.arrangement)
-    score.markers.append(TextMeta(0, json.dumps(recipe, ensure_ascii=False)))
-    midi.write_bytes(score_to_midi_bytes(score))
+    midi.write_bytes(write_midi(step, recipe))
     return Files(wav, midi, gain)
+
+
+def write_midi(step: MusicStep, recipe: Mapping[str, Any]) -> bytes:
+    """Write ``step`` as a MIDI file that can be opened again as the same piece.
+
+    A marker at its beginning holds ``recipe`` and, as ``measures``, the bars as they were composed,
+    which the notes do not tell: what leads into a loop is not played, for one.
+    """
+    from symusic import TextMeta
+
+    score = to_score(step.arrangement)
+    told = {**recipe, "measures": write_measures(bar.measure for bar in step.bars)}
+    score.markers.append(TextMeta(0, json.dumps(told, ensure_ascii=False)))
+    return score_to_midi_bytes(score)
 
 
 def _shorten(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,9 @@ def _say_limits(controls: TuneControls) -> list[str]:
     return said
 
 
-def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: str = "") -> str:
+def show_caption(
+    step: MusicStep, title: str, seed: int, note: str = "", left: str = "", remark: str = ""
+) -> str:
     """Say what it is, who composed, and how much there is.
 
     Args:
@@ -111,6 +113,7 @@ def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: s
         seed: Of the request.
         note: What was done, such as "goes on".
         left: How long it will still take.
+        remark: What else there is to know, in sentences.
     """
     summary = step.summary
     seconds = int(round(step.arrangement.seconds, 4))  # full ones, as the player's clock counts
@@ -118,7 +121,7 @@ def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: s
     parts = [
         html.escape(title),
         f"{len(step.bars)} bar{'' if len(step.bars) == 1 else 's'}"
-        + (f" in {tunes} tunes" if tunes > 1 else ""),
+        + (f": {tunes} tunes in a row, as players join them into a set" if tunes > 1 else ""),
         f"{seconds} second{'' if seconds == 1 else 's'}",
         *([f"seed {seed}"] if seed >= 0 else []),
         *([html.escape(note)] if note else []),
@@ -126,7 +129,8 @@ def show_caption(step: MusicStep, title: str, seed: int, note: str = "", left: s
     said = f"<b>{html.escape(summary[0].upper() + summary[1:])}</b><br>{' · '.join(parts)}"
     if not step.arrangement.notes:
         said += "<br>The model wrote only rests so far. Another seed will bring notes."
-    return said + (f'<span class="left"> · {left}</span>' if left else "")
+    said += f'<span class="left"> · {left}</span>' if left else ""
+    return said + (f"<br>{html.escape(remark)}" if remark else "")
 
 
 def show_bars(step: MusicStep) -> str:
@@ -145,6 +149,8 @@ def show_bars(step: MusicStep) -> str:
             names = [name for start, name in music.chords if begin - 1e-6 <= start < end - 1e-6]
             chords = f"<i>{' '.join(names)}</i>" if names else ""
         lines.append(f"<div><b>Bar {number}</b>{chords}{_show_tokens(bar)}</div>")
+    if not any(bar.tokens for bar in step.bars):
+        lines.insert(0, "<p>These bars were read from a file: it has notes, no probabilities.</p>")
     return f'<div class="tokens bars">{"".join(lines)}</div>'
 
 

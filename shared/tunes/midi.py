@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bisect
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.errors import InvalidRequest
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 1_000_000
 MOST_NOTES = 20_000
 MOST_BARS = 128
+MOST_NAME, MOST_NAMES = 30, 4  # characters of a track's name, and names in a sentence
 DRUMS = 9  # the channel that General MIDI keeps for them
 USUAL_PITCH = 72  # around which the model's melodies lie
 LOWEST, HIGHEST = 48, 96
@@ -33,6 +34,21 @@ _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17
 
 
 @dataclass(frozen=True)
+class Track:
+    """What one player of a file has.
+
+    Attributes:
+        name: That the file gives it, or its number.
+        program: Its instrument in General MIDI, 0 to 127.
+        notes: Start and duration in quarters, and pitch, in the order in which they end.
+    """
+
+    name: str
+    program: int
+    notes: tuple[tuple[float, float, int], ...]
+
+
+@dataclass(frozen=True)
 class Melody:
     """What was found in a MIDI file.
 
@@ -42,23 +58,28 @@ class Melody:
         mode: Major or Minor.
         tempo: Quarters a minute.
         notes: What a visitor should know, in sentences.
+        tracks: All that was played but for the drums, as it stands in the file.
+        markers: Texts that stand in the file.
     """
 
     measures: tuple[Measure, ...]
     tonic: int
     mode: str
     tempo: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    tracks: tuple[Track, ...]
+    markers: tuple[str, ...]
 
 
-def read_midi(path: Path) -> Melody:
+def read_midi(data: bytes) -> Melody:
     """Read the melody of a MIDI file: the highest line of all that is no drum.
 
     Raises:
-        InvalidRequest: The file is no MIDI file, damaged, empty, too large, or has only drums.
+        InvalidRequest: It is no MIDI file, damaged, empty, too large, or has only drums.
     """
-    midi = _open(path)
-    played, drums = _read_notes(midi)
+    midi = _open(data)
+    tracks, drums = _read_tracks(midi)
+    played = sum(len(track.notes) for track in tracks)
     if not played:
         raise InvalidRequest(
             "This MIDI file holds only drums, and a melody has to begin somewhere: choose a file "
@@ -66,35 +87,44 @@ def read_midi(path: Path) -> Melody:
             if drums
             else "This MIDI file holds no notes. Choose one with a tune in it."
         )
-    if len(played) + drums > MOST_NOTES:
+    if played + drums > MOST_NOTES:
         raise InvalidRequest(
-            f"This MIDI file has {len(played) + drums:,} notes, more than the {MOST_NOTES:,} that "
+            f"This MIDI file has {played + drums:,} notes, more than the {MOST_NOTES:,} that "
             "can be read. Choose a shorter piece."
         )
-    line = find_melody(played)
-    told = []
-    meter, found = _read_meter(midi)
-    if meter != found:
-        told.append(f"Its meter, {found}, is counted as {meter}.")
+    notes = [BarNote(*note, track.name) for track in tracks for note in track.notes]
+    line = find_melody(notes)
+    told = _tell_parts(notes, line, drums)
+    meter, found = _read_meters(midi)
+    if len(found) > 1:
+        told.append(f"Its meter changes; all is counted as {meter}.")
+    elif meter not in found:
+        told.append(f"Its meter, {found[0]}, is counted as {meter}.")
+    first, *others = _read_tempos(midi)
+    tempo = min(max(first, SLOWEST), FASTEST)
+    if others:
+        told.append(f"Its tempo changes; all is played at {tempo} quarter notes a minute.")
+    elif tempo != first:
+        told.append(f"Its tempo, {first} quarter notes a minute, became {tempo}.")
     tonic, mode = find_key(line)
     measures = _split(_move(line, tonic), meter)
     if len(measures) > MOST_BARS:
         told.append(f"It has {len(measures)} bars; the first {MOST_BARS} were taken.")
-    tempo = min(max(_read_tempo(midi), SLOWEST), FASTEST)
-    return Melody(tuple(measures[:MOST_BARS]), tonic, mode, tempo, tuple(told))
+    markers = tuple(_decode(m.text) for track in midi.tracks for m in track if m.type == "marker")
+    return Melody(
+        tuple(measures[:MOST_BARS]), tonic, mode, tempo, tuple(told), tuple(tracks), markers
+    )
 
 
-def _open(path: Path) -> MidiFile:
+def _open(data: bytes) -> MidiFile:
     # symusic, which reads faster, takes the whole process down over some damaged files.
     from mido import MidiFile
 
-    size = path.stat().st_size
-    if size > MOST_BYTES:
+    if len(data) > MOST_BYTES:
         raise InvalidRequest(
-            f"This file is too large: {size / 1e6:.1f} MB. A MIDI file of a tune has a few "
+            f"This file is too large: {len(data) / 1e6:.1f} MB. A MIDI file of a tune has a few "
             f"kilobytes; at most {MOST_BYTES / 1e6:.0f} MB can be read."
         )
-    data = path.read_bytes()
     if not data:
         raise InvalidRequest("This file is empty. Choose a MIDI file (.mid).")
     if data[:4] != b"MThd":
@@ -111,52 +141,92 @@ def _open(path: Path) -> MidiFile:
     return midi
 
 
-def _read_notes(midi: MidiFile) -> tuple[list[tuple[float, float, int]], int]:
-    """Return start, duration (quarters) and pitch of all notes, and how many are of drums."""
-    notes, drums = [], 0
+def _read_tracks(midi: MidiFile) -> tuple[list[Track], int]:
+    """Return what is played on each channel of each track, and how many notes are of drums."""
+    tracks: list[Track] = []
+    drums = 0
     for track in midi.tracks:
-        time = 0
+        time, name = 0, ""
         sounding: dict[tuple[int, int], int] = {}
+        programs: dict[int, int] = {}
+        notes: dict[int, list[tuple[float, float, int]]] = {}  # by channel
         for message in track:
             time += message.time
+            if message.type == "track_name":
+                name = name or " ".join(_decode(message.name).split())[:MOST_NAME]
+            if message.type == "program_change":
+                programs.setdefault(message.channel, message.program)
             if message.type not in ("note_on", "note_off"):
                 continue
             key = message.channel, message.note
             begun = sounding.pop(key, None)
             if begun is not None and time > begun:
                 start, duration = begun / midi.ticks_per_beat, (time - begun) / midi.ticks_per_beat
-                notes.append((start, duration, message.note))
+                notes.setdefault(message.channel, []).append((start, duration, message.note))
             if message.type == "note_on" and message.velocity:
                 drums += message.channel == DRUMS
                 if message.channel != DRUMS:
                     sounding[key] = time
-    return notes, drums
+        for channel, own in notes.items():
+            label = name or f"track {len(tracks) + 1}"
+            tracks.append(Track(label, programs.get(channel, 0), tuple(own)))
+    return tracks, drums
 
 
-def _read_tempo(midi: MidiFile) -> int:
-    """Return the first tempo, in quarters a minute."""
-    told = (m.tempo for track in midi.tracks for m in track if m.type == "set_tempo")
-    return round(60e6 / max(next(told, 500_000), 1))
+def _decode(text: str) -> str:
+    """Return a text of a file, which mido takes for Latin-1 while many programs write UTF-8."""
+    data = text.encode("latin-1", "replace")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return text
 
 
-def find_melody(notes: Iterable[tuple[float, float, int]]) -> list[BarNote]:
-    """Return the highest line of ``notes`` (start, duration, pitch), on the grid, one at a time.
+def _tell_parts(notes: Sequence[BarNote], line: Sequence[BarNote], drums: int) -> list[str]:
+    """Say which parts of a file the melody was taken from, and what was left out."""
+    taken = Counter(note.part for note in line)
+    left = Counter(note.part for note in notes) - taken
+    told = []
+    if left or drums:
+        told.append(f"The highest line became the melody: {_count(taken)}.")
+        without = [*([_count(left)] if left else []), *(["the drums"] if drums else [])]
+        told.append(f"Left out: {' and '.join(without)}.")
+    return told
 
-    A lower note that begins under a higher one which sounds on is accompaniment.
+
+def _count(parts: Counter[str]) -> str:
+    """Say whose notes they are: "3 notes of Flute, 1 of Bass"."""
+    shown = [f"{count} of “{name}”" for name, count in parts.most_common(MOST_NAMES)]
+    rest = parts.total() - sum(count for _, count in parts.most_common(MOST_NAMES))
+    first, *others = [*shown, *([f"{rest} of others"] if rest else [])]
+    number, whose = first.split(" ", 1)
+    return ", ".join([f"{number} note{'' if number == '1' else 's'} {whose}", *others])
+
+
+def _read_tempos(midi: MidiFile) -> list[int]:
+    """Return the tempi, in quarters a minute, each once and the first at first."""
+    told = [m.tempo for track in midi.tracks for m in track if m.type == "set_tempo"]
+    return list(dict.fromkeys(round(60e6 / max(tempo, 1)) for tempo in told or [500_000]))
+
+
+def find_melody(notes: Iterable[BarNote]) -> list[BarNote]:
+    """Return the highest line of ``notes``, on the grid, one at a time.
+
+    Their starts count from the beginning of the piece. A lower note that begins under a higher one
+    which sounds on is accompaniment.
     """
     line: list[BarNote] = []
-    moved = [(_snap(start), duration, pitch) for start, duration, pitch in notes]
-    for start, duration, pitch in sorted(moved, key=lambda note: (note[0], -note[2])):
-        end = start + max(0.25, _snap(duration))
+    moved = [replace(note, start=_snap(note.start)) for note in notes]
+    for note in sorted(moved, key=lambda note: (note.start, -note.pitch)):
         if line:
             last = line[-1]
-            if start == last.start:
+            if note.start == last.start:
                 continue
-            if last.start + last.duration > start:
-                if pitch < last.pitch and last.start + last.duration >= start + 0.25:
+            if last.start + last.duration > note.start:
+                if note.pitch < last.pitch and last.start + last.duration >= note.start + 0.25:
                     continue
-                line[-1] = BarNote(last.start, start - last.start, last.pitch)
-        line.append(BarNote(start, end - start, pitch))
+                line[-1] = replace(last, duration=note.start - last.start)
+        line.append(replace(note, duration=max(0.25, _snap(note.duration))))
     return line
 
 
@@ -182,12 +252,11 @@ def find_key(notes: Sequence[BarNote]) -> tuple[int, str]:
     return max(fits, key=lambda key: fits[key])
 
 
-def _read_meter(midi: MidiFile) -> tuple[str, str]:
-    """Return the meter to count in and the one that the file has."""
+def _read_meters(midi: MidiFile) -> tuple[str, list[str]]:
+    """Return the meter to count in, and those that the file has, each once."""
     told = (m for track in midi.tracks for m in track if m.type == "time_signature")
-    first = next(told, None)
-    found = f"{first.numerator}/{first.denominator}" if first else "4/4"
-    return found if found in METERS else _ALIKE.get(found, "4/4"), found
+    found = list(dict.fromkeys(f"{m.numerator}/{m.denominator}" for m in told)) or ["4/4"]
+    return found[0] if found[0] in METERS else _ALIKE.get(found[0], "4/4"), found
 
 
 def _move(notes: Sequence[BarNote], tonic: int) -> list[BarNote]:

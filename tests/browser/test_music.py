@@ -10,8 +10,8 @@ import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
-from tests.browser.conftest import LONG, enter_wing
-from tests.unit.test_music_midi import SCALE, write_midi
+from tests.browser.conftest import LONG, OpenPage, enter_wing
+from tests.unit.test_music_midi import SCALE, join_midi, write_midi
 
 # Listens in at the loudspeaker: every sound of the page goes through an analyser.
 LISTEN = """
@@ -30,6 +30,21 @@ window.loudest = () => {
   return Math.max(...samples.map(Math.abs));
 };
 """
+# The column of pixels that has the text's colour from top to bottom.
+FIND_PLAYHEAD = """canvas => {
+  const ink = getComputedStyle(canvas).color.match(/\\d+/g).slice(0, 3).map(Number);
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+  const alike = (x, y) =>
+    ink.every((value, i) => Math.abs(data[4 * (y * width + x) + i] - value) < 60);
+  let [best, most] = [0, 0];
+  for (let x = 0; x < width; x += 1) {
+    let count = 0;
+    for (let y = 0; y < height; y += 1) count += data[4 * (y * width + x) + 3] > 150 && alike(x, y);
+    if (count > most) [best, most] = [x, count];
+  }
+  return best;
+}"""
 
 
 @pytest.fixture
@@ -105,6 +120,41 @@ def test_what_is_composed_is_heard_and_handed_out(room: Locator) -> None:
     with room.page.expect_download() as download:
         room.get_by_role("button", name="Download notes").click()
     assert Path(download.value.path()).read_bytes().startswith(b"MThd")
+
+
+def test_one_moment_stands_at_one_place_in_all_pictures(room: Locator) -> None:
+    pictures = [
+        room.get_by_role("img", name=name) for name in ("Piano roll", "Waveform", "Spectrogram")
+    ]
+    expect(pictures[2]).to_be_visible(timeout=LONG)
+    position = room.get_by_role("slider", name="Position in seconds")
+    moments = []
+    for picture in pictures:
+        position.fill("9")  # of a long piece a phone shows what is around it
+        box = picture.bounding_box()
+        assert box
+        picture.click(position={"x": 0.2 * box["width"], "y": box["height"] / 2})
+        moments.append(float(position.input_value()))
+    assert max(moments) - min(moments) < 0.1
+    assert moments[0] != 9
+    playheads = [picture.evaluate(FIND_PLAYHEAD) for picture in pictures]
+    assert max(playheads) - min(playheads) <= 1, "and the playhead is a line through all of them"
+
+
+def test_on_a_phone_the_words_and_their_button_come_before_what_they_make(
+    open_page: OpenPage, app_url: str
+) -> None:
+    with open_page(app_url, "phone") as phone:
+        room = enter_wing(phone, "Music", "Compose")
+        shown = [
+            room.get_by_label("Describe a tune"),
+            room.get_by_role("button", name="Compose", exact=True),
+            room.get_by_role("img", name="Piano roll"),
+            room.get_by_role("combobox", name="Melody", exact=True),
+        ]
+        tops = [(one.bounding_box() or {"y": 0})["y"] for one in shown]
+        assert tops == sorted(tops)
+        assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_words_set_the_controls_until_one_is_set_by_hand(wide_room: Locator) -> None:
@@ -209,15 +259,47 @@ def test_a_tune_goes_on_is_varied_and_is_played_otherwise(wide_room: Locator) ->
 
 def test_a_midi_file_is_opened_and_goes_on(wide_room: Locator, tmp_path: Path) -> None:
     notes = [(n / 2, 0.5, pitch) for n, pitch in enumerate(SCALE * 3)]
-    file = write_midi(tmp_path / "mine.mid", notes, tempo=140)
+    bass = [(2.0 * n, 2.0, 40) for n in range(6)]
+    tracks = {
+        "Flute": write_midi(tmp_path / "1.mid", notes, tempo=140),
+        "<b>Bass": write_midi(tmp_path / "2.mid", bass, channel=1, tempo=140),
+    }
+    file = join_midi(tmp_path / "mine.mid", tracks)
     wide_room.locator("input[type=file]").first.set_input_files(file)
     caption = wide_room.locator(".exhibit .caption").last
     expect(caption).to_contain_text("found D major", timeout=LONG)
     expect(caption).to_contain_text("3 bars")
+    expect(caption).to_contain_text("became the melody: 24 notes of “Flute”")
+    expect(caption).to_contain_text("Left out: 6 notes of “<b>Bass”")
+    expect(wide_room.get_by_label("Describe a tune")).to_have_value("")
+    expect(wide_room.get_by_role("spinbutton", name="Tempo")).to_have_value("140")
     wide_room.get_by_role("button", name="Continue").click()
     expect(caption).to_contain_text("goes on", timeout=LONG)
     finish(wide_room)
     assert count_bars(wide_room) > 3
+    expect(caption).not_to_contain_text("Left out")
+
+
+def test_a_tune_that_was_kept_as_midi_is_opened_as_it_was(wide_room: Locator) -> None:
+    words = "a slow air in G minor for harp and cello, 6 bars"
+    compose(wide_room, words)
+    caption = wide_room.locator(".exhibit .caption").last
+    before = caption.inner_text().splitlines()
+    with wide_room.page.expect_download() as download:
+        wide_room.get_by_role("button", name="Download notes").click()
+    file = download.value.path()
+    compose(wide_room, "a jig for bagpipe alone, 3 bars")
+    wide_room.locator("input[type=file]").first.set_input_files(
+        {"name": "mine.mid", "mimeType": "audio/midi", "buffer": Path(file).read_bytes()}
+    )
+    expect(caption).to_contain_text("the same piece again", timeout=LONG)
+    after = caption.inner_text().splitlines()
+    assert after[0] == before[0]
+    assert re.findall(r"\d+ \w+|seed \d+", after[1]) == re.findall(r"\d+ \w+|seed \d+", before[1])
+    expect(wide_room.get_by_label("Describe a tune")).to_have_value(words)
+    expect(wide_room.get_by_role("combobox", name="Melody", exact=True)).to_have_value("harp")
+    expect(wide_room.locator(".controls .caption").first).not_to_contain_text("Yours")
+    expect(wide_room.locator(".player-parts")).to_contain_text("chords: cello")
 
 
 def test_a_file_that_is_none_is_explained_and_nothing_is_lost(

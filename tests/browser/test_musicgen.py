@@ -19,6 +19,9 @@ from tests.musicgen_models import RATE, make_audiocraft_checkpoint, make_transfo
 
 AUDIOCRAFT = find_spec("audiocraft") is not None
 LIBRARY = "audiocraft" if AUDIOCRAFT else "transformers"
+TOP = "element => element.getBoundingClientRect().top"
+GAP = """input => input.parentElement.querySelector("svg").getBoundingClientRect().left
+  - input.getBoundingClientRect().right + parseFloat(getComputedStyle(input).paddingRight)"""
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +144,23 @@ def test_a_recording_is_gone_on_from_and_bad_ones_are_told(desktop: Page, tmp_pa
     expect(tab.get_by_text("This model cannot follow a melody").first).to_be_visible(timeout=LONG)
     tab.get_by_role("button", name="Without it").click()
     make(tab, 1)
+
+
+def test_on_a_phone_nothing_is_cut_and_the_words_come_first(
+    open_page: OpenPage, app_url: str
+) -> None:
+    with open_page(app_url, "phone") as page:
+        tab = enter(page)
+        tab.get_by_role("button", name="Boss fight").click()
+        words = tab.get_by_role("textbox", name="Describe the music")
+        expect(words).to_have_value(re.compile("^chiptune boss fight, .* a stubborn bass line$"))
+        assert not [text for text in tab.get_by_role("button").all_inner_texts() if "..." in text]
+        make, empty = tab.get_by_role("button", name="Make music"), tab.locator(".unplayed")
+        model = tab.get_by_role("combobox", name="Model")
+        tops = [one.evaluate(TOP) for one in (words, make, empty, model)]
+        assert tops == sorted(tops)
+        gap = model.evaluate(GAP)
+        assert gap >= 0, "a long name ends before the arrow"
 
 
 def test_without_weights_the_tab_says_what_it_takes(open_page: OpenPage, app_url: str) -> None:

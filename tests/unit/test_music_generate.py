@@ -126,10 +126,12 @@ def test_another_tune_follows_one_that_ends_early(tune_model: TuneModel) -> None
     hook = model.lm_head.register_forward_hook(prefer_end)
     try:
         slow = replace(tune_model, writer=TransformersWriter(model))  # goes through the hook
-        bars = compose(slow)[-1].bars
+        step = compose(slow)[-1]
     finally:
         hook.remove()
-    assert [bar.tune for bar in bars] == list(range(1, len(bars) + 1))
+    count = len(step.bars)
+    assert [bar.tune for bar in step.bars] == list(range(1, count + 1))
+    assert f"{count} bars: {count} tunes in a row" in show_caption(step, "Tunes", 1)
 
 
 def test_the_grammar_gives_every_note_a_place_and_a_length(tune_model: TuneModel) -> None:
@@ -193,10 +195,12 @@ def test_tokens_read_as_parts_of_a_whole_note() -> None:
 
 def test_the_caption_says_what_it_is(tune_model: TuneModel) -> None:
     step = compose(tune_model, description="a jig in D major for harp and <guitar>")[-1]
-    caption = show_caption(step, "<Tunes>", 1, note="goes on")
+    caption = show_caption(step, "<Tunes>", 1, note="goes on", remark="without <b>drums")
     assert caption.startswith("<b>Jig, D major, 168 quarter notes a minute, harp and guit")
     assert "&lt;Tunes&gt;" in caption
     assert "goes on" in caption
+    assert caption.endswith("<br>without &lt;b&gt;drums")
+    assert "tunes in a row" not in caption
     assert show_bars(step).count("<b>Bar") == len(step.bars)
 
 

@@ -1,5 +1,6 @@
 /** The exhibit of the music room: plays what is being composed, and shows it while it sounds. */
 
+import { Axis } from "./axis.js";
 import { describeRoll, drawRoll } from "./roll.js";
 import { Player, fetchSound } from "./sound.js";
 import { Spectrum } from "./spectrum.js";
@@ -32,7 +33,7 @@ export function mount(element, { watch, props }) {
   let loading = Promise.resolve(); // chunks are fetched one after the other
   let asked = 0; // chunks that are here or on their way
   let frame = 0;
-  let view = null;
+  let axis = null;
   const player = new Player(show);
 
   function take() {
@@ -66,7 +67,6 @@ export function mount(element, { watch, props }) {
     roll.setAttribute("aria-label", describeRoll(piece));
     seek.max = String(Math.max(piece.seconds, 0.01));
     show();
-    drawSound();
   }
 
   function fetchNext(id, [start, address, scale]) {
@@ -79,34 +79,13 @@ export function mount(element, { watch, props }) {
         const next = piece.chunks[player.chunks.length + 1];
         player.add(chunk, next ? next[0] : piece.rendered);
         if (piece.done && player.chunks.length === piece.chunks.length) player.done = true;
-        hear(chunk);
+        spectrum ??= new Spectrum();
+        spectrum.add(chunk);
       } catch {
         if (id === piece.id) said.textContent = "The sound did not arrive. Reload the page, or download the WAV file.";
       }
       show();
     });
-  }
-
-  /** Takes a chunk into the two pictures of the sound. */
-  function hear(chunk) {
-    const total = Math.max(piece.total, piece.seconds);
-    if (spectrum && Math.abs(spectrum.total - total) < 0.01) spectrum.add(chunk);
-    else {
-      spectrum = new Spectrum(total);
-      for (const one of player.chunks) spectrum.add(one);
-    }
-    drawSound();
-  }
-
-  function drawSound() {
-    if (spectrum && Math.abs(spectrum.total - Math.max(piece.total, piece.seconds)) > 0.01) {
-      spectrum = new Spectrum(Math.max(piece.total, piece.seconds));
-      for (const one of player.chunks) spectrum.add(one);
-    }
-    for (const canvas of [swing, levels]) canvas.parentElement.hidden = !spectrum;
-    if (!spectrum || !swing.clientWidth) return;
-    spectrum.drawSwing(swing, piece.gain);
-    spectrum.drawLevels(levels);
   }
 
   /** Draws the present moment, and goes on while it plays. */
@@ -121,32 +100,24 @@ export function mount(element, { watch, props }) {
     const position = player.position;
     if (!seek.matches(":active")) seek.value = String(position);
     time.textContent = `${clock(position)} / ${clock(piece.seconds)}${piece.done ? "" : " …"}`;
-    const share = piece.total ? position / Math.max(piece.total, piece.seconds) : 0;
-    element.style.setProperty("--played", `${100 * share}%`);
-    if (roll.clientWidth) view = drawRoll(roll, piece, position);
+    for (const canvas of [swing, levels]) canvas.parentElement.hidden = !spectrum;
+    axis = new Axis(piece, position, roll.clientWidth);
+    if (roll.clientWidth) {
+      drawRoll(roll, piece, axis);
+      spectrum?.drawSwing(swing, axis, piece.gain);
+      spectrum?.drawLevels(levels, axis);
+    }
     if (player.playing) frame = requestAnimationFrame(show);
   }
 
   button.addEventListener("click", () => (player.wanted ? player.pause() : player.play()));
   seek.addEventListener("input", () => player.seek(Number(seek.value)));
   repeat.addEventListener("change", () => (player.repeat = repeat.checked));
-  roll.addEventListener("click", (event) => {
-    if (!view || event.offsetX < view.left) return;
-    player.seek(view.start + ((event.offsetX - view.left) / (view.width - view.left)) * view.span);
-  });
-  for (const canvas of [swing, levels])
-    canvas.addEventListener("click", (event) => {
-      player.seek((event.offsetX / canvas.clientWidth) * Math.max(piece.total, piece.seconds));
-    });
-  new ResizeObserver(() => {
-    show();
-    drawSound();
-  }).observe(roll);
+  for (const canvas of [roll, swing, levels])
+    canvas.addEventListener("click", ({ offsetX }) => offsetX >= axis.left && player.seek(axis.at(offsetX)));
+  new ResizeObserver(show).observe(roll);
   // Dark and light: canvases do not follow by themselves.
-  new MutationObserver(() => {
-    show();
-    drawSound();
-  }).observe(document.body, { attributeFilter: ["class"] });
+  new MutationObserver(show).observe(document.body, { attributeFilter: ["class"] });
   watch("value", take);
   take();
 }

@@ -32,28 +32,19 @@ export function readColors(element) {
   };
 }
 
-/** The seconds that are in sight: all of a short piece, of a longer one those around the playhead. */
-export function windowOf(piece, position, width) {
-  const total = Math.max(piece.total, piece.seconds, 1);
-  const span = Math.min(total, Math.max(10, width / 34));
-  const start = Math.min(Math.max(position - span / 3, 0), total - span);
-  return { start, span };
-}
-
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {object} piece What the server tells: notes, parts, bars, chords, seconds, total.
- * @param {number} position Seconds.
+ * @param {object} piece What the server tells: notes, parts, bars, chords.
+ * @param {import("./axis.js").Axis} axis
  */
-export function drawRoll(canvas, piece, position) {
+export function drawRoll(canvas, piece, axis) {
   const paint = fit(canvas);
   const { clientWidth: width, clientHeight: height } = canvas;
   const colors = readColors(canvas);
-  const { start, span } = windowOf(piece, position, width);
-  const left = 30;
+  const { left, start, span, end, position } = axis;
   const top = 20;
   const bottom = height - 20;
-  const x = (seconds) => left + ((seconds - start) / span) * (width - left - 2);
+  const x = (seconds) => axis.x(seconds);
   const pitches = piece.notes.map((note) => note[2]);
   const low = Math.min(LOW, ...pitches) - 1;
   const high = Math.max(HIGH, ...pitches) + 1;
@@ -65,7 +56,7 @@ export function drawRoll(canvas, piece, position) {
   paint.lineWidth = 1;
   paint.strokeStyle = colors.line;
   for (const bar of piece.bars) {
-    if (bar < start || bar > start + span) continue;
+    if (bar < start || bar > end) continue;
     paint.beginPath();
     paint.moveTo(Math.round(x(bar)) + 0.5, top);
     paint.lineTo(Math.round(x(bar)) + 0.5, bottom);
@@ -85,20 +76,18 @@ export function drawRoll(canvas, piece, position) {
   paint.setLineDash([]);
 
   paint.save();
-  paint.beginPath();
-  paint.rect(left, 0, width - left, height);
-  paint.clip();
+  axis.clip(paint, height);
   paint.textAlign = "left";
   let clear = -Infinity;
   for (const [seconds, name] of piece.chords) {
-    if (x(seconds) < clear || seconds > start + span) continue;
+    if (x(seconds) < clear || seconds > end) continue;
     if (x(seconds) > left - 1) paint.fillText(name, x(seconds) + 1, 10);
     clear = x(seconds) + paint.measureText(name).width + 4;
   }
   // The melody is drawn over what accompanies it.
   for (let number = piece.parts.length - 1; number >= 0; number -= 1) {
     for (const [begin, duration, pitch, track] of piece.notes) {
-      if (track !== number || begin > start + span || begin + duration < start) continue;
+      if (track !== number || begin > end || begin + duration < start) continue;
       const sounds = position >= begin && position < begin + duration;
       paint.fillStyle = sounds ? colors.strong : number ? colors.second : colors.accent;
       const [from, to] = [x(begin), x(begin + duration * 0.94)];
@@ -108,16 +97,10 @@ export function drawRoll(canvas, piece, position) {
   paint.fillStyle = colors.text;
   paint.textAlign = "center";
   const every = span > 30 ? 10 : span > 12 ? 5 : 2;
-  for (let tick = Math.ceil(start / every) * every; tick <= start + span; tick += every)
+  for (let tick = Math.ceil(start / every) * every; tick <= end; tick += every)
     if (x(tick) > left + 8 && x(tick) < width - 14) paint.fillText(`${tick} s`, x(tick), height - 8);
-  paint.strokeStyle = colors.ink;
-  paint.lineWidth = 1.5;
-  paint.beginPath();
-  paint.moveTo(x(position), top - 6);
-  paint.lineTo(x(position), bottom);
-  paint.stroke();
+  axis.drawPlayhead(paint, colors.ink, top - 6, bottom);
   paint.restore();
-  return { left, start, span, width };
 }
 
 /** What the picture shows, in words. */

@@ -4,7 +4,8 @@ import { fit, readColors } from "./roll.js";
 import { RATE } from "./sound.js";
 
 const WINDOW = 2048; // samples of a spectrum, 46 ms
-const COLUMNS = 640;
+const HOP = WINDOW / 2; // samples from one column of the pictures to the next
+const COLUMN = HOP / RATE; // seconds
 const ROWS = 96;
 const LOWEST = 60; // Hz
 const HIGHEST = 10000;
@@ -47,37 +48,45 @@ const frequencyOf = (row) => HIGHEST * (LOWEST / HIGHEST) ** (row / (ROWS - 1));
 const rowOf = (hertz) => ((ROWS - 1) * Math.log(hertz / HIGHEST)) / Math.log(LOWEST / HIGHEST);
 
 export class Spectrum {
-  constructor(total) {
-    this.total = total; // seconds that the pictures are wide
-    this.mix = new Float32Array(Math.ceil(total * RATE) + WINDOW);
-    this.swing = new Float32Array(COLUMNS);
-    this.levels = new Float32Array(COLUMNS * ROWS); // 0 to 1
-  }
+  #mix = new Float32Array(0);
+  #swing = new Float32Array(0); // the loudest sample of each column
+  #levels = new OffscreenCanvas(1, ROWS); // the stronger, the more opaque
 
   /** Adds the sound of a chunk where it is heard. */
   add({ start, buffer, scale }) {
     const first = Math.round(start * RATE);
-    const length = Math.min(buffer.length, this.mix.length - first);
+    this.#grow(first + buffer.length);
     for (let channel = 0; channel < buffer.numberOfChannels; channel += 1) {
       const samples = buffer.getChannelData(channel);
       const share = scale / buffer.numberOfChannels;
-      for (let i = 0; i < length; i += 1) this.mix[first + i] += share * samples[i];
+      for (let i = 0; i < buffer.length; i += 1) this.#mix[first + i] += share * samples[i];
     }
-    this.#measure(first, first + length);
+    this.#measure(first, first + buffer.length);
+  }
+
+  #grow(length) {
+    if (length <= this.#mix.length) return;
+    const [mix, swing, levels] = [this.#mix, this.#swing, this.#levels];
+    this.#mix = new Float32Array(length);
+    this.#mix.set(mix);
+    this.#swing = new Float32Array(Math.ceil(length / HOP));
+    this.#swing.set(swing);
+    this.#levels = new OffscreenCanvas(this.#swing.length, ROWS);
+    this.#levels.getContext("2d").drawImage(levels, 0, 0);
   }
 
   #measure(first, last) {
-    const step = (this.total * RATE) / COLUMNS;
     const [real, imaginary] = [new Float32Array(WINDOW), new Float32Array(WINDOW)];
-    const from = Math.max(0, Math.floor((first - WINDOW) / step));
-    for (let column = from; column < COLUMNS && column * step < last; column += 1) {
-      const begin = Math.floor(column * step);
-      const end = Math.max(begin + 1, Math.floor((column + 1) * step));
+    const from = Math.max(0, Math.floor(first / HOP) - 1);
+    const to = Math.min(this.#swing.length, Math.ceil(last / HOP) + 1);
+    const image = new ImageData(to - from, ROWS);
+    for (let column = from; column < to; column += 1) {
+      const begin = column * HOP;
       let peak = 0;
-      for (let i = begin; i < end; i += 1) peak = Math.max(peak, Math.abs(this.mix[i] || 0));
-      this.swing[column] = peak;
-      const middle = Math.max(0, Math.round((begin + end - WINDOW) / 2));
-      for (let i = 0; i < WINDOW; i += 1) real[i] = hann[i] * (this.mix[middle + i] || 0);
+      for (let i = begin; i < begin + HOP; i += 1) peak = Math.max(peak, Math.abs(this.#mix[i] || 0));
+      this.#swing[column] = peak;
+      const middle = begin + HOP / 2 - WINDOW / 2;
+      for (let i = 0; i < WINDOW; i += 1) real[i] = hann[i] * (this.#mix[middle + i] || 0);
       imaginary.fill(0);
       transform(real, imaginary);
       for (let row = 0; row < ROWS; row += 1) {
@@ -88,52 +97,54 @@ export class Spectrum {
         for (let bin = low; bin <= high && bin < WINDOW / 2; bin += 1)
           power = Math.max(power, real[bin] ** 2 + imaginary[bin] ** 2);
         const decibels = 10 * Math.log10(power / (WINDOW / 4) ** 2 + 1e-12);
-        this.levels[row * COLUMNS + column] = Math.min(Math.max(1 - decibels / FAINTEST, 0), 1);
+        const level = Math.min(Math.max(1 - decibels / FAINTEST, 0), 1);
+        image.data[4 * (row * image.width + column - from) + 3] = 255 * level ** 1.6;
       }
     }
+    this.#levels.getContext("2d").putImageData(image, from, 0);
   }
 
   /** @param {number} gain By which all is louder. */
-  drawSwing(canvas, gain) {
+  drawSwing(canvas, axis, gain) {
     const paint = fit(canvas);
-    const { clientWidth: width, clientHeight: height } = canvas;
+    const height = canvas.clientHeight;
     const colors = readColors(canvas);
+    paint.save();
+    axis.clip(paint, height);
     paint.fillStyle = colors.accent;
-    for (let column = 0; column < COLUMNS; column += 1) {
-      const half = Math.min(1, this.swing[column] * gain) * (height / 2 - 2);
-      const x = (column / COLUMNS) * width;
-      if (half) paint.fillRect(x, height / 2 - half, width / COLUMNS + 0.3, 2 * half);
+    const last = Math.min(this.#swing.length - 1, Math.floor(axis.end / COLUMN));
+    for (let column = Math.floor(axis.start / COLUMN); column <= last; column += 1) {
+      const half = Math.min(1, this.#swing[column] * gain) * (height / 2 - 2);
+      const x = axis.x(column * COLUMN);
+      if (half) paint.fillRect(x, height / 2 - half, axis.x((column + 1) * COLUMN) - x + 0.3, 2 * half);
     }
     paint.fillStyle = colors.line;
-    paint.fillRect(0, height / 2, width, 1);
+    paint.fillRect(axis.left, height / 2, axis.right - axis.left, 1);
+    axis.drawPlayhead(paint, colors.ink, 0, height);
+    paint.restore();
   }
 
-  drawLevels(canvas) {
+  drawLevels(canvas, axis) {
     const paint = fit(canvas);
-    const { clientWidth: width, clientHeight: height } = canvas;
+    const height = canvas.clientHeight;
     const colors = readColors(canvas);
-    const image = new ImageData(COLUMNS, ROWS);
-    const [red, green, blue] = toBytes(colors.accent);
-    for (const [place, level] of this.levels.entries())
-      image.data.set([red, green, blue, 255 * level ** 1.6], 4 * place);
-    const picture = new OffscreenCanvas(COLUMNS, ROWS);
-    picture.getContext("2d").putImageData(image, 0, 0);
-    paint.drawImage(picture, 0, 0, width, height);
     paint.font = `11px ${getComputedStyle(canvas).fontFamily}`;
     paint.textBaseline = "middle";
-    paint.fillStyle = colors.ink;
+    paint.textAlign = "right";
+    paint.fillStyle = colors.text;
     for (const hertz of MARKS) {
       const y = ((rowOf(hertz) + 0.5) / ROWS) * height;
-      paint.fillText(hertz < 1000 ? `${hertz} Hz` : `${hertz / 1000} kHz`, 6, y);
-      paint.fillRect(0, y, 4, 1);
+      paint.fillText(hertz < 1000 ? `${hertz} Hz` : `${hertz / 1000} kHz`, axis.left - 5, y);
     }
+    paint.save();
+    axis.clip(paint, height);
+    const [from, width] = [axis.start / COLUMN, axis.span / COLUMN];
+    paint.drawImage(this.#levels, from, 0, width, ROWS, axis.left, 0, axis.right - axis.left, height);
+    paint.globalCompositeOperation = "source-in"; // the picture in the room's colour
+    paint.fillStyle = colors.accent;
+    paint.fillRect(0, 0, axis.right, height);
+    paint.globalCompositeOperation = "source-over";
+    axis.drawPlayhead(paint, colors.ink, 0, height);
+    paint.restore();
   }
-}
-
-/** Reads any CSS colour. */
-function toBytes(color) {
-  const paint = new OffscreenCanvas(1, 1).getContext("2d");
-  paint.fillStyle = color;
-  paint.fillRect(0, 0, 1, 1);
-  return paint.getImageData(0, 0, 1, 1).data;
 }

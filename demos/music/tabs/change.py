@@ -63,10 +63,13 @@ def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list
         return play_so(made, MusicRequest.parse(**TuneControl.read(*values)).controls)
 
     def open_file(path: str, *values: Any) -> dict[Any, Any]:
-        request = MusicRequest.parse(**TuneControl.read(*values))
-        opened = open_midi(path, request.controls)
-        asked = request.model_copy(update=MusicRequest.fields_of(opened.step.controls))
-        return {piece: opened, **control.show(asked)}
+        chosen = TuneControl.read(*values)
+        opened = open_midi(path, MusicRequest.parse(**chosen).controls)
+        # Words that were there do not belong to what was opened.
+        settings = opened.recipe.get("settings", chosen | {"description": ""})
+        played = opened.recipe.get("played", {})
+        asked = MusicRequest.parse(**settings).model_copy(update=played)
+        return {piece: opened, control.seed.used: opened.seed, **control.show(asked)}
 
     more.click(ask(wish_more), [wish, piece], wish, **ASK)
     vary.click(ask(wish_variation), [wish, piece, keep], wish, **ASK)
@@ -75,7 +78,7 @@ def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list
     opened = upload.upload(
         say_errors(open_file),
         [upload, *control.inputs],
-        [piece, control.own, control.understood, *control.fields.values()],
+        [piece, control.seed.used, *control.shown],
         **ASK,
     )
     return [played, opened]

@@ -17,7 +17,7 @@ import numpy as np
 from demos.music.generate import Bar, MusicRequest, MusicStep, NoteToken, generate_music
 from demos.music.piece import Piece, Wish
 from demos.music.presets import EXAMPLE
-from demos.music.recording import Chunk, Recording, save
+from demos.music.recording import Chunk, Recording, save, write_midi
 from demos.music.room import BUNDLED, HOLDER, MusicRoom
 from demos.music.show import describe_left, show_bars, show_caption, show_player
 from demos.music.tabs.change import create_change
@@ -26,10 +26,9 @@ from demos.music.tabs.endpoint import create_endpoint
 from shared.catalog import Catalog, is_musicgen
 from shared.model_cache import ModelCache
 from shared.settings import Settings
-from shared.tunes.arrangement import to_score
 from shared.tunes.loudness import find_gain
 from shared.tunes.measures import read_measures, write_measures
-from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes
+from shared.tunes.sound import SAMPLE_RATE
 from shared.ui import (
     CAPTION,
     RunButtons,
@@ -85,8 +84,8 @@ def create_compose(room: MusicRoom) -> None:
             wav: gr.update(interactive=False),
             midi: gr.update(interactive=False),
         }
-        for step in map(wish.recall, stream(model, request)):
-            recording.add(step)
+        # Who stops before there is anything to hear keeps what was there.
+        for step in recording.follow(map(wish.recall, stream(model, request))):
             made = replace(made, step=step, chunks=recording.chunks, rendered=recording.seconds)
             left = describe_left(step.done, time.monotonic() - began)
             yield of_this_piece | {
@@ -109,7 +108,11 @@ def create_compose(room: MusicRoom) -> None:
         said = (
             {}
             if is_stopped
-            else {caption: show_caption(made.step, made.title, made.seed, made.note)}
+            else {
+                caption: show_caption(
+                    made.step, made.title, made.seed, made.note, remark=made.remark
+                )
+            }
         )
         return said | {
             player: show(made, files.gain),
@@ -207,9 +210,10 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
         sound = recording.play(step)
     sound *= np.float32(find_gain(sound, SAMPLE_RATE))
     soundfile.write(EXAMPLE_SOUND, sound, SAMPLE_RATE, compression_level=0.7)
-    (HERE / "example.mid").write_bytes(score_to_midi_bytes(to_score(step.arrangement)))
+    recipe = room.recipe(BUNDLED, request)
+    (HERE / "example.mid").write_bytes(write_midi(step, recipe))
     data = {
-        "recipe": room.recipe(BUNDLED, request),
+        "recipe": recipe,
         "title": room.spec(BUNDLED).title,
         "measures": write_measures(bar.measure for bar in step.bars),
         "bars": [[bar.tune, [list(asdict(t).values()) for t in bar.tokens]] for bar in step.bars],

@@ -165,13 +165,24 @@ class TuneControl:
             **{name: chosen[name] for name in own},
         }
 
+    @property
+    def shown(self) -> list[Any]:
+        """What ``show`` sets, as outputs of an event."""
+        bold = [self.temperature, self.top_p]
+        return [self.description, self.own, self.understood, *bold, *self.fields.values()]
+
     def show(self, request: MusicRequest) -> dict[Any, Any]:
-        """Set all fields to those of ``request``, as if the visitor had."""
+        """Set all to what ``request`` asks for; what its words do not say is the visitor's own."""
+        words = MusicRequest.parse(description=request.description, seed=0)
+        own = tuple(n for n in self.fields if getattr(request, n) != getattr(words, n))
         said = parse_description(request.description)
         return {
             **{field: getattr(request, name) for name, field in self.fields.items()},
-            self.own: tuple(self.fields),
-            self.understood: show_understood(said, list(FIELDS.values())),
+            self.description: request.description,
+            self.own: own,
+            self.understood: show_understood(said, [FIELDS[name] for name in own]),
+            self.temperature: request.temperature,
+            self.top_p: request.top_p,
         }
 
 

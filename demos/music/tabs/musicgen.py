@@ -44,14 +44,15 @@ from shared.zero_gpu import on_gpu
 GO_ON, FOLLOW = "go on", "follow"
 USES = [("Go on from its end", GO_ON), ("Follow its melody", FOLLOW)]
 LONGEST_PROMPT, LONGEST_MELODY = 20.0, 30.0  # seconds of a recording that can be of use
-PRESETS = [
-    "warm acoustic guitar with soft brushes on the drums, a slow Sunday morning",
-    "driving synthwave with a pulsing bass and bright arpeggios, 110 bpm",
-    "a lonely cello over quiet rain, slow and dark",
-    "cheerful ukulele and hand claps for a film about puppies",
-    "chiptune boss fight, fast square waves and a stubborn bass line",
-    "orchestral fanfare with brass and timpani, short and proud",
-]
+PRESETS = {
+    "Sunday morning": "warm acoustic guitar with soft brushes on the drums, a slow Sunday morning",
+    "Night drive": "driving synthwave with a pulsing bass and bright arpeggios, 110 bpm",
+    "Rain": "a lonely cello over quiet rain, slow and dark",
+    "Film about puppies": "cheerful ukulele and hand claps for a film about puppies",
+    "Boss fight": "chiptune boss fight, fast square waves and a stubborn bass line",
+    "Fanfare": "orchestral fanfare with brass and timpani, short and proud",
+}
+"""Uses and descriptions; Gradio would cut these short where it offers them."""
 SLIDERS: dict[str, dict[str, Any]] = {
     "cfg_coef": {
         "step": 0.1,
@@ -174,14 +175,19 @@ def create_musicgen(room: MusicRoom) -> None:
     with tab_floor() as floor:
         with floor.controls:
             description = gr.Textbox(
-                PRESETS[0],
+                next(iter(PRESETS.values())),
                 label="Describe the music",
                 info="Instruments, style, mood, tempo; or leave it empty",
                 lines=3,
                 max_length=500,
             )
+            gr.Examples(
+                [[text] for text in PRESETS.values()],
+                [description],
+                label="Uses to try",
+                example_labels=list(PRESETS),
+            )
             buttons = RunButtons.create("Make music")
-            gr.Examples([[text] for text in PRESETS], [description], label="Uses to try")
             model = choose_model(room.catalog, "music", keep=is_musicgen)
             engine = gr.HTML(describe(room, model.value), **CAPTION)
             duration = create_slider(
