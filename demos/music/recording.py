@@ -23,7 +23,7 @@ from shared.tunes.measures import write_measures
 from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes, synthesize
 
 COMMENT_BYTES = 2000
-FIRST_SECONDS, LATER_SECONDS = 1.5, 5.0  # the least that a chunk lasts
+FIRST_SECONDS, LATER_SECONDS = 1.5, 5.0  # the least that a chunk lasts; the later, the longer
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Recording:
         """
         music = step.arrangement
         end = music.seconds if step.is_complete else music.bar_starts[-1]
-        wanted = LATER_SECONDS if self.chunks else FIRST_SECONDS
+        wanted = max(LATER_SECONDS, self.seconds) if self.chunks else FIRST_SECONDS
         if end - self.seconds < (0.001 if step.is_complete else wanted):
             return False
         last = float("inf") if step.is_complete else end

@@ -118,9 +118,11 @@ def show_caption(
     summary = step.summary
     seconds = int(round(step.arrangement.seconds, 4))  # full ones, as the player's clock counts
     tunes = len({bar.tune for bar in step.bars})
+    # As players count; but whoever stops at once has the upbeat alone.
+    bars = max(1, len(step.bars) - (bool(step.bars) and step.bars[0].measure.is_upbeat))
     parts = [
         html.escape(title),
-        f"{len(step.bars)} bar{'' if len(step.bars) == 1 else 's'}"
+        f"{bars} bar{'' if bars == 1 else 's'}"
         + (f": {tunes} tunes in a row, as players join them into a set" if tunes > 1 else ""),
         f"{seconds} second{'' if seconds == 1 else 's'}",
         *([f"seed {seed}"] if seed >= 0 else []),

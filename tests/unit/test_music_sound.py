@@ -123,7 +123,7 @@ def test_rendering_is_as_long_as_the_score_and_its_dying_away(sample_rate: int) 
     seconds = step.arrangement.seconds
     assert seconds == pytest.approx((8 * 3 + 1) * 60 / 150)
     sound = synthesize(to_score(step.arrangement, 0.0), sample_rate)
-    assert seconds <= len(sound) / sample_rate <= seconds + 3.1
+    assert seconds <= len(sound) / sample_rate <= seconds + 2.1
 
 
 def level(sound: np.ndarray, seconds: float) -> float:
