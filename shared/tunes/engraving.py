@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 
 from shared.errors import GalleryError
 
 NARROWEST, WIDEST = 240, 1600  # pixels
 SMALL = 600  # below this width, staves are smaller
 SCALE, SMALL_SCALE = 45, 38  # percent; at 100, a staff is 72 pixels high
-PAGE_HEIGHT = 1200  # pixels that a page has at most
-_lock = threading.Lock()  # Verovio is not made for threads
+PAGE_HEIGHT = 60_000  # the most that Verovio can; a page is as high as what is on it
+# Verovio keeps its fonts for each thread: one thread draws everything, one piece after another.
+_engraver = ThreadPoolExecutor(1, "engraver")
 
 
 def engrave(musicxml: str, width: int) -> str:
@@ -23,6 +25,10 @@ def engrave(musicxml: str, width: int) -> str:
     Raises:
         GalleryError: Verovio is missing, or cannot draw this.
     """
+    return _engraver.submit(_draw, musicxml, min(max(width, NARROWEST), WIDEST)).result()
+
+
+def _draw(musicxml: str, width: int) -> str:
     try:
         import verovio
     except ImportError as error:
@@ -31,25 +37,25 @@ def engrave(musicxml: str, width: int) -> str:
             "Install it with: pip install verovio==6.4.1"
         ) from error
 
-    width = min(max(width, NARROWEST), WIDEST)
     scale = SMALL_SCALE if width < SMALL else SCALE
-    options = {
-        "scale": scale,
-        "pageWidth": width * 100 // scale,
-        "pageHeight": PAGE_HEIGHT * 100 // scale,
-        "adjustPageHeight": True,
-        "pageMarginLeft": 20,
-        "pageMarginRight": 20,
-        "footer": "none",
-        "svgViewBox": True,
-        "svgRemoveXlink": True,
-        "svgFormatRaw": True,
-    }
-    with _lock:
-        verovio.enableLog(verovio.LOG_OFF)
-        toolkit = verovio.toolkit()
-        toolkit.setOptions(options)
-        if not toolkit.loadData(musicxml):
-            raise GalleryError("This piece cannot be drawn as sheet music; its notes still play.")
-        pages = [toolkit.renderToSVG(page) for page in range(1, toolkit.getPageCount() + 1)]
+    verovio.enableLog(verovio.LOG_OFF)
+    toolkit = verovio.toolkit(False)
+    toolkit.setResourcePath(str(files(verovio) / "data"))
+    toolkit.setOptions(
+        {
+            "scale": scale,
+            "pageWidth": width * 100 // scale,
+            "pageHeight": PAGE_HEIGHT,
+            "adjustPageHeight": True,
+            "pageMarginLeft": 20,
+            "pageMarginRight": 20,
+            "footer": "none",
+            "svgViewBox": True,
+            "svgRemoveXlink": True,
+            "svgFormatRaw": True,
+        }
+    )
+    if not toolkit.loadData(musicxml):
+        raise GalleryError("This piece cannot be drawn as sheet music; its notes still play.")
+    pages = [toolkit.renderToSVG(page) for page in range(1, toolkit.getPageCount() + 1)]
     return "".join(pages).replace(' color="black"', "")

@@ -1,6 +1,7 @@
 /** The exhibit of the music room: plays what is being composed, and shows it while it sounds. */
 
 import { describeRoll, drawRoll } from "./roll.js";
+import { lightUp } from "./sheet.js";
 import { Player, fetchSound } from "./sound.js";
 import { Spectrum } from "./spectrum.js";
 
@@ -124,6 +125,7 @@ export function mount(element, { watch, props }) {
     const share = piece.total ? position / Math.max(piece.total, piece.seconds) : 0;
     element.style.setProperty("--played", `${100 * share}%`);
     if (roll.clientWidth) view = drawRoll(roll, piece, position);
+    lightUp(piece, position);
     if (player.playing) frame = requestAnimationFrame(show);
   }
 

@@ -17,8 +17,7 @@ from shared.tunes.musicxml import write_musicxml
 from shared.ui import new_file
 
 MOST_BARS = 200  # so many bars of a song take two seconds to draw
-# The page knows how wide the place is; the server has the piece.
-_MEASURE = "(piece) => [piece, document.querySelector('.sheet').clientWidth - 34]"
+_MEASURE = "() => document.querySelector('.sheet').clientWidth - 34"  # inside its padding
 
 
 def create_sheet(piece: gr.State) -> Callable[[Any], None]:
@@ -30,48 +29,50 @@ def create_sheet(piece: gr.State) -> Callable[[Any], None]:
     with gr.Accordion("Sheet music", open=False, elem_classes="sheet") as view:
         drawn = gr.HTML("", padding=False)
         file = gr.DownloadButton("Download sheet music (MusicXML)", size="sm", interactive=False)
-    width = gr.Number(0, visible=False)
-    is_open = gr.State(False)
+    measured = gr.Number(0, visible=False)
+    open_width = gr.State(0.0)  # pixels; 0 while it is closed
 
     def draw(made: Piece | None, width: float) -> dict[Any, Any]:
-        if made is None or not made.is_saved:
-            told = "A tune is written down as soon as it is complete."
-            return {drawn: _say(told), file: gr.update(interactive=False), is_open: True}
-        try:
-            score = write_musicxml(made.step.arrangement, made.step.controls)
-        except InvalidRequest as error:
-            return {drawn: _say(str(error)), file: gr.update(interactive=False), is_open: True}
-        path = new_file(f"{name_file(made.step, max(made.seed, 0))}.musicxml")
-        path.write_text(score, encoding="utf-8")
-        return {
-            drawn: show_sheet(made, score, width),
-            file: gr.update(value=str(path), interactive=True),
-            is_open: True,
-        }
+        if not width:
+            return {drawn: ""}
+        shown, path = write_sheet(made, width)
+        saved = gr.update(value=path, interactive=True) if path else gr.update(interactive=False)
+        return {drawn: shown, file: saved}
 
-    def redraw(made: Piece | None, width: float, is_open: bool) -> dict[Any, Any]:
-        return draw(made, width) if is_open else {drawn: ""}
-
-    outcome = [drawn, file, is_open]
-    view.expand(draw, [piece, width], outcome, js=_MEASURE, **ASK)
-    view.collapse(lambda: ("", False), None, [drawn, is_open], **ASK)
-    return lambda event: event.then(redraw, [piece, width, is_open], outcome, **ASK)
+    view.expand(lambda width: width, measured, open_width, js=_MEASURE, **ASK).then(
+        draw, [piece, open_width], [drawn, file], **ASK
+    )
+    view.collapse(lambda: 0.0, None, open_width, **ASK)
+    return lambda event: event.then(draw, [piece, open_width], [drawn, file], **ASK)
 
 
-def show_sheet(piece: Piece, score: str, width: float) -> str:
-    """Draw ``score``, the MusicXML of ``piece``, ``width`` pixels wide, or say why not."""
-    bars = len(piece.step.bars)
+def write_sheet(piece: Piece | None, width: float) -> tuple[str, str]:
+    """Draw ``piece`` for a place ``width`` pixels wide, and write it as MusicXML.
+
+    Returns:
+        What to show, which says why if nothing is drawn, and the path of the file or "".
+    """
+    if piece is None or not piece.is_saved:
+        return _say("A tune is written down as soon as it is complete."), ""
+    step, path = piece.step, ""
     try:
-        if bars > MOST_BARS:
+        score = write_musicxml(step.arrangement, step.controls)
+        file = new_file(f"{name_file(step, max(piece.seed, 0))}.musicxml")
+        file.write_text(score, encoding="utf-8")
+        path = str(file)
+        if len(step.bars) > MOST_BARS:
             raise InvalidRequest(
-                f"This piece has {bars} bars, and up to {MOST_BARS} are drawn here. The file has "
-                "all of them, for a notation program such as MuseScore."
+                f"This piece has {len(step.bars)} bars, and up to {MOST_BARS} are drawn here. The "
+                "file has all of them, for a notation program such as MuseScore."
             )
-        pages = engrave(score, int(width or 0))
+        pages = engrave(score, int(width))
     except GalleryError as error:
-        return _say(str(error))
-    words = html.escape(f"Sheet music, {bars} bars", quote=True)
-    return f'<div class="sheet-pages" role="img" aria-label="{words}">{pages}</div>'
+        return _say(str(error)), path
+    label = f"Sheet music, {len(step.bars)} bars"
+    return (
+        f'<div class="sheet-pages" role="img" aria-label="{label}" data-piece="{piece.key}">'
+        f"{pages}</div>"
+    ), path
 
 
 def _say(text: str) -> str:
