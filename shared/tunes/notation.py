@@ -16,7 +16,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, combinations, groupby, pairwise
-from statistics import median
 
 from shared.tunes.arrangement import Arrangement, Part
 from shared.tunes.tokens import CHOIR, PIANO, VOICE
@@ -31,7 +30,7 @@ MIDDLE_C = 60
 OCTAVE = 12
 _EIGHTH = TICKS // 2
 _FINEST = 3
-_TREBLE_FROM = 57  # median pitch from which a staff is easier to read in the treble clef
+_CLEFS = {"treble": (64, 77), "bass": (43, 57)}  # pitches of the lowest and the highest line
 _SINGERS = (72, 67, 60, 50)  # usual pitches of soprano, alto, tenor and bass
 _TAKEN = 100  # semitones that a singer would rather leap than break off a note
 
@@ -332,8 +331,13 @@ def _append(voice: list[_Chord], chord: _Chord) -> None:
 
 
 def _choose_clef(notes: Sequence[_Chord]) -> str:
-    pitches = [note.pitch for note in notes]
-    return "treble" if median(pitches or [MIDDLE_C]) >= _TREBLE_FROM else "bass"
+    """Choose the clef that leaves least to ledger lines."""
+
+    def outside(clef: str) -> float:
+        low, high = _CLEFS[clef]
+        return sum(max(low - note.pitch, note.pitch - high, 0) for note in notes)
+
+    return min(_CLEFS, key=outside)
 
 
 def _write_voice(

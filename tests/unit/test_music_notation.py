@@ -255,6 +255,8 @@ def test_a_song_is_a_voice_above_a_piano() -> None:
 def test_what_lies_low_gets_the_bass_clef() -> None:
     low = write("4/4 0:48:4")
     assert [clef.findtext("sign") for clef in low.iter("clef")] == ["F"]
+    harp = write("4/4 0:72:4\n4/4 0:72:4", TuneControls(style="Air", tonic=8, accompaniment="harp"))
+    assert [clef.findtext("sign") for clef in harp.iter("clef")] == ["G", "F"]
 
 
 def test_chords_are_named_as_the_key_spells_them() -> None:
