@@ -314,3 +314,31 @@ def test_a_file_that_is_none_is_explained_and_nothing_is_lost(
     assert caption.inner_text() == before
     wide_room.get_by_role("button", name="Play", exact=True).click()
     wait_for_sound(wide_room)
+
+
+def test_sheet_music_fits_its_place_follows_the_player_and_is_that_of_the_next_tune(
+    room: Locator,
+) -> None:
+    page, sheet = room.page, room.locator(".sheet-pages")
+    room.get_by_role("button", name=re.compile("^Sheet music")).click()
+    expect(sheet).to_contain_text("Jig in D major", timeout=LONG)
+    assert sheet.locator(".staff").count() > 20
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert sheet.evaluate("place => place.scrollWidth <= place.clientWidth")
+    ink = "getComputedStyle(document.querySelector('.sheet-pages .note .stem path')).stroke"
+    dark_on_light = page.evaluate(ink)
+    page.evaluate("document.body.classList.toggle('dark')")
+    assert lightness(page.evaluate(ink)) > 200 > 100 > lightness(dark_on_light)
+    room.get_by_role("slider", name="Position in seconds").fill("10")
+    expect(sheet.locator(".note.sounds")).not_to_have_count(0, timeout=LONG)
+    compose(room, "a chorale in F major, 4 bars")
+    expect(sheet).to_contain_text("Chorale in F major", timeout=LONG)
+    with page.expect_download() as download:
+        room.get_by_role("button", name="Download sheet music").click()
+    assert re.match(r"chorale-f-major-organ-\d+\.musicxml", download.value.suggested_filename)
+    assert "<score-partwise" in Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def lightness(color: str) -> float:
+    """Mean of red, green and blue, 0 to 255, of what CSS calls ``rgb(1, 2, 3)``."""
+    return sum(map(int, re.findall(r"\d+", color)[:3])) / 3

@@ -2,6 +2,7 @@
 
 import { Axis } from "./axis.js";
 import { describeRoll, drawRoll } from "./roll.js";
+import { lightUp } from "./sheet.js";
 import { Player, fetchSound } from "./sound.js";
 import { Spectrum } from "./spectrum.js";
 
@@ -107,6 +108,7 @@ export function mount(element, { watch, props }) {
       spectrum?.drawSwing(swing, axis, piece.gain);
       spectrum?.drawLevels(levels, axis);
     }
+    lightUp(piece, position);
     if (player.playing) frame = requestAnimationFrame(show);
   }
 

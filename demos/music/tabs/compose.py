@@ -23,6 +23,7 @@ from demos.music.show import describe_left, show_bars, show_caption, show_player
 from demos.music.tabs.change import create_change
 from demos.music.tabs.controls import ASK, TuneControl
 from demos.music.tabs.endpoint import create_endpoint
+from demos.music.tabs.sheet import create_sheet
 from shared.catalog import Catalog, is_musicgen
 from shared.model_cache import ModelCache
 from shared.settings import Settings
@@ -142,6 +143,7 @@ def create_compose(room: MusicRoom) -> None:
                 )
             piece = gr.State(example)
             wish = gr.State(Wish())
+            write_down = create_sheet(piece)
             change = create_change(control, piece, wish)
     with gr.Accordion("Look inside", open=False):
         gr.Markdown(
@@ -167,7 +169,10 @@ def create_compose(room: MusicRoom) -> None:
     )
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     for event, is_stopped in ((done, False), (stopped, True), *((one, False) for one in change)):
-        event.then(say_errors(partial(finish, is_stopped=is_stopped)), piece, outcome, **quiet)
+        finished = event.then(
+            say_errors(partial(finish, is_stopped=is_stopped)), piece, outcome, **quiet
+        )
+        write_down(finished)
     create_endpoint(room, stream)
 
 

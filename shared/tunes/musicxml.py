@@ -1,0 +1,330 @@
+"""A piece as MusicXML 4.0 (https://www.w3.org/2021/06/musicxml40/), which notation programs open.
+
+Notes are spelled by the key: of the names that a pitch can have, the one nearest to the key's own
+on the line of fifths. In minor the line reaches further to the sharps, for the leading tone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from shared.errors import InvalidRequest
+from shared.tunes.arrangement import Arrangement
+from shared.tunes.chords import find_mode
+from shared.tunes.controls import INSTRUMENTS, KEY_NAMES, STYLE_NAMES, TuneControls
+from shared.tunes.notation import SIGNS, TICKS, Head, Notation, Sign, Staff, is_compound, notate
+
+_DOCTYPE = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" '
+    '"http://www.musicxml.org/dtds/partwise.dtd">\n'
+)
+_LETTERS = "FCGDAEB"  # a line of fifths; C is at 0, so F is at -1
+_MODE_FIFTHS = {"Major": 0, "Minor": -3, "Dorian": -2, "Mixolydian": -1}
+_MOST_SIGNS = 6  # sharps or flats of a key; one with more has a simpler name
+_ALTERATIONS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
+_QUALITIES = {"": "major", "m": "minor", "dim": "diminished"}
+_CLEFS = {"treble": ("G", 2), "bass": ("F", 4)}
+
+
+class Key:
+    """A key as it is written.
+
+    Attributes:
+        name: Such as "A-flat major".
+        mode: Such as "Major".
+        fifths: Sharps of its signature, or flats if negative, -6 to 6.
+    """
+
+    def __init__(self, tonic: int, mode: str) -> None:
+        """Choose the name of ``tonic``, a pitch class; ``KEY_NAMES`` has the usual one."""
+        letter, sign = KEY_NAMES[tonic][0], KEY_NAMES[tonic][1:]
+        place = _LETTERS.index(letter) - 1 + {"": 0, "#": 7, "b": -7}[sign]
+        fifths = place + _MODE_FIFTHS[mode]
+        simpler = 12 * ((fifths < -_MOST_SIGNS) - (fifths > _MOST_SIGNS))
+        self.mode = mode
+        self.fifths = fifths + simpler
+        step, alter = _name(place + simpler)
+        sign_name = {-1: "-flat", 0: "", 1: "-sharp"}[alter]
+        self.name = f"{step}{sign_name} {mode.lower()}"
+
+    def spell(self, pitch_class: int) -> tuple[str, int]:
+        """Return the letter of a pitch class in this key, and its semitones up or down."""
+        lowest = self.fifths - (2 if self.mode == "Minor" else 3)
+        return _name(lowest + (7 * pitch_class - lowest) % 12)
+
+    def signature(self) -> dict[str, int]:
+        """Return how far the signature alters each letter."""
+        return dict(_name(place) for place in range(self.fifths - 1, self.fifths + 6))
+
+
+def _name(place: int) -> tuple[str, int]:
+    """Name a place on the line of fifths, C being 0: its letter, and its semitones up or down."""
+    return _LETTERS[(place + 1) % 7], (place + 1) // 7
+
+
+def find_key(music: Arrangement, controls: TuneControls) -> Key:
+    """Return the key of ``controls``; a mode that was left to the model is told by the notes."""
+    weights = [0.0] * 12
+    for note in music.notes:
+        weights[(note.pitch - controls.tonic) % 12] += note.duration
+    return Key(controls.tonic, controls.mode or find_mode(weights))
+
+
+def write_musicxml(music: Arrangement, controls: TuneControls) -> str:
+    """Return ``music``, arranged as ``controls`` say, as MusicXML.
+
+    A note's first sign has the id ``note-`` and its number in ``music.notes``; those that are tied
+    to it have a dot and a number behind that.
+
+    Raises:
+        InvalidRequest: There are no notes.
+    """
+    if not music.notes:
+        raise InvalidRequest(
+            "There is nothing to write down: this piece has only rests. Another seed will bring "
+            "notes."
+        )
+    notation = notate(music)
+    key = find_key(music, controls)
+    score = Element("score-partwise", version="4.0")
+    style = STYLE_NAMES.get(controls.style or "", controls.style or "Tune")
+    _add(_add(score, "work"), "work-title", f"{style} in {key.name}")
+    _add(_add(_add(score, "identification"), "encoding"), "software", "Generative Gallery")
+    listed = _add(score, "part-list")
+    for number, (part, _) in enumerate(notation.parts, 1):
+        entry = _add(listed, "score-part", id=f"P{number}")
+        _add(entry, "part-name", part.instrument.capitalize())
+        player = f"P{number}-I1"
+        _add(_add(entry, "score-instrument", id=player), "instrument-name", part.instrument)
+        midi = _add(entry, "midi-instrument", id=player)
+        _add(midi, "midi-channel", number)
+        _add(midi, "midi-program", INSTRUMENTS[part.instrument] + 1)
+    for number, (_, staves) in enumerate(notation.parts, 1):
+        writer = _PartWriter(notation, staves, key, music.tempo, is_first=number == 1)
+        writer.write(_add(score, "part", id=f"P{number}"), is_loop=controls.loop)
+    indent(score)
+    return _DOCTYPE + tostring(score, encoding="unicode")
+
+
+def _add(parent: Element, tag: str, text: Any = None, /, **attributes: str) -> Element:
+    element = SubElement(parent, tag, attributes)
+    element.text = None if text is None else str(text)
+    return element
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a sign stands: staff and voice of its part, and which of the staff's layers."""
+
+    staff: int
+    voice: int
+    layer: int
+    layers: int
+
+
+class _PartWriter:
+    """Writes the measures of one part; the first part carries tempo and chord names."""
+
+    def __init__(
+        self, notation: Notation, staves: Sequence[Staff], key: Key, tempo: int, *, is_first: bool
+    ) -> None:
+        self.notation, self.staves, self.key, self.tempo = notation, staves, key, tempo
+        self.is_first = is_first
+        self.signs_of_note: dict[int, int] = {}
+
+    def write(self, part: Element, *, is_loop: bool) -> None:
+        bars = self.notation.bars
+        for number, bar in enumerate(bars):
+            counted = number + (not bars[0].begin)  # an upbeat is bar 0
+            measure = _add(part, "measure", number=str(counted))
+            if bar.begin:
+                measure.set("implicit", "yes")
+            if is_loop and number == 0:
+                _write_barline(measure, "left", "heavy-light", repeat="forward")
+            if number == 0 or bar.meter != bars[number - 1].meter:
+                self._write_attributes(measure, number)
+            if self.is_first:
+                self._write_words(measure, number)
+            self._write_notes(measure, number)
+            if number == len(bars) - 1:
+                repeat = "backward" if is_loop else ""
+                _write_barline(measure, "right", "light-heavy", repeat=repeat)
+
+    def _write_attributes(self, measure: Element, number: int) -> None:
+        attributes = _add(measure, "attributes")
+        if number == 0:
+            _add(attributes, "divisions", TICKS)
+            key = _add(attributes, "key")
+            _add(key, "fifths", self.key.fifths)
+            _add(key, "mode", self.key.mode.lower())
+        time = _add(attributes, "time")
+        beats, unit = self.notation.bars[number].meter.split("/")
+        _add(time, "beats", beats)
+        _add(time, "beat-type", unit)
+        if number == 0:
+            _add(attributes, "staves", len(self.staves))
+            for place, staff in enumerate(self.staves, 1):
+                clef = _add(attributes, "clef", number=str(place))
+                sign, line = _CLEFS[staff.clef]
+                _add(clef, "sign", sign)
+                _add(clef, "line", line)
+
+    def _write_words(self, measure: Element, number: int) -> None:
+        """Write the tempo, and the chords at their moments."""
+        bar = self.notation.bars[number]
+        if number == 0:
+            direction = _add(measure, "direction", placement="above")
+            metronome = _add(_add(direction, "direction-type"), "metronome")
+            _add(metronome, "beat-unit", "quarter")
+            if is_compound(bar.meter):
+                _add(metronome, "beat-unit-dot")
+            pace = self.tempo / 1.5 if is_compound(bar.meter) else self.tempo
+            _add(metronome, "per-minute", round(pace))
+            _add(direction, "sound", tempo=str(self.tempo))
+        for place, ticks, name in self.notation.chords:
+            if place == number:
+                self._write_chord(measure, max(0, ticks - bar.begin), name)
+
+    def _write_chord(self, measure: Element, offset: int, name: str) -> None:
+        note = name[:2] if name[:2] in KEY_NAMES else name[:1]
+        quality = name.removeprefix(note)
+        step, alter = self.key.spell(KEY_NAMES.index(note))
+        harmony = _add(measure, "harmony", placement="above")
+        root = _add(harmony, "root")
+        _add(root, "root-step", step)
+        if alter:
+            _add(root, "root-alter", alter)
+        _add(harmony, "kind", _QUALITIES[quality], text=quality)
+        if offset:
+            _add(harmony, "offset", offset)
+
+    def _write_notes(self, measure: Element, number: int) -> None:
+        bar = self.notation.bars[number]
+        length = bar.ticks - bar.begin
+        for place, staff in enumerate(self.staves, 1):
+            voices = [voice[number] for voice in staff.voices if voice[number]] or [()]
+            accidentals = self._find_accidentals(voices)
+            for layer, signs in enumerate(voices):
+                if place > 1 or layer:
+                    _add(_add(measure, "backup"), "duration", length)
+                # As notation programs number them: four voices for each staff.
+                where = _Place(place, 4 * (place - 1) + layer + 1, layer, len(voices))
+                if not signs:
+                    _write_rest(measure, length, where)
+                for sign in signs:
+                    is_hidden = not sign.triplet and (layer or _is_covered(sign, voices[1:]))
+                    if sign.heads or not is_hidden:
+                        self._write_sign(measure, sign, where, accidentals)
+                    else:
+                        _add(_add(measure, "forward"), "duration", sign.duration)
+
+    def _find_accidentals(self, voices: Sequence[Sequence[Sign]]) -> dict[tuple[int, int], str]:
+        """Return the accidentals of a bar, by ticks and pitch: what differs from what is valid."""
+        signature = self.key.signature()
+        valid: dict[tuple[str, int], int] = {}
+        shown = {}
+        for sign in sorted((s for signs in voices for s in signs), key=lambda s: s.start):
+            for head in sign.heads:
+                letter, alter, octave = self._spell(head.pitch)
+                if head.continues and sign.start == 0:
+                    continue  # a tie over the bar line carries it
+                if alter != valid.get((letter, octave), signature[letter]):
+                    valid[letter, octave] = alter
+                    shown[sign.start, head.pitch] = _ALTERATIONS[alter]
+        return shown
+
+    def _spell(self, pitch: int) -> tuple[str, int, int]:
+        """Return letter, semitones up or down, and octave."""
+        letter, alter = self.key.spell(pitch % 12)
+        return letter, alter, (pitch - alter) // 12 - 1
+
+    def _write_sign(
+        self, measure: Element, sign: Sign, where: _Place, accidentals: dict[tuple[int, int], str]
+    ) -> None:
+        for order, head in enumerate(sign.heads or [None]):
+            note = _add(measure, "note")
+            if order:
+                _add(note, "chord")
+            if head:
+                note.set("id", self._name(head))
+                letter, alter, octave = self._spell(head.pitch)
+                pitch = _add(note, "pitch")
+                _add(pitch, "step", letter)
+                if alter:
+                    _add(pitch, "alter", alter)
+                _add(pitch, "octave", octave)
+            else:
+                _add(note, "rest")
+            _add(note, "duration", sign.duration)
+            ties = [
+                kind
+                for kind, is_so in (
+                    ("stop", head and head.continues),
+                    ("start", head and head.goes_on),
+                )
+                if is_so
+            ]
+            for kind in ties:
+                _add(note, "tie", type=kind)
+            _add(note, "voice", where.voice)
+            name, dots = SIGNS[sign.value]
+            _add(note, "type", name)
+            if dots:
+                _add(note, "dot")
+            if head and (accidental := accidentals.get((sign.start, head.pitch))):
+                _add(note, "accidental", accidental)
+            if sign.triplet:
+                change = _add(note, "time-modification")
+                _add(change, "actual-notes", 3)
+                _add(change, "normal-notes", 2)
+            if head and where.layers > 1:
+                _add(note, "stem", "down" if where.layer else "up")
+            _add(note, "staff", where.staff)
+            if sign.beam and not order:
+                _add(note, "beam", sign.beam, number="1")
+            is_edge = sign.triplet in ("start", "stop") and not order
+            if ties or is_edge:
+                notations = _add(note, "notations")
+                for kind in ties:
+                    _add(notations, "tied", type=kind)
+                if is_edge:
+                    _add(notations, "tuplet", type=sign.triplet)
+
+    def _name(self, head: Head) -> str:
+        """Return the id of a sign: its note's number, and which of its signs it is."""
+        number = self.signs_of_note[head.note] = self.signs_of_note.get(head.note, -1) + 1
+        return f"note-{head.note}" + (f".{number}" if number else "")
+
+
+def _is_covered(rest: Sign, voices: Sequence[Sequence[Sign]]) -> bool:
+    """Whether one of ``voices`` sounds all the while; the rest would only be in its way."""
+    end = rest.start + rest.duration
+    return any(
+        sum(
+            max(0, min(sign.start + sign.duration, end) - max(sign.start, rest.start))
+            for sign in signs
+            if sign.heads
+        )
+        == rest.duration
+        for signs in voices
+    )
+
+
+def _write_rest(measure: Element, length: int, where: _Place) -> None:
+    """Write a rest that fills the bar, which is drawn in its middle."""
+    note = _add(measure, "note")
+    _add(note, "rest", measure="yes")
+    _add(note, "duration", length)
+    _add(note, "voice", where.voice)
+    _add(note, "staff", where.staff)
+
+
+def _write_barline(measure: Element, location: str, style: str, repeat: str) -> None:
+    barline = _add(measure, "barline", location=location)
+    _add(barline, "bar-style", style)
+    if repeat:
+        _add(barline, "repeat", direction=repeat)
