@@ -208,12 +208,12 @@ class MusicStep:
         return arrange(measures, self.controls, is_complete=self.is_complete)
 
     @property
-    def summary(self) -> str:
-        """The controls in words, and in a complete piece the mode that the model chose."""
+    def heard(self) -> TuneControls:
+        """How it is played, in a complete piece with the mode that the model chose."""
         mode = self.controls.mode
         if mode is None and self.is_complete and self.arrangement.notes:
             mode = hear_mode([bar.measure for bar in self.bars])
-        return replace(self.controls, mode=mode).summary
+        return replace(self.controls, mode=mode)
 
 
 def generate_music(

@@ -174,6 +174,6 @@ def fold(sound: np.ndarray, music: Arrangement) -> np.ndarray:
 
 def name_file(step: MusicStep, seed: int) -> str:
     """Name a file after what it holds, such as ``jig-d-major-fiddle-and-guitar-5``."""
-    style, *_, key, _, players = step.summary.replace(" in ", ", ").split(", ")
+    style, *_, key, _, players = step.heard.summary.replace(" in ", ", ").split(", ")
     words = [style, key, players, *(["loop"] if step.controls.loop else []), str(seed)]
     return re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower().replace("#", "-sharp")).strip("-")

@@ -115,7 +115,7 @@ def show_caption(
         left: How long it will still take.
         remark: What else there is to know, in sentences.
     """
-    summary = step.summary
+    summary = step.heard.summary
     seconds = int(round(step.arrangement.seconds, 4))  # full ones, as the player's clock counts
     tunes = len({bar.tune for bar in step.bars})
     # As players count; but whoever stops at once has the upbeat alone.

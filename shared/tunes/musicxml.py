@@ -7,14 +7,13 @@ on the line of fifths. In minor the line reaches further to the sharps, for the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from shared.errors import InvalidRequest
 from shared.tunes.arrangement import Arrangement
-from shared.tunes.chords import find_mode
-from shared.tunes.controls import INSTRUMENTS, KEY_NAMES, STYLE_NAMES, TuneControls
+from shared.tunes.controls import INSTRUMENTS, STYLE_NAMES, TuneControls, spell_note
 from shared.tunes.notation import SIGNS, TICKS, Head, Notation, Sign, Staff, is_compound, notate
 
 _DOCTYPE = (
@@ -22,9 +21,7 @@ _DOCTYPE = (
     '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" '
     '"http://www.musicxml.org/dtds/partwise.dtd">\n'
 )
-_LETTERS = "FCGDAEB"  # a line of fifths; C is at 0, so F is at -1
 _MODE_FIFTHS = {"Major": 0, "Minor": -3, "Dorian": -2, "Mixolydian": -1}
-_MOST_SIGNS = 6  # sharps or flats of a key; one with more has a simpler name
 _ALTERATIONS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
 _QUALITIES = {"": "major", "m": "minor", "dim": "diminished"}
 _CLEFS = {"treble": ("G", 2), "bass": ("F", 4)}
@@ -39,17 +36,13 @@ class Key:
         fifths: Sharps of its signature, or flats if negative, -6 to 6.
     """
 
-    def __init__(self, tonic: int, mode: str) -> None:
-        """Choose the name of ``tonic``, a pitch class; ``KEY_NAMES`` has the usual one."""
-        letter, sign = KEY_NAMES[tonic][0], KEY_NAMES[tonic][1:]
-        place = _LETTERS.index(letter) - 1 + {"": 0, "#": 7, "b": -7}[sign]
-        fifths = place + _MODE_FIFTHS[mode]
-        simpler = 12 * ((fifths < -_MOST_SIGNS) - (fifths > _MOST_SIGNS))
-        self.mode = mode
-        self.fifths = fifths + simpler
-        step, alter = _name(place + simpler)
-        sign_name = {-1: "-flat", 0: "", 1: "-sharp"}[alter]
-        self.name = f"{step}{sign_name} {mode.lower()}"
+    def __init__(self, controls: TuneControls) -> None:
+        """Take the key of ``controls``; without a mode it is a major one."""
+        self.mode = controls.mode or "Major"
+        named = replace(controls, mode=self.mode)
+        self.fifths = named.fifths + _MODE_FIFTHS[self.mode]
+        note, mode = named.key_name.split()
+        self.name = f"{note[0]}{note[1:].replace('b', '-flat').replace('#', '-sharp')} {mode}"
 
     def spell(self, pitch_class: int) -> tuple[str, int]:
         """Return the letter of a pitch class in this key, and its semitones up or down."""
@@ -61,17 +54,10 @@ class Key:
         return dict(_name(place) for place in range(self.fifths - 1, self.fifths + 6))
 
 
-def _name(place: int) -> tuple[str, int]:
-    """Name a place on the line of fifths, C being 0: its letter, and its semitones up or down."""
-    return _LETTERS[(place + 1) % 7], (place + 1) // 7
-
-
-def find_key(music: Arrangement, controls: TuneControls) -> Key:
-    """Return the key of ``controls``; a mode that was left to the model is told by the notes."""
-    weights = [0.0] * 12
-    for note in music.notes:
-        weights[(note.pitch - controls.tonic) % 12] += note.duration
-    return Key(controls.tonic, controls.mode or find_mode(weights))
+def _name(fifths: int) -> tuple[str, int]:
+    """Return the letter of the note so many fifths above C, and its semitones up or down."""
+    note = spell_note(fifths)
+    return note[0], note.count("#") - note.count("b")
 
 
 def write_musicxml(music: Arrangement, controls: TuneControls) -> str:
@@ -89,7 +75,7 @@ def write_musicxml(music: Arrangement, controls: TuneControls) -> str:
             "notes."
         )
     notation = notate(music)
-    key = find_key(music, controls)
+    key = Key(controls)
     score = Element("score-partwise", version="4.0")
     style = STYLE_NAMES.get(controls.style or "", controls.style or "Tune")
     _add(_add(score, "work"), "work-title", f"{style} in {key.name}")
@@ -190,9 +176,8 @@ class _PartWriter:
                 self._write_chord(measure, max(0, ticks - bar.begin), name)
 
     def _write_chord(self, measure: Element, offset: int, name: str) -> None:
-        note = name[:2] if name[:2] in KEY_NAMES else name[:1]
-        quality = name.removeprefix(note)
-        step, alter = self.key.spell(KEY_NAMES.index(note))
+        step, quality = name[0], name[1:].lstrip("#b")
+        alter = name.count("#") - name.count("b")
         harmony = _add(measure, "harmony", placement="above")
         root = _add(harmony, "root")
         _add(root, "root-step", step)

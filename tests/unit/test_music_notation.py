@@ -186,14 +186,14 @@ def test_moments_between_all_signs_are_moved_to_the_nearest() -> None:
     ],
 )  # fmt: skip
 def test_a_key_has_the_simpler_of_its_names(tonic: str, mode: str, name: str, fifths: int) -> None:
-    key = Key(KEY_NAMES.index(tonic), mode)
+    key = Key(TuneControls(tonic=KEY_NAMES.index(tonic), mode=mode))
     assert (key.name, key.fifths) == (name, fifths)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("tonic", range(12))
 def test_every_pitch_of_every_key_has_one_name(tonic: int, mode: str) -> None:
-    key = Key(tonic, mode)
+    key = Key(TuneControls(tonic=tonic, mode=mode))
     naturals = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
     names = [key.spell(pitch) for pitch in range(12)]
     assert [(naturals[letter] + alter) % 12 for letter, alter in names] == list(range(12))

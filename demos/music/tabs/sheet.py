@@ -56,7 +56,7 @@ def write_sheet(piece: Piece | None, width: float) -> tuple[str, str]:
         return _say("A tune is written down as soon as it is complete."), ""
     step, path = piece.step, ""
     try:
-        score = write_musicxml(step.arrangement, step.controls)
+        score = write_musicxml(step.arrangement, step.heard)
         file = new_file(f"{name_file(step, max(piece.seed, 0))}.musicxml")
         file.write_text(score, encoding="utf-8")
         path = str(file)
