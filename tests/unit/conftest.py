@@ -16,10 +16,19 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from demos.image import generate
+from shared.batching import choose_writer
 from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
+from shared.tunes.compose import TuneModel
+from shared.tunes.tokens import build_tokenizer as build_note_tokenizer
 from training.caption_tokenizer import build_tokenizer
 
 CHANNELS = (8, 8, 8, 8)
@@ -134,6 +143,24 @@ def flow_pipeline() -> Any:
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+@pytest.fixture(scope="module")
+def tune_model() -> TuneModel:
+    """An untrained model of tunes: every bar is another, and few fill its context."""
+    tokenizer = build_note_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=96,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config).eval()
+    return TuneModel(model, tokenizer, choose_writer(model))
 
 
 @pytest.fixture

@@ -7,37 +7,16 @@ from itertools import islice
 from pathlib import Path
 from threading import Event
 
-import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from shared.batching import choose_writer
 from shared.sampling import Sampling
 from shared.tunes.compose import TuneModel, write_bars, write_tune
 from shared.tunes.controls import TuneControls
 from shared.tunes.copying import FILE, CopyGuard
-from shared.tunes.tokens import build_tokenizer, meter_of
+from shared.tunes.tokens import meter_of
 
 JIG = TuneControls(style="Jig", mode="Major", meter="6/8")
 PIECE = [[0, number, 7, 9] for number in range(8)]
-
-
-@pytest.fixture(scope="module")
-def tune_model() -> TuneModel:
-    """An untrained model: every bar is another."""
-    tokenizer = build_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=96,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = LlamaForCausalLM(config).eval()
-    return TuneModel(model, tokenizer, choose_writer(model))
 
 
 def write(tune_model: TuneModel, begun: list[list[int]], seed: int, bars: int) -> list[list[int]]:

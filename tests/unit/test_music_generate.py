@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from demos.music.generate import Bar, MusicRequest, MusicStep, generate_music, play_otherwise
 from demos.music.recording import name_file
 from demos.music.show import read_token, show_bars, show_caption, show_understood
-from shared.batching import choose_writer
 from shared.errors import InvalidRequest
 from shared.sampling import TransformersWriter
 from shared.tunes.compose import TuneModel
@@ -21,26 +19,7 @@ from shared.tunes.controls import TuneControls
 from shared.tunes.grammar import BarGrammar
 from shared.tunes.measures import read_measures, write_measures
 from shared.tunes.sound import HIGHEST
-from shared.tunes.tokens import build_tokenizer
 from shared.tunes.words import parse_description
-
-
-@pytest.fixture(scope="module")
-def tune_model() -> TuneModel:
-    """An untrained model with a context of few bars, so that it must slide."""
-    tokenizer = build_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=96,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = LlamaForCausalLM(config).eval()
-    return TuneModel(model, tokenizer, choose_writer(model))
 
 
 def compose(tune_model: TuneModel, **values: Any) -> list[MusicStep]:
