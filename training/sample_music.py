@@ -2,8 +2,8 @@
 
     python -m training.sample_music
 
-writes ``*.ogg`` and ``recipes.json`` into ``models/music-tunes/samples``. The page adds chords to
-melodies; here they are as the model wrote them.
+writes ``*.ogg`` and ``recipes.json`` into ``models/music-tunes/samples``, played as the page
+plays them: a plain rule finds the chords of melodies, see ``shared/tunes/chords.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,15 +25,16 @@ import torch
 
 from shared.catalog import Placement, load_tune_model
 from shared.settings import ROOT
+from shared.tunes.arrangement import arrange, to_score
 from shared.tunes.compose import TuneModel, write_tune
 from shared.tunes.controls import TuneControls
+from shared.tunes.measures import ids_to_measure
 from shared.tunes.sound import render
-from shared.tunes.tokens import ids_to_score
 from training.evaluate_music import SAMPLING
 
 SAMPLE_RATE = 44_100
 LARGEST = 300_000  # bytes
-SILENT = 1e-3
+SILENT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,28 @@ class Recipe:
 RECIPES = (
     Recipe(
         "jig",
-        TuneControls(style="Jig", mode="Major", meter="6/8", tonic=2, tempo=168),
+        TuneControls(
+            style="Jig", mode="Major", meter="6/8", tonic=2, tempo=168,
+            instrument="fiddle", accompaniment="guitar",
+        ),
         seed=1,
         bars=32,
     ),
     Recipe(
         "reel-in-dorian",
         TuneControls(
-            style="Reel", mode="Dorian", meter="4/4", tonic=4, tempo=190, instrument="flute"
+            style="Reel", mode="Dorian", meter="4/4", tonic=4, tempo=190,
+            instrument="flute", accompaniment="guitar",
         ),
         seed=1,
         bars=24,
     ),
     Recipe(
         "slow-air",
-        TuneControls(style="Air", mode="Minor", meter="3/4", tonic=9, tempo=100, instrument="oboe"),
+        TuneControls(
+            style="Air", mode="Minor", meter="3/4", tonic=9, tempo=100,
+            instrument="oboe", accompaniment="harp",
+        ),
         seed=1,
         bars=16,
     ),
@@ -78,12 +86,13 @@ RECIPES = (
     Recipe(
         "song",
         TuneControls(
-            style="Lied", mode="Major", meter="3/4", tonic=5, tempo=92, instrument="clarinet"
+            style="Lied", mode="Major", meter="3/4", tonic=5, tempo=92,
+            instrument="clarinet", accompaniment="piano",
         ),
         seed=1,
         bars=12,
     ),
-)
+)  # fmt: skip
 
 
 def write_sample(tune_model: TuneModel, recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -95,8 +104,9 @@ def write_sample(tune_model: TuneModel, recipe: Recipe, folder: Path) -> dict[st
     rng = torch.Generator("cpu").manual_seed(recipe.seed)
     tune = write_tune(tune_model, recipe.controls, SAMPLING, rng, Event())
     bars = [[token.id for token in bar] for bar in islice(tune, recipe.bars)]
-    ids = list(chain.from_iterable(bars))
-    score = ids_to_score(tune_model.tokenizer, ids, recipe.controls)
+    style = recipe.controls.style
+    measures = [ids_to_measure(tune_model.tokenizer, ids, style) for ids in bars]
+    score = to_score(arrange(measures, recipe.controls))
     sound = trim(render(score, SAMPLE_RATE).mean(axis=1))
     path = folder / f"{recipe.name}.ogg"
     soundfile.write(path, sound, SAMPLE_RATE, format="OGG", subtype="VORBIS")
@@ -111,6 +121,7 @@ def write_sample(tune_model: TuneModel, recipe: Recipe, folder: Path) -> dict[st
         "tonic": asked.tonic,
         "tempo": asked.tempo,
         "instrument": asked.instrument,
+        "accompaniment": asked.accompaniment,
         "seed": recipe.seed,
         "temperature": SAMPLING.temperature,
         "top_p": SAMPLING.top_p,
