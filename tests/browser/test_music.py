@@ -198,6 +198,7 @@ def test_a_number_out_of_range_is_moved_into_it(wide_room: Locator) -> None:
     caption = wide_room.locator(".controls .caption").first
     for typed, taken in (("9999", "300"), ("9", "40"), ("", "40")):
         tempo.fill("120")
+        expect(caption).to_contain_text("Yours", timeout=LONG)
         wide_room.get_by_role("button", name="Let the words set everything").click()
         expect(caption).not_to_contain_text("Yours", timeout=LONG)
         with wide_room.page.expect_response(lambda answer: "gradio_api/run" in answer.url) as sent:
