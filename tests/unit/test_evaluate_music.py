@@ -247,8 +247,12 @@ def test_samples_sound_and_are_small_and_each_has_its_recipe() -> None:
         assert path.stat().st_size <= 300_000
         assert len(sound) / rate > 10
         assert 0.3 < np.abs(sound).max() < 1
-        seconds = np.array_split(sound, len(sound) // rate)
-        assert min(float(np.sqrt((one**2).mean())) for one in seconds) > 0.01
+        loudness = [
+            float(np.sqrt((one**2).mean()))
+            for one in np.split(sound, range(0, len(sound), rate))[1:]
+        ]
+        assert min(loudness[:-3]) > 0.01, "silence within"
+        assert np.abs(sound[-rate // 20 :]).max() < 0.01, "its last notes die away"
 
 
 def test_a_sample_is_cut_where_it_is_silent(tune_model: TuneModel, tmp_path: Path) -> None:
