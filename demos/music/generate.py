@@ -8,14 +8,14 @@ from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from shared.errors import InvalidRequest
 from shared.requests import Request
 from shared.sampling import Sampling
 from shared.tunes.arrangement import Arrangement, arrange
 from shared.tunes.chords import hear_mode
-from shared.tunes.compose import TuneModel, write_bars
+from shared.tunes.compose import TuneModel, WrittenBar, write_bars, write_endings
 from shared.tunes.controls import (
     ANY,
     FASTEST,
@@ -23,6 +23,7 @@ from shared.tunes.controls import (
     KEY_NAMES,
     METERS,
     MODES,
+    OTHER_KEY_NAMES,
     SLOWEST,
     STYLES,
     TuneControls,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 NONE = "none"  # nobody accompanies
 MOST_BARS = 96
 MOST_SECONDS = 300
+LONG = 1.0  # quarters that a last note lasts at least, if the model has one so long
 
 
 def _one_of(names: Iterable[str]) -> Callable[[str], str]:
@@ -53,6 +55,10 @@ def _one_of(names: Iterable[str]) -> Callable[[str], str]:
         return value
 
     return check
+
+
+def _usual_name(key: Any) -> Any:
+    return OTHER_KEY_NAMES.get(key, key) if isinstance(key, str) else key
 
 
 class MusicRequest(Request):
@@ -84,7 +90,9 @@ class MusicRequest(Request):
     temperature: float = Field(0.9, ge=0.1, le=1.5)
     top_p: float = Field(0.95, ge=0.05, le=1.0)
     style: Annotated[str, AfterValidator(_one_of((ANY, *STYLES)))] = ANY
-    key: Annotated[str, AfterValidator(_one_of(KEY_NAMES))] = "D"
+    key: Annotated[
+        str, BeforeValidator(_usual_name), AfterValidator(_one_of(KEY_NAMES))
+    ] = "D"  # fmt: skip
     mode: Annotated[str, AfterValidator(_one_of((ANY, *MODES)))] = ANY
     meter: Annotated[str, AfterValidator(_one_of((ANY, *METERS)))] = ANY
     tempo: int = Field(110, ge=SLOWEST, le=FASTEST)
@@ -222,8 +230,9 @@ def generate_music(
     """Yield after every bar until the length that ``request`` asks for is reached, or ``stop``.
 
     A tune that ends before that is followed by another in the same style and meter, as players join
-    tunes into a set. Simultaneous calls do not disturb each other, and a seed gives the same music
-    each time.
+    tunes into a set. One that is still going on then is given a last bar that comes to rest on the
+    key note, see ``_come_to_rest``, unless it is a loop or given bars follow. Simultaneous calls do
+    not disturb each other, and a seed gives the same music each time.
 
     Raises:
         InvalidRequest: The bars to go on from cannot be read.
@@ -235,14 +244,61 @@ def generate_music(
     sampling = Sampling(request.temperature, top_p=request.top_p)
     rng = torch.Generator("cpu").manual_seed(request.seed)
     written: list[Bar] = []
+    kept: list[WrittenBar] = []
     begun = [[tokenizer[token.name] for token in bar.tokens] for bar in before]
     for bar in write_bars(tune_model, controls, sampling, rng, stop, begun):
-        tokens = tuple(NoteToken(tokenizer[t.id], t.probability) for t in bar.tokens)
-        written.append(Bar(bar.tune, tokens, ids_to_measure(tokenizer, bar.ids, controls.style)))
+        written.append(_read_bar(tokenizer, bar, controls))
         done = _done(request, written, is_first=not before)
+        if done >= 1 and not after and not controls.loop:
+            so_far = begun if bar.tune == 1 else []
+            so_far = so_far + [one.ids for one in kept if one.tune == bar.tune]
+            again = write_endings(tune_model, controls, sampling, rng, stop, so_far)
+            others = (_read_bar(tokenizer, replace(o, tune=bar.tune), controls) for o in again)
+            written[-1] = _come_to_rest(tokenizer, written[-1], others)
         yield MusicStep(controls, (*before, *written, *(after if done >= 1 else ())), done)
         if done >= 1:
             return
+        kept.append(bar)
+
+
+def _read_bar(tokenizer: MusicTokenizer, bar: WrittenBar, controls: TuneControls) -> Bar:
+    tokens = tuple(NoteToken(tokenizer[t.id], t.probability) for t in bar.tokens)
+    return Bar(bar.tune, tokens, ids_to_measure(tokenizer, bar.ids, controls.style))
+
+
+def _come_to_rest(tokenizer: MusicTokenizer, last: Bar, others: Iterator[Bar]) -> Bar:
+    """Choose a last bar that ends on the key note, if possible a long one.
+
+    If there is none, and it is a melody, its key note is held instead of what follows it.
+    """
+    choices = [last]
+    while _rest(choices[-1].measure) < LONG and (other := next(others, None)):
+        choices.append(other)
+    best = max(choices, key=lambda choice: _rest(choice.measure))
+    held = (_hold_key_note(tokenizer, choice) for choice in choices)
+    return best if _rest(best.measure) else next(filter(None, held), best)
+
+
+def _rest(measure: Measure) -> float:
+    """Return how long the last note is, in quarters, if it is the key note; else 0."""
+    end = max((note.start + note.duration for note in measure.notes), default=0.0)
+    last = [note for note in measure.notes if note.start + note.duration == end]
+    lowest = min(last, key=lambda note: note.pitch, default=None)
+    return lowest.duration if lowest and lowest.pitch % 12 == 0 else 0.0
+
+
+def _hold_key_note(tokenizer: MusicTokenizer, bar: Bar) -> Bar | None:
+    """Hold the last key note of a melody's bar that is on a beat, instead of what follows it."""
+    measure = bar.measure
+    beat = 1.5 if measure.meter.endswith("8") else 1.0
+    homes = [note for note in measure.notes if note.pitch % 12 == 0 and not note.start % beat]
+    if not homes or not measure.is_melody:
+        return None
+    home = replace(homes[-1], duration=measure.quarters - homes[-1].start)
+    before = (note for note in measure.notes if note.start < home.start)
+    measure = replace(measure, notes=(*before, home))
+    (ids,) = measures_to_ids(tokenizer, [measure])
+    return Bar(bar.tune, tuple(NoteToken(tokenizer[id_], 1.0) for id_ in ids), measure)
 
 
 def _done(request: MusicRequest, written: Sequence[Bar], *, is_first: bool) -> float:

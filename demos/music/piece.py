@@ -146,13 +146,14 @@ def wish_more(piece: Piece) -> Wish:
 
 def wish_variation(piece: Piece, keep: int) -> Wish:
     """Keep the first bars, and compose as many others as there are. Raises InvalidRequest."""
-    count = len(piece.step.bars)
+    upbeat = _has_upbeat(piece)
+    count = len(piece.step.bars) - upbeat
     if not 1 <= keep < count:
         raise InvalidRequest(
             f"Of these {count} bars, the first 1 to {count - 1} can be kept, not {keep}."
         )
     return Wish(
-        before=piece.step.bars[:keep],
+        before=piece.step.bars[: keep + upbeat],
         bars=count - keep,
         controls=piece.step.controls,
         note=f"varied from bar {keep + 1} on",
@@ -161,21 +162,25 @@ def wish_variation(piece: Piece, keep: int) -> Wish:
 
 def wish_bars(piece: Piece, first: int, last: int) -> Wish:
     """Compose other bars in the place of some. Raises InvalidRequest."""
-    count = len(piece.step.bars)
-    if not 1 <= first <= last <= count:
+    bars, upbeat = piece.step.bars, _has_upbeat(piece)
+    if not 1 <= first <= last <= len(bars) - upbeat:
         raise InvalidRequest(
-            f"There are bars 1 to {count}: the first to replace cannot be {first} with {last} as "
-            "the last."
+            f"There are bars 1 to {len(bars) - upbeat}. Ask for a part of these, the first bar "
+            f"before the last; {first} to {last} is none."
         )
-    bars = piece.step.bars
     span = f"bar {first}" if first == last else f"bars {first} to {last}"
     return Wish(
-        before=bars[: first - 1],
-        after=bars[last:],
+        before=bars[: first - 1 + upbeat],
+        after=bars[last + upbeat :],
         bars=last - first + 1,
         controls=piece.step.controls,
         note=f"another version of {span}",
     )
+
+
+def _has_upbeat(piece: Piece) -> bool:
+    """Whether there is a bar before what players call the first."""
+    return bool(piece.step.bars) and piece.step.bars[0].measure.is_upbeat
 
 
 def play_so(piece: Piece, controls: TuneControls) -> Piece:

@@ -20,6 +20,7 @@ from shared.sounds import Sound, save_wav
 from shared.tunes.arrangement import Arrangement, to_score
 from shared.tunes.loudness import CEILING, find_gain
 from shared.tunes.measures import write_measures
+from shared.tunes.musicxml import Key
 from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes, synthesize
 
 COMMENT_BYTES = 2000
@@ -145,9 +146,11 @@ def write_midi(step: MusicStep, recipe: Mapping[str, Any]) -> bytes:
     A marker at its beginning holds ``recipe`` and, as ``measures``, the bars as they were composed,
     which the notes do not tell: what leads into a loop is not played, for one.
     """
-    from symusic import TextMeta
+    from symusic import KeySignature, TextMeta
 
     score = to_score(step.arrangement)
+    key = Key(step.heard)
+    score.key_signatures.append(KeySignature(0, key.fifths, int(key.mode == "Minor")))
     told = {**recipe, "measures": write_measures(bar.measure for bar in step.bars)}
     score.markers.append(TextMeta(0, json.dumps(told, ensure_ascii=False)))
     return score_to_midi_bytes(score)

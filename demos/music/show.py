@@ -144,13 +144,15 @@ def show_bars(step: MusicStep) -> str:
     starts = [*music.bar_starts, music.seconds]
     dropped = len(step.bars) - len(music.bar_starts)  # an upbeat that a loop leaves out
     lines = []
-    for number, bar in enumerate(step.bars, 1):
+    upbeat = bool(step.bars) and step.bars[0].measure.is_upbeat
+    for number, bar in enumerate(step.bars):
         chords = ""
-        if number > dropped:
-            begin, end = starts[number - dropped - 1], starts[number - dropped]
+        if number >= dropped:
+            begin, end = starts[number - dropped], starts[number - dropped + 1]
             names = [name for start, name in music.chords if begin - 1e-6 <= start < end - 1e-6]
             chords = f"<i>{' '.join(names)}</i>" if names else ""
-        lines.append(f"<div><b>Bar {number}</b>{chords}{_show_tokens(bar)}</div>")
+        name = f"Bar {number + 1 - upbeat}" if number or not upbeat else "Upbeat"
+        lines.append(f"<div><b>{name}</b>{chords}{_show_tokens(bar)}</div>")
     if not any(bar.tokens for bar in step.bars):
         lines.insert(0, "<p>These bars were read from a file: it has notes, no probabilities.</p>")
     return f'<div class="tokens bars">{"".join(lines)}</div>'

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shared.tunes.copying import CopyGuard
 
 REDRAWS = 8  # of a bar that completes a copy, before the tune ends there
+ENDINGS = 6  # to choose the last bar from
 BOLDER, BOLD = 1.15, 0.5  # each is drawn at a higher temperature, at least BOLD
 
 
@@ -93,6 +94,25 @@ def write_bars(
         if stop.is_set():
             return
         begun = ()
+
+
+def write_endings(
+    tune_model: TuneModel,
+    controls: TuneControls,
+    sampling: Sampling,
+    rng: torch.Generator,
+    stop: Event,
+    begun: Sequence[Sequence[int]],
+) -> Iterator[WrittenBar]:
+    """Yield up to ``ENDINGS`` other bars that may follow ``begun``; see ``write_bars``.
+
+    A model that is cut off in the middle of a tune does not know that it writes the last bar. Who
+    wants it to come to rest chooses among several.
+    """
+    for _ in range(ENDINGS if begun else 0):
+        bar = next(write_bars(tune_model, controls, sampling, rng, stop, begun), None)
+        if bar and bar.tune == 1:
+            yield bar
 
 
 def write_tune(

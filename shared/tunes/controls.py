@@ -9,6 +9,7 @@ STYLES = ("Air", "Reel", "Jig", "SlipJig", "Hornpipe", "Strathspey", "March", "C
 MODES = ("Major", "Minor", "Dorian", "Mixolydian")
 STYLE_NAMES = {"SlipJig": "Slip jig", "Lied": "Song with piano"}  # where a style is shown
 METERS = ("2/4", "3/4", "4/4", "6/8", "9/8")
+OTHER_KEY_NAMES = {"Db": "C#", "D#": "Eb", "Gb": "F#", "Ab": "G#", "A#": "Bb"}
 KEY_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 """By pitch class, where one is chosen; ``TuneControls.key_name`` names one in use."""
 KEY_LABELS = {"C#": "C# / Db", "G#": "G# / Ab"}  # those whose usual name the mode decides

@@ -199,7 +199,7 @@ class _PartWriter:
                 # As notation programs number them: four voices for each staff.
                 where = _Place(place, 4 * (place - 1) + layer + 1, layer, len(voices))
                 if not signs:
-                    _write_rest(measure, length, where)
+                    _write_rest(measure, length, where, is_whole=not bar.begin)
                 for sign in signs:
                     is_hidden = not sign.triplet and (layer or _is_covered(sign, voices[1:]))
                     if sign.heads or not is_hidden:
@@ -299,12 +299,18 @@ def _is_covered(rest: Sign, voices: Sequence[Sequence[Sign]]) -> bool:
     )
 
 
-def _write_rest(measure: Element, length: int, where: _Place) -> None:
-    """Write a rest that fills the bar, which is drawn in its middle."""
+def _write_rest(measure: Element, length: int, where: _Place, *, is_whole: bool) -> None:
+    """Write a rest that fills the bar, drawn in the middle of a whole one."""
     note = _add(measure, "note")
-    _add(note, "rest", measure="yes")
+    written = None if is_whole else SIGNS.get(length)  # of an upbeat as short as it is
+    _add(note, "rest", **({} if written else {"measure": "yes"}))
     _add(note, "duration", length)
     _add(note, "voice", where.voice)
+    if written:
+        name, dots = written
+        _add(note, "type", name)
+        if dots:
+            _add(note, "dot")
     _add(note, "staff", where.staff)
 
 

@@ -64,7 +64,10 @@ _INSTRUMENT_WORDS = {name: name for name in INSTRUMENTS} | _OTHER_INSTRUMENT_WOR
 _USUAL_INSTRUMENTS = {"Chorale": "organ", "Air": "flute", "March": "piccolo", "Lied": "oboe"}
 # What accompanies when nothing is said: whatever plucks or strikes keeps out of the melody's way.
 _USUAL_ACCOMPANIMENTS = {"Chorale": None, "Lied": "piano", "March": "brass", "Air": "harp"}
-_ALONE = {"solo", "alone", "unaccompanied", "without accompaniment", "no accompaniment"}
+_ALONE = {
+    "solo", "alone", "unaccompanied",
+    "without accompaniment", "no accompaniment", "without chords", "no chords",
+}  # fmt: skip
 _LOOP = {"loop", "loopable", "looping", "seamless", "game level", "level loop"}
 
 _PHRASES = sorted(
@@ -79,7 +82,7 @@ _ENDING = r"(?:e?s|ly|er)?(?![\w/])"  # jigs, slowly, faster
 _PHRASE = re.compile(rf"(?<![\w/])({_ANY_PHRASE}){_ENDING}")
 # What is not wanted is listed as not understood, and never taken for a wish.
 _REFUSED = re.compile(
-    r"(?<![\w/])(?:no|not|without) (?:an? |any |the |too |very )?"
+    r"(?<![\w/])(?:no|not|without|except|never) (?:in )?(?:an? |any |the |too |very )?"
     rf"(?:{_ANY_PHRASE}){_ENDING}"
 )
 _FILLER = frozenset(
@@ -116,6 +119,9 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
     usual = round(QUARTERS_PER_MINUTE[style or ANY] * pace)
     tempo = usual if said.tempo is None else said.tempo
     instrument = players[0] if players else _USUAL_INSTRUMENTS.get(style or "", "fiddle")
+    accompaniment = _accompaniment(phrases, players, style)
+    # Who does not want what would accompany anyway is understood.
+    heeded = [one for one in refused if accompaniment and accompaniment in one.split()]
     return TuneControls(
         **{
             "style": style,
@@ -124,13 +130,18 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
             "tonic": TuneControls.tonic if said.tonic is None else said.tonic,
             "tempo": min(max(tempo, SLOWEST), FASTEST),
             "instrument": instrument,
-            "accompaniment": _accompaniment(phrases, players, style),
+            "accompaniment": None if heeded else accompaniment,
             "bars": said.bars,
             "seconds": said.seconds,
             "loop": not _LOOP.isdisjoint(phrases),
-            "understood": tuple(dict.fromkeys([*said.phrases, *phrases])),
+            "understood": tuple(dict.fromkeys([*said.phrases, *phrases, *heeded])),
             "unknown": tuple(
-                dict.fromkeys([*refused, *(word for word in words if word not in _FILLER)])
+                dict.fromkeys(
+                    [
+                        *(one for one in refused if one not in heeded),
+                        *(word for word in words if word not in _FILLER),
+                    ]
+                )
             ),
             **chosen,
         }

@@ -184,6 +184,20 @@ def test_words_set_the_controls_until_one_is_set_by_hand(wide_room: Locator) -> 
     )
 
 
+def test_menus_that_one_only_passes_through_change_nothing(wide_room: Locator) -> None:
+    describe(wide_room, "an air in C for oboe")
+    caption = wide_room.locator(".controls .caption").first
+    expect(caption).to_contain_text("oboe", timeout=LONG)
+    keyboard = wide_room.page.keyboard
+    wide_room.get_by_label("Start from").focus()
+    for _ in range(9):
+        keyboard.press("Tab")
+    # An answer to the menus would come before that to what is asked after them.
+    wide_room.get_by_label("number input for Tempo").fill("77")
+    expect(caption).to_contain_text("Yours: tempo", timeout=LONG)
+    expect(wide_room.get_by_label("Describe a tune")).to_have_value("an air in C for oboe")
+
+
 def test_bars_that_decide_are_told_beside_the_seconds(wide_room: Locator) -> None:
     describe(wide_room, "a jig, sixteen bars")
     told = wide_room.get_by_text("Left aside: 16 bars are asked for")

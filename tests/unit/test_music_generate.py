@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from demos.music.generate import Bar, MusicRequest, MusicStep, generate_music, play_otherwise
+from demos.music.piece import Piece, wish_bars, wish_variation
 from demos.music.recording import name_file
 from demos.music.show import read_token, show_bars, show_caption, show_understood
+from shared.catalog import Placement, load_tune_model
 from shared.errors import InvalidRequest
 from shared.sampling import TransformersWriter
+from shared.settings import ROOT
 from shared.tunes.compose import TuneModel
 from shared.tunes.controls import TuneControls
 from shared.tunes.grammar import BarGrammar
@@ -229,3 +232,52 @@ def test_words_set_what_was_not_chosen() -> None:
     assert (said.instrument, said.accompaniment) == ("harp", "none")
     own = MusicRequest.parse(description="a slow reel in G, 16 bars", style="Air", duration=30)
     assert (own.style, own.key, own.tempo, own.bars) == ("Air", "G", 59, 0)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> TuneModel:
+    return load_tune_model(
+        ROOT / "models" / "music-tunes", Placement(torch.device("cpu"), torch.float32)
+    )
+
+
+@pytest.mark.parametrize(
+    "description", ["a jig in D major", "a reel in E dorian", "a Bach chorale in D major"]
+)
+def test_a_piece_comes_to_rest_on_the_key_note_although_its_length_is_given(
+    description: str, bundled: TuneModel
+) -> None:
+    at_rest = 0
+    for seed in range(4):
+        bars = compose(bundled, description=description, bars=8, seed=seed)[-1].bars
+        notes = bars[-1].measure.notes
+        end = max(note.start + note.duration for note in notes)
+        last = min((n for n in notes if n.start + n.duration == end), key=lambda n: n.pitch)
+        at_rest += last.pitch % 12 == 0  # it writes in C
+    assert at_rest >= 3
+
+
+def test_a_loop_does_not_come_to_rest(tune_model: TuneModel) -> None:
+    loop = {"description": "a jig", "bars": 4, "loop": True}
+    longer = compose(tune_model, **loop | {"bars": 5})[-1].bars
+    assert compose(tune_model, **loop)[-1].bars[:4] == longer[:4], "its last bar is as any other"
+
+
+def test_keys_may_be_called_by_their_other_names() -> None:
+    assert MusicRequest.parse(key="Db", seed=1).key == "C#"
+    assert MusicRequest.parse(key="Ab", seed=1).key == "G#"
+
+
+def test_bars_are_counted_as_players_count_them() -> None:
+    text = "6/8 5/2:67:1/2\n6/8 0:72:3\n6/8 0:74:3\n6/8 0:76:3"
+    bars = tuple(Bar(1, (), measure) for measure in read_measures(text))
+    piece = Piece(MusicStep(TuneControls(), bars), "Tunes")
+    shown = show_bars(piece.step)
+    assert "<b>Upbeat</b>" in shown
+    assert "<b>Bar 3</b>" in shown
+    assert "<b>Bar 4</b>" not in shown
+    wish = wish_bars(piece, 2, 2)
+    assert (wish.before, wish.after) == (bars[:2], bars[3:])
+    assert wish_variation(piece, 1).before == bars[:2]
+    with pytest.raises(InvalidRequest, match="There are bars 1 to 3"):
+        wish_bars(piece, 1, 4)

@@ -344,8 +344,8 @@ def test_playing_otherwise_is_another_playing_of_the_same_bars(piece: Piece) -> 
         (wish_variation, (0,), "first 1 to 5 can be kept, not 0"),
         (wish_variation, (6,), "not 6"),
         (wish_bars, (0, 2), "bars 1 to 6"),
-        (wish_bars, (4, 3), "cannot be 4 with 3"),
-        (wish_bars, (2, 7), "with 7"),
+        (wish_bars, (4, 3), "4 to 3 is none"),
+        (wish_bars, (2, 7), "bars 1 to 6"),
     ],
 )
 def test_bars_that_are_not_there_are_refused(

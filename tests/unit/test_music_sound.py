@@ -218,6 +218,7 @@ def test_files_say_what_they_are(new_file: Callable[[str], Path]) -> None:
     assert marker == recipe
     assert [track.name for track in score.tracks] == ["melody: flute", "chords: harp"]
     assert str(score.time_signatures[0].numerator) == "3"
+    assert [(key.key, key.tonality) for key in score.key_signatures] == [(2, 0)], "D major"
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_a_phrase_says_what_it_was_taken_for(phrase: str, meaning: str) -> None:
     assert explain_phrase(phrase) == meaning
 
 
-@pytest.mark.parametrize("refusal", ["without guitar", "no guitar", "not sad"])
+@pytest.mark.parametrize("refusal", ["without harp", "except fiddle", "not in minor", "not sad"])
 def test_what_is_not_wanted_is_no_wish(refusal: str) -> None:
     said, plain = parse_description(f"a jig {refusal}"), parse_description("a jig")
     assert said.unknown == (refusal,)
@@ -232,6 +232,15 @@ def test_what_is_not_wanted_is_no_wish(refusal: str) -> None:
         plain.mode,
         plain.tempo,
     )
+
+
+@pytest.mark.parametrize("said", ["without guitar", "no guitar", "without chords"])
+def test_nothing_accompanies_where_what_would_is_not_wanted(said: str) -> None:
+    assert parse_description("a jig").accompaniment == "guitar"
+    controls = parse_description(f"a jig {said}")
+    assert controls.accompaniment is None
+    assert controls.unknown == ()
+    assert said in controls.understood
 
 
 def test_unknown_words_are_listed_and_known_ones_too() -> None:

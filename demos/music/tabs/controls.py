@@ -135,12 +135,14 @@ class TuneControl:
         said = [self.description, self.own, *self.fields.values()]
         shown = [self.understood, *self.fields.values()]
         for name, field in self.fields.items():
-            field.input(partial(_choose, name), said, [self.own, *shown], **QUICK)
+            # A menu that one only passes through has an input event, too, but nothing is chosen.
+            chosen = field.select if isinstance(field, gr.Dropdown) else field.input
+            chosen(partial(_choose, name), said, [self.own, *shown], **QUICK)
         self.description.change(_follow, said, shown, **QUICK)
         self.fields["bars"].change(
             _say_what_decides, self.fields["bars"], self.fields["duration"], **QUICK
         )
-        preset.input(
+        preset.select(
             lambda title: (PRESETS[title], ()), preset, [self.description, self.own], **QUICK
         ).then(_follow, said, shown, **QUICK)
         follow.click(lambda: (), None, self.own, **QUICK).then(_follow, said, shown, **QUICK)

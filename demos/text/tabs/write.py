@@ -154,7 +154,7 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
             recipe,
         )
 
-    preset.input(choose_preset, [preset, prompt], [preset, prompt, *how.sliders.values()], **QUICK)
+    preset.select(choose_preset, [preset, prompt], [preset, prompt, *how.sliders.values()], **QUICK)
     buttons.run.click(wish_new, wish, wish, **ASK)
     prompt.submit(wish_new, wish, wish, **ASK)
     again.click(wish_again, [wish, story], wish, **ASK)
