@@ -195,11 +195,14 @@ def play_so(piece: Piece, controls: TuneControls) -> Piece:
         raise InvalidRequest(
             f"So slowly, this piece would last {seconds / 60:.0f} minutes. Choose a faster tempo."
         )
+    asked = {name: getattr(controls, name) for name in ("style", "mode", "meter")}
+    others = [n for n, wish in asked.items() if wish and wish != getattr(piece.step.controls, n)]
     return replace(
         piece,
         step=step,
         recipe=piece.recipe | {"played": MusicRequest.fields_of(step.controls)},
         note="the same notes, played otherwise",
+        remark=f"Another {' and '.join(others)} must be composed: press Compose." if others else "",
         key=draw_key(),
         chunks=(),
         rendered=0.0,

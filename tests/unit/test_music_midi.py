@@ -332,7 +332,8 @@ def test_nothing_lasts_for_ever(piece: Piece, tmp_path: Path) -> None:
 
 
 def test_playing_otherwise_is_another_playing_of_the_same_bars(piece: Piece) -> None:
-    other = play_so(piece, TuneControls(instrument="harp"))
+    other = play_so(piece, TuneControls(instrument="harp", style="Air", meter="3/4"))
+    assert other.remark == "Another style and meter must be composed: press Compose."
     assert other.step.bars == piece.step.bars
     assert other.key != piece.key
     assert other.recipe["played"]["instrument"] == "harp"
