@@ -20,7 +20,7 @@ from demos.music.generate import (
 from demos.music.recording import Chunk, write_midi
 from shared.errors import InvalidRequest
 from shared.requests import Seed
-from shared.tunes.controls import TuneControls
+from shared.tunes.controls import TuneControls, find_instrument
 from shared.tunes.measures import read_measures, write_measures
 from shared.tunes.midi import Melody, read_midi
 
@@ -270,6 +270,8 @@ def _take_melody(melody: Melody, controls: TuneControls) -> Piece:
         meter=melody.measures[0].meter,
         tonic=melody.tonic,
         tempo=melody.tempo,
+        # Whoever names no instrument has the first of the list, a piano: that is no choice.
+        instrument=(melody.program and find_instrument(melody.program)) or controls.instrument,
         loop=False,
     )
     quarters = melody.measures[0].quarters

@@ -96,6 +96,12 @@ class TuneControls:
         return f"{style}{meter}, {self.key_name}, {pace}, {players}"
 
 
+def find_instrument(program: int) -> str | None:
+    """Return the name of a General MIDI program, or of the next in its family of eight, if any."""
+    family = [name for name, other in INSTRUMENTS.items() if other // 8 == program // 8]
+    return min(family, key=lambda name: abs(INSTRUMENTS[name] - program), default=None)
+
+
 def spell_note(fifths: int) -> str:
     """Name the note so many fifths above C: 1 is G, 6 is F#, -2 is Bb."""
     sharps, letter = divmod(fifths + 1, 7)

@@ -57,6 +57,7 @@ class Melody:
         tonic: Pitch class of the key note that it had, 0 to 11.
         mode: Major or Minor.
         tempo: Quarters a minute.
+        program: Who plays most of it, in General MIDI, 0 to 127.
         notes: What a visitor should know, in sentences.
         tracks: All that was played but for the drums, as it stands in the file.
         markers: Texts that stand in the file.
@@ -66,6 +67,7 @@ class Melody:
     tonic: int
     mode: str
     tempo: int
+    program: int
     notes: tuple[str, ...]
     tracks: tuple[Track, ...]
     markers: tuple[str, ...]
@@ -110,9 +112,18 @@ def read_midi(data: bytes) -> Melody:
     measures = _split(_move(line, tonic), meter)
     if len(measures) > MOST_BARS:
         told.append(f"It has {len(measures)} bars; the first {MOST_BARS} were taken.")
+    programs = {track.name: track.program for track in tracks}
+    program, _ = Counter(programs[note.part] for note in line).most_common(1)[0]
     markers = tuple(_decode(m.text) for track in midi.tracks for m in track if m.type == "marker")
     return Melody(
-        tuple(measures[:MOST_BARS]), tonic, mode, tempo, tuple(told), tuple(tracks), markers
+        measures=tuple(measures[:MOST_BARS]),
+        tonic=tonic,
+        mode=mode,
+        tempo=tempo,
+        program=program,
+        notes=tuple(told),
+        tracks=tuple(tracks),
+        markers=markers,
     )
 
 

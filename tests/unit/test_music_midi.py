@@ -32,11 +32,13 @@ def write_midi(
     channel: int = 0,
     meter: tuple[int, int] = (4, 4),
     tempo: int = 100,
+    program: int = 0,
 ) -> Path:
     """Write notes as a MIDI file of one track."""
     track = mido.MidiTrack()
     track.append(mido.MetaMessage("time_signature", numerator=meter[0], denominator=meter[1]))
     track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))
+    track.append(mido.Message("program_change", channel=channel, program=program))
     events = [(start, 1, pitch) for start, _, pitch in notes]
     events += [(start + duration, 0, pitch) for start, duration, pitch in notes]
     now = 0
@@ -244,7 +246,7 @@ def test_notes_that_are_not_those_of_the_recipe_are_read_as_they_stand(
             message.note += 1
     midi.save(file)
     opened = open_midi(file, OTHERS)
-    assert (opened.seed, opened.step.controls.instrument) == (-1, "bagpipe")
+    assert (opened.seed, opened.step.controls.instrument) == (-1, "fiddle")
     assert "found" in opened.note
 
 
@@ -317,6 +319,17 @@ def test_the_length_to_come_is_judged_by_what_is_new(piece: Piece) -> None:
     going = MusicStep(piece.step.controls, piece.step.bars, done=0.25)
     assert wish_variation(piece, 4).expect(going) == pytest.approx(second * (4 + 2 / 0.25))
     assert Wish().expect(going) == pytest.approx(second * 6 / 0.25)
+
+
+@pytest.mark.parametrize(
+    ("program", "instrument"),
+    [(65, "saxophone"), (66, "saxophone"), (24, "guitar"), (0, "oboe"), (127, "oboe")],
+)
+def test_a_file_is_played_by_the_instrument_that_it_names(
+    program: int, instrument: str, tmp_path: Path
+) -> None:
+    path = write_midi(tmp_path / "a.mid", [(0, 1, 72), (1, 1, 74), (2, 2, 72)], program=program)
+    assert open_midi(path, TuneControls(instrument="oboe")).step.controls.instrument == instrument
 
 
 def test_nothing_lasts_for_ever(piece: Piece, tmp_path: Path) -> None:
