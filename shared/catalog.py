@@ -418,7 +418,7 @@ SPECS: tuple[ModelSpec, ...] = (
         load=load_language_model,
         sources=(Bundled("text-storyteller"),),
         gpu=False,  # one token of a model this small is faster without the way to the card
-        memory=35_600_000,  # what writes keeps another copy of most weights
+        memory=40_800_000,  # what writes keeps another copy of most weights
     ),
     ModelSpec(
         key="text/smollm2-135m",
@@ -545,7 +545,7 @@ SPECS: tuple[ModelSpec, ...] = (
         load=load_tune_model,
         sources=(Bundled("music-tunes"),),
         gpu=False,
-        memory=27_000_000,  # what writes keeps another copy of most weights
+        memory=28_700_000,  # what writes keeps another copy of most weights
     ),
     ModelSpec(
         key="music/musicgen-small",
