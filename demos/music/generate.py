@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -267,16 +268,16 @@ def _read_bar(tokenizer: MusicTokenizer, bar: WrittenBar, controls: TuneControls
 
 
 def _come_to_rest(tokenizer: MusicTokenizer, last: Bar, others: Iterator[Bar]) -> Bar:
-    """Choose a last bar that ends on the key note, if possible a long one.
+    """Choose a last bar that ends on the key note, and not in passing.
 
-    If there is none, and it is a melody, its key note is held instead of what follows it.
+    In a melody's bar, the key note may also be held instead of what follows it.
     """
-    choices = [last]
-    while _rest(choices[-1].measure) < LONG and (other := next(others, None)):
-        choices.append(other)
-    best = max(choices, key=lambda choice: _rest(choice.measure))
-    held = (_hold_key_note(tokenizer, choice) for choice in choices)
-    return best if _rest(best.measure) else next(filter(None, held), best)
+    for choice in chain([last], others):
+        if _rest(choice.measure) >= LONG:
+            return choice
+        if held := _hold_key_note(tokenizer, choice):
+            return held
+    return last
 
 
 def _rest(measure: Measure) -> float:
