@@ -303,9 +303,8 @@ def read_prompt(tokenizer: Any, prompt: str) -> tuple[Word, ...]:
     encoding = tokenizer(prompt, add_special_tokens=False, verbose=False).encodings[0]
     room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
     ids: Sequence[int | None] = encoding.word_ids
-    if (
-        len(set(ids)) < 2 and len(prompt.split()) > 1
-    ):  # tokenizers of the SentencePiece kind do not split at words first
+    # Tokenizers of the SentencePiece kind do not split at words first.
+    if len(set(ids)) < 2 and len(prompt.split()) > 1:
         ids = range(len(encoding))
     tokens = zip(ids, encoding.offsets, range(len(encoding)), strict=True)
     words = []

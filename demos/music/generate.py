@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 NONE = "none"  # nobody accompanies
 MOST_BARS = 96
 MOST_SECONDS = 300
-LONG = 1.0  # quarters that a last note lasts at least, if the model has one so long
+LONG = 1.0  # quarters; a shorter last note is one in passing
 
 
 def _one_of(names: Iterable[str]) -> Callable[[str], str]:
@@ -217,6 +217,11 @@ class MusicStep:
         return arrange(measures, self.controls, is_complete=self.is_complete)
 
     @property
+    def has_upbeat(self) -> bool:
+        """Whether there is a bar before what players call the first."""
+        return bool(self.bars) and self.bars[0].measure.is_upbeat
+
+    @property
     def heard(self) -> TuneControls:
         """How it is played, in a complete piece with the mode that the model chose."""
         mode = self.controls.mode
@@ -241,25 +246,28 @@ def generate_music(
     import torch
 
     tokenizer, controls = tune_model.tokenizer, request.controls
-    before, after = (_read_bars(tokenizer, text) for text in (request.beginning, request.ending))
+    before, after = (
+        _prescribe(tokenizer, read_measures(text)) for text in (request.beginning, request.ending)
+    )
     sampling = Sampling(request.temperature, top_p=request.top_p)
     rng = torch.Generator("cpu").manual_seed(request.seed)
     written: list[Bar] = []
-    kept: list[WrittenBar] = []
-    begun = [[tokenizer[token.name] for token in bar.tokens] for bar in before]
-    for bar in write_bars(tune_model, controls, sampling, rng, stop, begun):
+    for bar in write_bars(tune_model, controls, sampling, rng, stop, _list_ids(tokenizer, before)):
         written.append(_read_bar(tokenizer, bar, controls))
         done = _done(request, written, is_first=not before)
         if done >= 1 and not after and not controls.loop:
-            so_far = begun if bar.tune == 1 else []
-            so_far = so_far + [one.ids for one in kept if one.tune == bar.tune]
-            again = write_endings(tune_model, controls, sampling, rng, stop, so_far)
+            tune = [one for one in (*before, *written[:-1]) if one.tune == bar.tune]
+            begun = _list_ids(tokenizer, tune)
+            again = write_endings(tune_model, controls, sampling, rng, stop, begun)
             others = (_read_bar(tokenizer, replace(o, tune=bar.tune), controls) for o in again)
             written[-1] = _come_to_rest(tokenizer, written[-1], others)
         yield MusicStep(controls, (*before, *written, *(after if done >= 1 else ())), done)
         if done >= 1:
             return
-        kept.append(bar)
+
+
+def _list_ids(tokenizer: MusicTokenizer, bars: Iterable[Bar]) -> list[list[int]]:
+    return [[tokenizer[token.name] for token in bar.tokens] for bar in bars]
 
 
 def _read_bar(tokenizer: MusicTokenizer, bar: WrittenBar, controls: TuneControls) -> Bar:
@@ -297,9 +305,8 @@ def _hold_key_note(tokenizer: MusicTokenizer, bar: Bar) -> Bar | None:
         return None
     home = replace(homes[-1], duration=measure.quarters - homes[-1].start)
     before = (note for note in measure.notes if note.start < home.start)
-    measure = replace(measure, notes=(*before, home))
-    (ids,) = measures_to_ids(tokenizer, [measure])
-    return Bar(bar.tune, tuple(NoteToken(tokenizer[id_], 1.0) for id_ in ids), measure)
+    (held,) = _prescribe(tokenizer, [replace(measure, notes=(*before, home))])
+    return replace(held, tune=bar.tune)
 
 
 def _done(request: MusicRequest, written: Sequence[Bar], *, is_first: bool) -> float:
@@ -314,9 +321,8 @@ def _done(request: MusicRequest, written: Sequence[Bar], *, is_first: bool) -> f
     return quarters * 60 / request.tempo / request.duration
 
 
-def _read_bars(tokenizer: MusicTokenizer, text: str) -> tuple[Bar, ...]:
-    """Read bars that are given; their tokens have probability 1."""
-    measures = read_measures(text)
+def _prescribe(tokenizer: MusicTokenizer, measures: Sequence[Measure]) -> tuple[Bar, ...]:
+    """Write bars that the model did not draw: their tokens have probability 1."""
     return tuple(
         Bar(1, tuple(NoteToken(tokenizer[id_], 1.0) for id_ in ids), measure)
         for ids, measure in zip(measures_to_ids(tokenizer, measures), measures, strict=True)

@@ -69,7 +69,7 @@ class Piece:
             return self
         settings = self.recipe.get("settings", {})
         given = len(settings.get("beginning", "").splitlines())
-        upbeat = not given and self.step.bars[0].measure.is_upbeat
+        upbeat = not given and self.step.has_upbeat
         # Whoever stops it has asked for so many bars.
         settings = settings | {"bars": max(1, len(self.step.bars) - given - upbeat)}
         return replace(
@@ -146,7 +146,7 @@ def wish_more(piece: Piece) -> Wish:
 
 def wish_variation(piece: Piece, keep: int) -> Wish:
     """Keep the first bars, and compose as many others as there are. Raises InvalidRequest."""
-    upbeat = _has_upbeat(piece)
+    upbeat = piece.step.has_upbeat
     count = len(piece.step.bars) - upbeat
     if not 1 <= keep < count:
         raise InvalidRequest(
@@ -162,7 +162,7 @@ def wish_variation(piece: Piece, keep: int) -> Wish:
 
 def wish_bars(piece: Piece, first: int, last: int) -> Wish:
     """Compose other bars in the place of some. Raises InvalidRequest."""
-    bars, upbeat = piece.step.bars, _has_upbeat(piece)
+    bars, upbeat = piece.step.bars, piece.step.has_upbeat
     if not 1 <= first <= last <= len(bars) - upbeat:
         raise InvalidRequest(
             f"There are bars 1 to {len(bars) - upbeat}. Ask for a part of these, the first bar "
@@ -176,11 +176,6 @@ def wish_bars(piece: Piece, first: int, last: int) -> Wish:
         controls=piece.step.controls,
         note=f"another version of {span}",
     )
-
-
-def _has_upbeat(piece: Piece) -> bool:
-    """Whether there is a bar before what players call the first."""
-    return bool(piece.step.bars) and piece.step.bars[0].measure.is_upbeat
 
 
 def play_so(piece: Piece, controls: TuneControls) -> Piece:

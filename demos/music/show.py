@@ -119,7 +119,7 @@ def show_caption(
     seconds = int(round(step.arrangement.seconds, 4))  # full ones, as the player's clock counts
     tunes = len({bar.tune for bar in step.bars})
     # As players count; but whoever stops at once has the upbeat alone.
-    bars = max(1, len(step.bars) - (bool(step.bars) and step.bars[0].measure.is_upbeat))
+    bars = max(1, len(step.bars) - step.has_upbeat)
     parts = [
         html.escape(title),
         f"{bars} bar{'' if bars == 1 else 's'}"
@@ -144,14 +144,14 @@ def show_bars(step: MusicStep) -> str:
     starts = [*music.bar_starts, music.seconds]
     dropped = len(step.bars) - len(music.bar_starts)  # an upbeat that a loop leaves out
     lines = []
-    upbeat = bool(step.bars) and step.bars[0].measure.is_upbeat
     for number, bar in enumerate(step.bars):
         chords = ""
         if number >= dropped:
             begin, end = starts[number - dropped], starts[number - dropped + 1]
             names = [name for start, name in music.chords if begin - 1e-6 <= start < end - 1e-6]
             chords = f"<i>{' '.join(names)}</i>" if names else ""
-        name = f"Bar {number + 1 - upbeat}" if number or not upbeat else "Upbeat"
+        count = number + 1 - step.has_upbeat
+        name = f"Bar {count}" if count else "Upbeat"
         lines.append(f"<div><b>{name}</b>{chords}{_show_tokens(bar)}</div>")
     if not any(bar.tokens for bar in step.bars):
         lines.insert(0, "<p>These bars were read from a file: it has notes, no probabilities.</p>")

@@ -53,7 +53,7 @@ def synthesize(
 ) -> np.ndarray:
     """Play ``score`` through a SoundFont, in a room that reverberates a little.
 
-    SoundFonts differ in how loud their instruments are, by as much as 25 dB within one. So each
+    SoundFonts differ in how loud their instruments are, by as much as 14 dB within one. So each
     instrument is brought to the same level first: then velocities and the volume of a track, MIDI's
     controller 7, alone say what stands out.
     The sound of a score is the sum of the sounds of its notes, each with its own dying away.
