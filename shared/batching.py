@@ -46,8 +46,8 @@ class BatchWriter:
 
     There is no thread for it: whoever needs a token that is not there yet takes the step for all.
     Sums of several rows are added up in another order than those of one, so that probabilities
-    differ in the sixth digit between a text written alone and in company; a seed gives another
-    text only where the draw falls into that gap.
+    differ in the sixth digit between a text written alone and in company, or after one that begins
+    alike; a seed gives another text only where the draw falls into that gap.
     """
 
     def __init__(self, model: PreTrainedModel, rows: int = ROWS) -> None:

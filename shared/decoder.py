@@ -22,11 +22,19 @@ if TYPE_CHECKING:
 
 # Larger models gain little: their time goes into the arithmetic. And they would be in memory twice.
 MOST_PARAMETERS = 50_000_000
+# Tokens that another text must begin with alike to be read on from there: what was computed token
+# by token differs in the sixth digit, and short prompts are to give the same to the last bit.
+LEAST_ALIKE = 64
 
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """The matrices of one layer, (out, in); the scales of its norms are multiplied into them."""
+    """The matrices of one layer, (out, in), with every constant factor multiplied into them.
+
+    Those are the scales of norms, the square root of their size, what attention divides by, and the
+    half that makes a logistic function of a hyperbolic tangent: what is multiplied once need not be
+    at every step.
+    """
 
     qkv: np.ndarray
     out: np.ndarray
@@ -52,8 +60,9 @@ def can_decode(model: PreTrainedModel) -> bool:
 class Decoder:
     """Computes the logits of next tokens for several texts, each at its own length.
 
-    Texts live in rows 0, 1, ... without a gap; ``move`` fills one. It is not safe to use from
-    several threads at once.
+    Texts live in rows 0, 1, ... without a gap; ``move`` fills one. What a row held is kept until
+    another text needs its place: one that begins alike is read from where they part. It is not safe
+    to use from several threads at once.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -64,18 +73,17 @@ class Decoder:
         self.context = int(config.max_position_embeddings)
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_size = config.head_dim
-        self.eps = np.float32(config.rms_norm_eps)
+        self.eps = np.float32(config.rms_norm_eps * config.hidden_size)
         network: Any = model.model
         self.embedding = _array(network.embed_tokens.weight)
-        head = cast(Any, model.get_output_embeddings()).weight
-        self.head = _array(head) * _array(network.norm.weight)
+        self.head = _array(cast(Any, model.get_output_embeddings()).weight) * _scale(network.norm)
         self.layers = [self._take_over(layer) for layer in network.layers]
         angles = np.outer(np.arange(self.context), _array(network.rotary_emb.inv_freq))
-        self.turns = np.exp(1j * angles).astype(np.complex64)  # (T, head size / 2)
+        self.turns = np.exp(1j * angles).astype(np.complex64)[:, None]  # (T, 1, head size / 2)
         # Keys and values: (layers, 2, rows, kv heads, T, head size).
         shape = (len(self.layers), 2, 1, self.kv_heads, self.context, self.head_size)
         self.cache = np.zeros(shape, np.float32)
-        self.lengths = [0]
+        self.texts: list[list[int]] = [[]]  # the ids that they are of, row by row
 
     @property
     def nbytes(self) -> int:
@@ -88,50 +96,63 @@ class Decoder:
 
         ``ids`` are at least one and at most as many as the context holds.
         """
-        if row == len(self.lengths):
+        if row == len(self.texts):
             self.cache = np.concatenate([self.cache, np.zeros_like(self.cache)], axis=2)
-            self.lengths += [0] * len(self.lengths)
-        count = len(ids)
-        x = self.embedding[list(ids)]  # (T, D)
-        turns = self.turns[:count, None]
-        ahead = np.triu(np.full((count, count), -np.inf, np.float32), 1)
-        for layer, (keys, values) in zip(self.layers, self.cache[:, :, row], strict=True):
-            q, k, v = self._project(layer, x, turns)
-            keys[:, :count], values[:, :count] = k.swapaxes(0, 1), v.swapaxes(0, 1)
-            q = q.reshape(count, self.kv_heads, self._group, self.head_size).transpose(1, 2, 0, 3)
-            mixed = _attend(q, keys[:, None, :count], values[:, None, :count], ahead)
-            x = self._finish(layer, x, mixed.transpose(2, 0, 1, 3).reshape(count, -1))
-        self.lengths[row] = count
-        return self._predict(x[-1:])[0]
+            self.texts += [[] for _ in self.texts]
+        alike = [_count_alike(text, ids[:-1]) for text in self.texts]
+        source = int(np.argmax(alike))
+        known = alike[source] if alike[source] >= LEAST_ALIKE else 0
+        self._copy(source, row, known)
+        return self._predict(self._run(row, [ids[known:]])[:, -1])[0]
 
     def step(self, ids: Sequence[int]) -> torch.Tensor:
         """Add one token to each of the first rows and return the logits after it, (B, V).
 
         None of these rows may be full.
         """
-        count = len(ids)
-        places, rows = np.array(self.lengths[:count]), np.arange(count)
-        longest = max(self.lengths[:count]) + 1
-        # Shorter texts do not look at what an earlier text left behind them.
-        beyond = np.arange(longest) > places[:, None]
-        hidden = np.where(beyond, np.float32(-np.inf), np.float32(0))[:, None, None]
-        x = self.embedding[list(ids)]  # (B, D)
-        turns = self.turns[places, None]
-        for layer, (keys, values) in zip(self.layers, self.cache, strict=True):
-            q, k, v = self._project(layer, x, turns)
-            keys[rows, :, places], values[rows, :, places] = k, v
-            # The heads of a group look together at what they share.
-            q = q.reshape(count, self.kv_heads, self._group, self.head_size)
-            mixed = _attend(q, keys[:count, :, :longest], values[:count, :, :longest], hidden)
-            x = self._finish(layer, x, mixed.reshape(count, -1))
-        for row in range(count):
-            self.lengths[row] += 1
-        return self._predict(x)
+        return self._predict(self._run(0, [[id_] for id_ in ids])[:, 0])
 
     def move(self, source: int, target: int) -> None:
         """Move the text of one row to another."""
-        length = self.lengths[target] = self.lengths[source]
-        self.cache[:, :, target, :, :length] = self.cache[:, :, source, :, :length]
+        self._copy(source, target, len(self.texts[source]))
+
+    def _copy(self, source: int, target: int, count: int) -> None:
+        """Let the row ``target`` hold the first ``count`` tokens of ``source``."""
+        if source != target:
+            self.cache[:, :, target, :, :count] = self.cache[:, :, source, :, :count]
+        self.texts[target] = self.texts[source][:count]
+
+    def _run(self, first: int, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """Add as many tokens to each row from ``first`` on; what comes of them, (B, N, D)."""
+        texts = self.texts[first : first + len(ids)]
+        count, size = len(ids), len(ids[0])
+        starts = [len(text) for text in texts]
+        places = np.add.outer(starts, np.arange(size))  # (B, N)
+        longest = max(starts) + size
+        hidden = None
+        if size > 1 or min(starts) < max(starts):
+            # No token looks ahead, nor at what an earlier text left in its row.
+            beyond = np.arange(longest) > places.repeat(self._group, 1)[..., None]
+            hidden = np.where(beyond, np.float32(-np.inf), np.float32(0))[:, None]
+        turns = self.turns[places.ravel()]
+        x = self.embedding[np.ravel(ids)]  # (B * N, D)
+        cache = self.cache[:, :, first : first + count]
+        for layer, (keys, values) in zip(self.layers, cache, strict=True):
+            q, k, v = self._project(layer, x, turns)
+            for row, start in enumerate(starts):
+                new = slice(row * size, row * size + size)
+                keys[row, :, start : start + size] = k[new].swapaxes(0, 1)
+                values[row, :, start : start + size] = v[new].swapaxes(0, 1)
+            # The heads of a group look together at what they share.
+            q = q.reshape(count, size, self.kv_heads, -1, self.head_size).swapaxes(1, 2)
+            q = q.reshape(count, self.kv_heads, -1, self.head_size)
+            mixed = _attend(q, keys[:, :, :longest], values[:, :, :longest], hidden)
+            mixed = mixed.reshape(count, self.kv_heads, size, -1).swapaxes(1, 2)
+            x += _multiply(layer.out, mixed.reshape(count * size, -1))
+            x += _multiply(layer.down, _gate(_multiply(layer.gate_up, self._norm(x))))
+        for text, more in zip(texts, ids, strict=True):
+            text += more
+        return x.reshape(count, size, -1)
 
     @property
     def _group(self) -> int:
@@ -148,28 +169,22 @@ class Decoder:
         qk = (qkv[:, :turned].view(np.complex64) * turns).view(np.float32)
         return qk[:, : self.heads], qk[:, self.heads :], qkv[:, turned:]
 
-    def _finish(self, layer: _Layer, x: np.ndarray, mixed: np.ndarray) -> np.ndarray:
-        x = x + _multiply(layer.out, mixed)
-        gate, up = np.split(_multiply(layer.gate_up, self._norm(x)), 2, axis=1)
-        return x + _multiply(layer.down, _silu(gate) * up)
-
     def _predict(self, x: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(_multiply(self.head, self._norm(x))))
 
     def _norm(self, x: np.ndarray) -> np.ndarray:
-        """Bring (N, D) to a mean square of 1."""
-        squares = np.einsum("nd,nd->n", x, x)
-        return x / np.sqrt(squares / np.float32(x.shape[1]) + self.eps)[:, None]
+        """Bring the squares of (N, D) to a sum of 1, which is a mean of 1 but for a factor."""
+        return x / np.sqrt(np.vecdot(x, x) + self.eps)[:, None]
 
     def _take_over(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
-        turned = [self._pair(_array(one.weight)) for one in (attention.q_proj, attention.k_proj)]
-        qkv = np.concatenate([*turned, _array(attention.v_proj.weight)])
-        gate_up = np.concatenate([_array(mlp.gate_proj.weight), _array(mlp.up_proj.weight)])
+        q, k = (self._pair(_array(one.weight)) for one in (attention.q_proj, attention.k_proj))
+        qkv = np.concatenate([q * self.head_size**-0.5, k, _array(attention.v_proj.weight)])
+        gate_up = np.concatenate([_array(mlp.gate_proj.weight) / 2, _array(mlp.up_proj.weight)])
         return _Layer(
-            qkv=qkv * _array(layer.input_layernorm.weight),
+            qkv=qkv * _scale(layer.input_layernorm),
             out=_array(attention.o_proj.weight),
-            gate_up=gate_up * _array(layer.post_attention_layernorm.weight),
+            gate_up=gate_up * _scale(layer.post_attention_layernorm),
             down=_array(mlp.down_proj.weight),
         )
 
@@ -184,24 +199,47 @@ def _array(weight: torch.Tensor) -> np.ndarray:
     return weight.detach().numpy()
 
 
+def _scale(norm: Any) -> np.ndarray:
+    """Return what a norm multiplies with, for vectors whose squares add up to 1."""
+    weight = _array(norm.weight)
+    return weight * np.float32(len(weight) ** 0.5)
+
+
+def _count_alike(text: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens two texts begin with alike."""
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(text), len(other)))
+
+
 def _multiply(matrix: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Multiply the rows of ``x``, (N, in), by (out, in). BLAS is faster with few columns."""
     return (matrix @ x.T).T
 
 
-def _attend(q: np.ndarray, keys: np.ndarray, values: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+def _attend(
+    q: np.ndarray, keys: np.ndarray, values: np.ndarray, hidden: np.ndarray | None
+) -> np.ndarray:
     """Mix ``values`` (..., T, d) as ``q`` (..., N, d) attends to ``keys``; -inf hides places."""
     scores = q @ keys.swapaxes(-1, -2)
-    scores *= np.float32(q.shape[-1] ** -0.5)
-    scores += hidden
+    if hidden is not None:
+        scores += hidden
     scores -= scores.max(-1, keepdims=True)
     np.exp(scores, out=scores)
-    scores /= scores.sum(-1, keepdims=True)
     mixed: np.ndarray = scores @ values
+    mixed /= scores.sum(-1, keepdims=True)
     return mixed
 
 
-def _silu(x: np.ndarray) -> np.ndarray:
-    """Return x times its logistic function, which as a hyperbolic tangent never overflows."""
-    half = x * np.float32(0.5)
-    return half + half * np.tanh(half)
+def _gate(gate_up: np.ndarray) -> np.ndarray:
+    """Multiply the second half of each row by the gate and the gate's logistic function.
+
+    That function is taken as a hyperbolic tangent of half the gate, which is what the first half
+    of a row is: it never overflows.
+    """
+    middle = gate_up.shape[1] // 2
+    half_gate, up = gate_up[:, :middle], gate_up[:, middle:]
+    gated: np.ndarray = np.tanh(half_gate)
+    gated += 1
+    gated *= half_gate
+    gated *= up
+    return gated

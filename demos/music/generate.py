@@ -252,13 +252,15 @@ def generate_music(
     sampling = Sampling(request.temperature, top_p=request.top_p)
     rng = torch.Generator("cpu").manual_seed(request.seed)
     written: list[Bar] = []
-    for bar in write_bars(tune_model, controls, sampling, rng, stop, _list_ids(tokenizer, before)):
+    bars = write_bars(tune_model, controls, sampling, rng, stop, _list_ids(tokenizer, before))
+    for bar in bars:
         written.append(_read_bar(tokenizer, bar, controls))
         done = _done(request, written, is_first=not before)
         if done >= 1 and not after and not controls.loop:
+            bars.close()  # whoever writes two texts at once may wait for others who do
             tune = [one for one in (*before, *written[:-1]) if one.tune == bar.tune]
             begun = _list_ids(tokenizer, tune)
-            again = write_endings(tune_model, controls, sampling, rng, stop, begun)
+            again = write_endings(tune_model, bar.controls, sampling, rng, stop, begun)
             others = (_read_bar(tokenizer, replace(o, tune=bar.tune), controls) for o in again)
             written[-1] = _come_to_rest(tokenizer, written[-1], others)
         yield MusicStep(controls, (*before, *written, *(after if done >= 1 else ())), done)

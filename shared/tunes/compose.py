@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from threading import Event
@@ -51,10 +51,17 @@ class TuneModel:
 
 @dataclass(frozen=True)
 class WrittenBar:
-    """A finished bar: the number of its tune, from 1, and its tokens, the bar line first."""
+    """A finished bar.
+
+    Attributes:
+        tune: The number of its tune, from 1.
+        tokens: Its own, the bar line first.
+        controls: What the model was told.
+    """
 
     tune: int
     tokens: tuple[SampledToken, ...]
+    controls: TuneControls
 
     @property
     def ids(self) -> list[int]:
@@ -69,7 +76,7 @@ def write_bars(
     rng: torch.Generator,
     stop: Event,
     begun: Sequence[Sequence[int]] = (),
-) -> Iterator[WrittenBar]:
+) -> Generator[WrittenBar, None, None]:
     """Yield bars for ever, tune after tune as players join them into a set, until ``stop``.
 
     All are in the meter of the first. ``rng`` alone decides: other calls at the same time, which
@@ -87,8 +94,9 @@ def write_bars(
     for tune in count(1):
         if begun:
             controls = replace(controls, meter=meter_of(tune_model.tokenizer, begun[-1]))
-        for tokens in write_tune(tune_model, controls, sampling, rng, stop, begun):
-            bar = WrittenBar(tune, tuple(tokens))
+        told = controls
+        for tokens in write_tune(tune_model, told, sampling, rng, stop, begun):
+            bar = WrittenBar(tune, tuple(tokens), told)
             controls = replace(controls, meter=meter_of(tune_model.tokenizer, bar.ids))
             yield bar
         if stop.is_set():
@@ -104,15 +112,15 @@ def write_endings(
     stop: Event,
     begun: Sequence[Sequence[int]],
 ) -> Iterator[WrittenBar]:
-    """Yield up to ``ENDINGS`` other bars that may follow ``begun``; see ``write_bars``.
+    """Yield up to ``ENDINGS`` other bars that may follow ``begun``; see ``write_tune``.
 
     A model that is cut off in the middle of a tune does not know that it writes the last bar. Who
     wants it to come to rest chooses among several.
     """
     for _ in range(ENDINGS if begun else 0):
-        bar = next(write_bars(tune_model, controls, sampling, rng, stop, begun), None)
-        if bar and bar.tune == 1:
-            yield bar
+        tokens = next(write_tune(tune_model, controls, sampling, rng, stop, begun), None)
+        if tokens:
+            yield WrittenBar(1, tuple(tokens), controls)
 
 
 def write_tune(
@@ -130,15 +138,16 @@ def write_tune(
     """
     tokenizer, context = tune_model.tokenizer, tune_model.context
     line, end = tokenizer["Bar_None"], tokenizer["EOS_None"]
+    longest = context // 3
     grammar: Any = BarGrammar(  # it does what a LogitsProcessor does
-        tokenizer, longest_bar=context // 3, highest_pitch=HIGHEST - controls.transposition
+        tokenizer, longest_bar=longest, highest_pitch=HIGHEST - controls.transposition
     )
     opening = prompt_ids(tokenizer, controls)
     given = [SampledToken(id_, 1.0) for id_ in opening[opening.index(line) :]]
     bars = [list(bar) for bar in begun]
     if bars:
         given = given[:1]
-    first = _first_in(bars, context // 2)
+    first = _first_in(bars, context - longest)
     redraws = 0
     while not stop.is_set() and redraws <= REDRAWS:
         prompt = control_ids(tokenizer, controls)

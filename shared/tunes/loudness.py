@@ -8,6 +8,7 @@ SciPy, 140 MB, to every gallery.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,7 +16,7 @@ LOUDNESS = -16.0  # LUFS, as music players and podcasts have it
 CEILING = 10 ** (-1 / 20)  # -1 dBFS: what no sample passes
 SILENT = -70.0  # LUFS; quieter blocks do not count
 _BLOCK, _HOP = 0.4, 0.1  # seconds
-_PIECE, _RUN_IN = 8, 1  # seconds that are filtered at a time at most, and before them
+_PIECE, _RUN_IN = 2.0, 0.5  # seconds that are filtered at a time, and before them
 
 
 def measure_loudness(sound: np.ndarray, sample_rate: int) -> float:
@@ -28,8 +29,8 @@ def measure_loudness(sound: np.ndarray, sample_rate: int) -> float:
     """
     hop = round(_HOP * sample_rate)
     short = round(_BLOCK * sample_rate) - len(sound)
-    weighted = _weigh(np.pad(sound, ((0, max(0, short)), (0, 0))), sample_rate)
-    energy = np.square(weighted).sum(axis=1)
+    weighted = _weigh(np.pad(sound.T, ((0, 0), (0, max(0, short)))), sample_rate)
+    energy = np.vecdot(weighted, weighted, axis=0)
     tenths = energy[: len(energy) // hop * hop].reshape(-1, hop).mean(axis=1)
     per_block = round(_BLOCK / _HOP)
     blocks = np.convolve(tenths, np.full(per_block, 1 / per_block), "valid")
@@ -59,22 +60,22 @@ def _to_lufs(energy: float) -> float:
 
 
 def _weigh(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """K-weight (samples, channels), piece by piece, by multiplying spectra."""
-    piece = min(_PIECE, -(-len(sound) // sample_rate)) * sample_rate
-    run_in = _RUN_IN * sample_rate
+    """K-weight (channels, samples), piece by piece, by multiplying spectra."""
+    piece, run_in = round(_PIECE * sample_rate), round(_RUN_IN * sample_rate)
     length = piece + run_in
-    response = _response(sample_rate, np.fft.rfftfreq(length, 1 / sample_rate))[:, None]
-    padded = np.pad(sound, ((run_in, -len(sound) % piece), (0, 0)))
+    response = _response(sample_rate, length)
+    padded = np.pad(sound, ((0, 0), (run_in, -sound.shape[1] % piece)))
     weighted = [
-        np.fft.irfft(np.fft.rfft(padded[start : start + length], axis=0) * response, length, 0)
-        for start in range(0, len(padded) - run_in, piece)
+        np.fft.irfft(np.fft.rfft(padded[:, start : start + length]) * response, length)[:, run_in:]
+        for start in range(0, sound.shape[1], piece)
     ]
-    return np.concatenate([one[run_in:] for one in weighted])[: len(sound)]
+    return np.concatenate(weighted, axis=1)[:, : sound.shape[1]]
 
 
-def _response(sample_rate: int, frequencies: np.ndarray) -> np.ndarray:
+@lru_cache(4)
+def _response(sample_rate: int, length: int) -> np.ndarray:
     """Frequency response, complex64, of the two filters of K-weighting: head, then low end."""
-    z = np.exp(-2j * np.pi * frequencies / sample_rate)
+    z = np.exp(-2j * np.pi * np.fft.rfftfreq(length))
     response = np.ones_like(z)
     for b, a in (_high_shelf(sample_rate), _high_pass(sample_rate)):
         response *= np.polyval(b[::-1], z) / np.polyval(a[::-1], z)

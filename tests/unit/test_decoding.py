@@ -14,14 +14,14 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList
 
 from shared.batching import BatchWriter, choose_writer
-from shared.decoder import Decoder, can_decode
+from shared.decoder import LEAST_ALIKE, Decoder, can_decode
 from shared.sampling import Draft, SampledToken, Sampling, TransformersWriter, draw_tokens
 
 CONTEXT = 48
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
 
 
-def make_model(kv_heads: int = 4, **values: Any) -> LlamaForCausalLM:
+def make_model(kv_heads: int = 4, context: int = CONTEXT, **values: Any) -> LlamaForCausalLM:
     config = LlamaConfig(
         vocab_size=50,
         hidden_size=32,
@@ -29,7 +29,7 @@ def make_model(kv_heads: int = 4, **values: Any) -> LlamaForCausalLM:
         num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=kv_heads,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         initializer_range=0.4,
         **values,
     )
@@ -90,6 +90,25 @@ def test_texts_of_different_lengths_do_not_disturb_each_other(model: LlamaForCau
         texts = [[*ids, token] for ids in texts]
         for row, ids in enumerate(texts):
             torch.testing.assert_close(logits[row], full_pass(model, ids), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kv_heads", [2, 4])
+def test_a_text_that_begins_like_another_is_read_on_from_where_they_part(kv_heads: int) -> None:
+    model = make_model(kv_heads, context=2 * LEAST_ALIKE)
+    decoder = Decoder(model)
+    beginning = [n * n % 50 for n in range(LEAST_ALIKE + 3)]
+    texts = [[*beginning, 4, 17, 25], [*beginning, 8, 9], beginning, [*beginning, 4, 17]]
+    decoder.read(0, texts[0])
+    for row, ids in enumerate(texts[1:], start=1):
+        logits = decoder.read(row, ids)
+        torch.testing.assert_close(logits, full_pass(model, ids), atol=1e-4, rtol=1e-4)
+    # In its own row, one is cut where the new one parts from it; the others go on as they were.
+    texts[1] = [*beginning, 8, 1, 2]
+    decoder.read(1, texts[1])
+    logits = decoder.step([7, 6, 5, 3])
+    for row, (ids, token) in enumerate(zip(texts, [7, 6, 5, 3], strict=True)):
+        expected = full_pass(model, [*ids, token])
+        torch.testing.assert_close(logits[row], expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from demos.music.generate import Bar, MusicRequest, MusicStep, generate_music, p
 from demos.music.piece import Piece, wish_bars, wish_variation
 from demos.music.recording import name_file
 from demos.music.show import read_token, show_bars, show_caption, show_understood
+from shared.batching import BatchWriter
 from shared.catalog import Placement, load_tune_model
 from shared.errors import InvalidRequest
 from shared.sampling import TransformersWriter
@@ -51,6 +52,16 @@ def test_music_grows_bar_by_bar_and_ends_with_the_bar_that_fills_the_time(
 def test_so_many_bars_are_composed_as_were_asked_for(tune_model: TuneModel, bars: int) -> None:
     written = compose(tune_model, bars=bars)[-1].bars
     assert len(written) - written[0].measure.is_upbeat == bars
+
+
+def test_a_piece_is_written_to_its_end_where_only_one_can_write_at_a_time(
+    tune_model: TuneModel,
+) -> None:
+    # Whoever held a place and waited for another would wait for ever when all do so.
+    alone = replace(tune_model, writer=BatchWriter(tune_model.model, rows=1))
+    for seed in range(4):
+        last = compose(alone, bars=2, seed=seed)[-1]
+        assert last.arrangement == compose(tune_model, bars=2, seed=seed)[-1].arrangement
 
 
 def test_what_is_played_does_not_depend_on_what_comes_later(tune_model: TuneModel) -> None:
