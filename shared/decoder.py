@@ -174,7 +174,7 @@ class Decoder:
 
     def _norm(self, x: np.ndarray) -> np.ndarray:
         """Bring the squares of (N, D) to a sum of 1, which is a mean of 1 but for a factor."""
-        return x / np.sqrt(np.vecdot(x, x) + self.eps)[:, None]
+        return x / np.sqrt(np.einsum("nd,nd->n", x, x) + self.eps)[:, None]
 
     def _take_over(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp

@@ -30,7 +30,7 @@ def measure_loudness(sound: np.ndarray, sample_rate: int) -> float:
     hop = round(_HOP * sample_rate)
     short = round(_BLOCK * sample_rate) - len(sound)
     weighted = _weigh(np.pad(sound.T, ((0, 0), (0, max(0, short)))), sample_rate)
-    energy = np.vecdot(weighted, weighted, axis=0)
+    energy = np.einsum("ct,ct->t", weighted, weighted)
     tenths = energy[: len(energy) // hop * hop].reshape(-1, hop).mean(axis=1)
     per_block = round(_BLOCK / _HOP)
     blocks = np.convolve(tenths, np.full(per_block, 1 / per_block), "valid")
