@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from demos.music.generate import MusicRequest, MusicStep, generate_music
+from demos.music.generate import MusicRequest, generate_music
 from demos.music.recording import Recording
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
@@ -28,6 +28,7 @@ from shared.settings import Settings
 from shared.tunes.loudness import normalize
 from shared.tunes.sound import SAMPLE_RATE
 from shared.tunes.tokens import prompt_ids
+from shared.ui import throttle
 
 MODEL = "music/tunes"
 DESCRIPTIONS = (
@@ -66,7 +67,6 @@ def measure_tunes(rounds: int) -> dict[str, float]:
 
 def compose(model: Any, request: MusicRequest) -> tuple[float, float]:
     """Compose and render as the page does; how much faster than playing, and the first sound."""
-    first = 0.0
     with tempfile.TemporaryDirectory() as folder:
 
         def new_file(name: str) -> Path:
@@ -74,11 +74,11 @@ def compose(model: Any, request: MusicRequest) -> tuple[float, float]:
 
         recording = Recording(new_file)
         began = time.perf_counter()
-        step: MusicStep | None = None
-        for step in generate_music(model, request, Event()):
-            if recording.add(step) and not first:
-                first = time.perf_counter() - began
-        assert step
+        steps = recording.follow(throttle(generate_music(model, request, Event())))
+        step = next(steps)
+        first = time.perf_counter() - began
+        for later in steps:
+            step = later
         normalize(recording.play(step), SAMPLE_RATE)
         return step.arrangement.seconds / (time.perf_counter() - began), first
 

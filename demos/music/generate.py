@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -16,7 +15,7 @@ from shared.requests import Request
 from shared.sampling import Sampling
 from shared.tunes.arrangement import Arrangement, arrange
 from shared.tunes.chords import hear_mode
-from shared.tunes.compose import TuneModel, WrittenBar, write_bars, write_endings
+from shared.tunes.compose import TuneModel, WrittenBar, write_bars, write_ending
 from shared.tunes.controls import (
     ANY,
     FASTEST,
@@ -237,7 +236,7 @@ def generate_music(
 
     A tune that ends before that is followed by another in the same style and meter, as players join
     tunes into a set. One that is still going on then is given a last bar that comes to rest on the
-    key note, see ``_come_to_rest``, unless it is a loop or given bars follow. Simultaneous calls do
+    key note, see ``write_ending``, unless it is a loop or given bars follow. Simultaneous calls do
     not disturb each other, and a seed gives the same music each time.
 
     Raises:
@@ -252,17 +251,25 @@ def generate_music(
     sampling = Sampling(request.temperature, top_p=request.top_p)
     rng = torch.Generator("cpu").manual_seed(request.seed)
     written: list[Bar] = []
+
+    def bring_to_rest(last: WrittenBar) -> None:
+        """Make the latest bar an end, if it is none."""
+        tune = [one for one in (*before, *written[:-1]) if one.tune == last.tune]
+        if last.tune > 1 and not tune and written[-1].measure.is_upbeat and not request.bars:
+            written.pop()  # the tune before has ended, and nobody will hear how this one goes on
+        elif (before or written[1:]) and not _is_at_rest(written[-1].measure):
+            begun = _list_ids(tokenizer, tune)
+            ending = write_ending(tune_model, last.controls, sampling, rng, stop, begun)
+            if ending:
+                written[-1] = _read_bar(tokenizer, replace(ending, tune=last.tune), controls)
+
     bars = write_bars(tune_model, controls, sampling, rng, stop, _list_ids(tokenizer, before))
     for bar in bars:
         written.append(_read_bar(tokenizer, bar, controls))
         done = _done(request, written, is_first=not before)
         if done >= 1 and not after and not controls.loop:
             bars.close()  # whoever writes two texts at once may wait for others who do
-            tune = [one for one in (*before, *written[:-1]) if one.tune == bar.tune]
-            begun = _list_ids(tokenizer, tune)
-            again = write_endings(tune_model, bar.controls, sampling, rng, stop, begun)
-            others = (_read_bar(tokenizer, replace(o, tune=bar.tune), controls) for o in again)
-            written[-1] = _come_to_rest(tokenizer, written[-1], others)
+            bring_to_rest(bar)
         yield MusicStep(controls, (*before, *written, *(after if done >= 1 else ())), done)
         if done >= 1:
             return
@@ -277,38 +284,12 @@ def _read_bar(tokenizer: MusicTokenizer, bar: WrittenBar, controls: TuneControls
     return Bar(bar.tune, tokens, ids_to_measure(tokenizer, bar.ids, controls.style))
 
 
-def _come_to_rest(tokenizer: MusicTokenizer, last: Bar, others: Iterator[Bar]) -> Bar:
-    """Choose a last bar that ends on the key note, and not in passing.
-
-    In a melody's bar, the key note may also be held instead of what follows it.
-    """
-    for choice in chain([last], others):
-        if _rest(choice.measure) >= LONG:
-            return choice
-        if held := _hold_key_note(tokenizer, choice):
-            return held
-    return last
-
-
-def _rest(measure: Measure) -> float:
-    """Return how long the last note is, in quarters, if it is the key note; else 0."""
+def _is_at_rest(measure: Measure) -> bool:
+    """Whether a bar ends on the key note, and not in passing."""
     end = max((note.start + note.duration for note in measure.notes), default=0.0)
     last = [note for note in measure.notes if note.start + note.duration == end]
     lowest = min(last, key=lambda note: note.pitch, default=None)
-    return lowest.duration if lowest and lowest.pitch % 12 == 0 else 0.0
-
-
-def _hold_key_note(tokenizer: MusicTokenizer, bar: Bar) -> Bar | None:
-    """Hold the last key note of a melody's bar that is on a beat, instead of what follows it."""
-    measure = bar.measure
-    beat = 1.5 if measure.meter.endswith("8") else 1.0
-    homes = [note for note in measure.notes if note.pitch % 12 == 0 and not note.start % beat]
-    if not homes or not measure.is_melody:
-        return None
-    home = replace(homes[-1], duration=measure.quarters - homes[-1].start)
-    before = (note for note in measure.notes if note.start < home.start)
-    (held,) = _prescribe(tokenizer, [replace(measure, notes=(*before, home))])
-    return replace(held, tune=bar.tune)
+    return lowest is not None and lowest.pitch % 12 == 0 and lowest.duration >= LONG
 
 
 def _done(request: MusicRequest, written: Sequence[Bar], *, is_first: bool) -> float:

@@ -9,22 +9,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from demos.music.generate import MusicStep
+from shared import processes
 from shared.sounds import Sound, save_wav
 from shared.tunes.arrangement import Arrangement, to_score
 from shared.tunes.loudness import CEILING, find_gain
 from shared.tunes.measures import write_measures
 from shared.tunes.musicxml import Key
-from shared.tunes.sound import SAMPLE_RATE, score_to_midi_bytes, synthesize
+from shared.tunes.sound import SAMPLE_RATE, RenderedChunk, render_chunk, score_to_midi_bytes
 
 COMMENT_BYTES = 2000
-FIRST_SECONDS, LATER_SECONDS = 1.5, 5.0  # the least that a chunk lasts; the later, the longer
+FIRST_SECONDS, LATER_SECONDS = 1.5, 4.0  # the least that a chunk lasts; late ones are longer
 
 
 @dataclass(frozen=True)
@@ -56,33 +59,51 @@ class Recording:
         self.gain = 1.0
         self._new_file = new_file
         self._soundfont = soundfont
+        processes.start()
 
     def follow(self, steps: Iterable[MusicStep]) -> Iterator[MusicStep]:
-        """Add ``steps`` as they come, and pass them on from the first that can be heard on."""
+        """Add ``steps`` as they come, and pass them on from the first that can be heard on.
+
+        They are rendered while others are being composed; only the last is waited for.
+        """
+        take: _Take | None = None
         for step in steps:
-            self.add(step)
+            if take and (take.rendering.done() or step.is_complete):
+                self._keep(take)
+                take = None
+            if step.is_complete:
+                self.add(step)
+            elif not take and self._is_due(step):
+                take = self._begin(step)
             if self.chunks:
                 yield step
 
-    def add(self, step: MusicStep) -> bool:
-        """Render what is new of ``step``, if it is enough for a chunk; say whether it was.
+    def add(self, step: MusicStep) -> None:
+        """Render what is new of ``step``, if it is enough for a chunk."""
+        if self._is_due(step):
+            self._keep(self._begin(step))
 
-        The latest bar waits: only then is it known whether the music comes to rest in it.
-        """
-        music = step.arrangement
-        end = music.seconds if step.is_complete else music.bar_starts[-1]
-        wanted = max(LATER_SECONDS, self.seconds) if self.chunks else FIRST_SECONDS
-        if end - self.seconds < (0.001 if step.is_complete else wanted):
-            return False
-        last = float("inf") if step.is_complete else end
-        sound = synthesize(to_score(music, self.seconds, last), SAMPLE_RATE, self._soundfont)
-        peak = float(np.abs(sound).max(initial=0.0))
+    def _is_due(self, step: MusicStep) -> bool:
+        if step.is_complete:
+            return step.arrangement.seconds - self.seconds >= 0.001
+        wanted = max(LATER_SECONDS, self.seconds / 4) if self.chunks else FIRST_SECONDS
+        return _end(step) - self.seconds >= wanted
+
+    def _begin(self, step: MusicStep) -> _Take:
+        end = _end(step)
+        score = to_score(step.arrangement, self.seconds, inf if step.is_complete else end)
+        path = self._new_file("chunk.flac")
+        rendering = processes.submit(render_chunk, score, path, self._soundfont)
+        return _Take(path, end, rendering)
+
+    def _keep(self, take: _Take) -> None:
+        """Wait for a chunk, and make it the next."""
+        chunk = processes.wait(take.rendering)
         if not self.chunks:
-            self.gain = find_gain(sound, SAMPLE_RATE)
-        self.gain = min(self.gain, CEILING / peak) if peak else self.gain
-        self.chunks += (self._write(sound, peak),)
-        self.seconds = end
-        return True
+            self.gain = chunk.gain
+        self.gain = min(self.gain, CEILING / chunk.peak) if chunk.peak else self.gain
+        self.chunks += (Chunk(self.seconds, take.path, chunk.scale),)
+        self.seconds = take.end
 
     def play(self, step: MusicStep) -> np.ndarray:
         """Return the sound of all chunks, float32, shape (samples, 2), as loud as it comes.
@@ -102,13 +123,23 @@ class Recording:
             whole[first:end] += np.float32(chunk.scale) * one
         return fold(whole, step.arrangement) if step.controls.loop else whole
 
-    def _write(self, sound: np.ndarray, peak: float) -> Chunk:
-        import soundfile
 
-        path = self._new_file("chunk.flac")
-        scale = max(peak, 1e-3)
-        soundfile.write(path, sound / scale, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
-        return Chunk(self.seconds, path, scale)
+@dataclass(frozen=True)
+class _Take:
+    """A chunk in the making, and where its notes end (seconds)."""
+
+    path: Path
+    end: float
+    rendering: Future[RenderedChunk]
+
+
+def _end(step: MusicStep) -> float:
+    """Return how far ``step`` can be rendered, in seconds.
+
+    The latest bar waits: only then is it known whether the music comes to rest in it.
+    """
+    music = step.arrangement
+    return music.seconds if step.is_complete else music.bar_starts[-1]
 
 
 @dataclass(frozen=True)

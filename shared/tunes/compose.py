@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from shared.tunes.copying import CopyGuard
 
 REDRAWS = 8  # of a bar that completes a copy, before the tune ends there
-ENDINGS = 6  # to choose the last bar from
 BOLDER, BOLD = 1.15, 0.5  # each is drawn at a higher temperature, at least BOLD
 
 
@@ -104,23 +103,23 @@ def write_bars(
         begun = ()
 
 
-def write_endings(
+def write_ending(
     tune_model: TuneModel,
     controls: TuneControls,
     sampling: Sampling,
     rng: torch.Generator,
     stop: Event,
     begun: Sequence[Sequence[int]],
-) -> Iterator[WrittenBar]:
-    """Yield up to ``ENDINGS`` other bars that may follow ``begun``; see ``write_tune``.
+) -> WrittenBar | None:
+    """Return a bar that follows ``begun`` and comes to rest on the key note; see ``write_tune``.
 
-    A model that is cut off in the middle of a tune does not know that it writes the last bar. Who
-    wants it to come to rest chooses among several.
+    A model that is cut off in the middle of a tune does not know that it writes the last bar. So
+    this one is drawn again, among what comes to rest: see ``BarGrammar``. None after a stop, or
+    where it would be a copy.
     """
-    for _ in range(ENDINGS if begun else 0):
-        tokens = next(write_tune(tune_model, controls, sampling, rng, stop, begun), None)
-        if tokens:
-            yield WrittenBar(1, tuple(tokens), controls)
+    bars = write_tune(tune_model, controls, sampling, rng, stop, begun, is_ending=True)
+    tokens = next(bars, None)
+    return WrittenBar(1, tuple(tokens), controls) if tokens else None
 
 
 def write_tune(
@@ -130,17 +129,23 @@ def write_tune(
     rng: torch.Generator,
     stop: Event,
     begun: Sequence[Sequence[int]] = (),
+    *,
+    is_ending: bool = False,
 ) -> Iterator[list[SampledToken]]:
     """Yield the bars of one tune until the model ends it, or ``stop``; see ``write_bars``.
 
-    A bar that would complete a passage of the training data is drawn again, more boldly each
-    time. Should that never help, the tune ends before it.
+    With ``is_ending``, bars come to rest, see ``BarGrammar``. A bar that would complete a passage
+    of the training data is drawn again, more boldly each time. Should that never help, the tune
+    ends before it.
     """
     tokenizer, context = tune_model.tokenizer, tune_model.context
     line, end = tokenizer["Bar_None"], tokenizer["EOS_None"]
     longest = context // 3
     grammar: Any = BarGrammar(  # it does what a LogitsProcessor does
-        tokenizer, longest_bar=longest, highest_pitch=HIGHEST - controls.transposition
+        tokenizer,
+        longest_bar=longest,
+        highest_pitch=HIGHEST - controls.transposition,
+        is_ending=is_ending,
     )
     opening = prompt_ids(tokenizer, controls)
     given = [SampledToken(id_, 1.0) for id_ in opening[opening.index(line) :]]

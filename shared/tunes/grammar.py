@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from shared.tunes.tokens import CONTROLS, POSITIONS_PER_BEAT
@@ -9,6 +10,8 @@ from shared.tunes.tokens import CONTROLS, POSITIONS_PER_BEAT
 if TYPE_CHECKING:
     import torch
     from miditok import MusicTokenizer
+
+TRIAD, FIFTH = 3, 7  # the least notes of a chord at rest, and an interval in semitones
 
 
 class BarGrammar:
@@ -18,15 +21,26 @@ class BarGrammar:
     or more notes, each a pitch and a duration; sung ones are marked and come before the others. In
     a melody no note begins before the last one has ended, so that every bar adds up. A trained
     model hardly needs the rule; an untrained one still gives a score that can be played.
+
+    A bar may also have to come to rest: then on its last strong beat it has the key note, held to
+    the end, under which nothing sounds but, where there are several parts, its chord above it.
     """
 
-    def __init__(self, tokenizer: MusicTokenizer, *, longest_bar: int, highest_pitch: int) -> None:
+    def __init__(
+        self,
+        tokenizer: MusicTokenizer,
+        *,
+        longest_bar: int,
+        highest_pitch: int,
+        is_ending: bool = False,
+    ) -> None:
         """Make the rule for the vocabulary of ``tokenizer``.
 
         Args:
             tokenizer: The model's.
             longest_bar: Tokens after which a bar must end; no real bar comes near.
             highest_pitch: MIDI pitch of the highest note that may be written.
+            is_ending: Whether bars come to rest.
         """
         self._names: dict[int, str] = {id_: name for name, id_ in tokenizer.vocab.items()}
         self._ids: dict[str, int] = tokenizer.vocab
@@ -38,6 +52,7 @@ class BarGrammar:
         self._melody = self._ids.get("Scoring_Melody")
         self._song = self._ids.get("Scoring_VoicePiano")
         self._longest_bar = longest_bar
+        self._is_ending = is_ending
         self._hiding: dict[tuple[int, ...], torch.Tensor] = {}  # to be added, by what is left
 
     def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -54,6 +69,17 @@ class BarGrammar:
         """Return the ids that can follow ``ids``, which holds a bar line at least."""
         start = len(ids) - 1 - ids[::-1].index(self._ids["Bar_None"])
         bar = [self._names[id_] for id_ in ids[start:]]
+        allowed = self._next_ids(ids, bar, start)
+        if self._is_ending and len(bar) > 1:
+            is_melody = self._melody in ids[: len(CONTROLS)]
+            at_rest = [
+                id_ for id_ in allowed if _leads_to_rest(bar, self._names[id_], is_melody=is_melody)
+            ]
+            return at_rest or allowed  # a note of the bar before may last beyond that beat
+        return allowed
+
+    def _next_ids(self, ids: list[int], bar: list[str], start: int) -> list[int]:
+        """Return what can follow in any bar; ``bar`` are the names of the tokens from ``start``."""
         head = ids[: len(CONTROLS)]
         sung = self._kinds["Voice"] if self._song in head else []
         match bar[-1].split("_")[0]:
@@ -86,6 +112,44 @@ class BarGrammar:
         return [self._names[id_] for id_ in ids[before:start]]
 
 
+def _leads_to_rest(bar: list[str], name: str, *, is_melody: bool) -> bool:
+    """Whether a bar that has to come to rest may go on with the token ``name``."""
+    beats, unit = map(int, bar[1].removeprefix("TimeSig_").split("/"))
+    beat = 3 if unit == 8 else 1
+    strong = POSITIONS_PER_BEAT * beat * (beats // beat // 2)
+    position = max((_value(one) for one in bar if one.startswith("Position")), default=-1)
+    kind = name.split("_")[0]
+    if kind == "Position":
+        return _value(name) <= strong > position
+    if kind == "Duration":
+        end = position + _length(name)
+        return end <= strong if position < strong else end == POSITIONS_PER_BEAT * beats
+    if kind in ("Bar", "EOS") and position < strong:
+        return False
+    if position < strong:
+        return True
+    rest = bar.index(f"Position_{position}")
+    before, chord = _unsung(bar[:rest]), _unsung(bar[rest:])
+    if kind in ("Bar", "EOS"):
+        return len(chord) >= (1 if is_melody else TRIAD)
+    if kind != "Pitch":
+        return True
+    pitch = _value(name)
+    if bar[-1].startswith("Voice"):
+        return pitch % 12 == 0
+    if not chord:  # the lowest note comes first
+        return pitch % 12 == 0 and pitch <= min(before, default=pitch) + FIFTH
+    thirds = {one % 12 for one in chord} & {3, 4}
+    return pitch > chord[-1] and pitch % 12 in {0, FIFTH, *(thirds or {3, 4})}
+
+
+def _unsung(names: list[str]) -> list[int]:
+    """Return the pitches of the notes that the voice of a song does not have."""
+    pairs = pairwise(["", *names])
+    notes = (name for before, name in pairs if not before.startswith("Voice"))
+    return [_value(name) for name in notes if name.startswith("Pitch")]
+
+
 def _value(name: str) -> int:
     """Return the number in a name such as ``Position_12``."""
     return int(name.split("_")[1])
@@ -99,7 +163,11 @@ def _end(bar: list[str]) -> int:
         if kind == "Position":
             position = int(value)
         elif kind == "Duration":
-            beats, parts, resolution = map(int, value.split("."))
-            length = POSITIONS_PER_BEAT * (beats * resolution + parts) // resolution
-            end = max(end, position + length)
+            end = max(end, position + _length(name))
     return end
+
+
+def _length(duration: str) -> int:
+    """Return the positions that a duration such as ``Duration_1.6.12`` lasts."""
+    beats, parts, resolution = map(int, duration.removeprefix("Duration_").split("."))
+    return POSITIONS_PER_BEAT * (beats * resolution + parts) // resolution

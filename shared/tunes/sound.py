@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import wave
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shared.errors import GalleryError
-from shared.tunes.loudness import measure_loudness, normalize
+from shared.tunes.loudness import find_gain, measure_loudness, normalize
 from shared.tunes.soundfont import explain_damage, find_soundfont, read_soundfont
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _FADE = 0.3  # seconds at the end: some bells ring on for longer
 LEVEL, QUIETEST = -20.0, -60.0  # LUFS of an instrument's scale; quieter ones are missing
 _SCALE = (48, 55, 60, 64, 67, 72, 76, 79)
 _SILENT = 1e-4  # of full scale, before it is as loud as it should be
-_WORKERS = ThreadPoolExecutor(2, thread_name_prefix="synthesizer")
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,21 @@ class PlayedNote:
     pitch: int
     velocity: int
     track: int
+
+
+@dataclass(frozen=True)
+class RenderedChunk:
+    """What there is to say of a sound in a file.
+
+    Attributes:
+        scale: The file is to be played so many times as loud.
+        peak: Of the sound, 1 being full scale.
+        gain: Brings the sound to ``LOUDNESS``, see ``find_gain``.
+    """
+
+    scale: float
+    peak: float
+    gain: float
 
 
 def score_to_midi_bytes(score: Score) -> bytes:
@@ -57,6 +71,9 @@ def synthesize(
     instrument is brought to the same level first: then velocities and the volume of a track, MIDI's
     controller 7, alone say what stands out.
     The sound of a score is the sum of the sounds of its notes, each with its own dying away.
+
+    The synthesizer holds the interpreter for as long as it plays. Where others wait for answers,
+    call this in another process, see ``shared.processes``.
 
     Args:
         score: Any; one without notes is silence.
@@ -75,8 +92,7 @@ def synthesize(
         if track.notes:
             factor = _level(soundfont, track.program) * _volume(track)
             groups.setdefault(factor, []).append(track)
-    # Most often they are two; the synthesizer leaves the interpreter to others.
-    played = list(_WORKERS.map(lambda tracks: _play(score, tracks, soundfont), groups.values()))
+    played = [_play(score, tracks, soundfont) for tracks in groups.values()]
     length = max(map(len, played), default=round(TAIL * _RATE))
     sound = np.zeros((length, 2), dtype=np.float32)
     for factor, one in zip(groups, played, strict=True):
@@ -91,6 +107,17 @@ def render(
     return normalize(synthesize(score, sample_rate, soundfont), sample_rate)
 
 
+def render_chunk(score: Score, path: Path, soundfont: Path | None = None) -> RenderedChunk:
+    """Play ``score`` as ``synthesize`` does, and write the sound to ``path`` as a FLAC file."""
+    import soundfile
+
+    sound = synthesize(score, SAMPLE_RATE, soundfont)
+    peak = float(np.abs(sound).max(initial=0.0))
+    scale = max(peak, 1e-3)  # for the 16 bits to be used
+    soundfile.write(path, sound / scale, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+    return RenderedChunk(scale, peak, find_gain(sound, SAMPLE_RATE))
+
+
 def _volume(track: Track) -> np.float32:
     """Return the factor that a track's volume asks for."""
     value = next((c.value for c in track.controls if c.number == VOLUME), FULL_VOLUME)
@@ -100,7 +127,6 @@ def _volume(track: Track) -> np.float32:
 def _play(score: Score, tracks: Sequence[Track], soundfont: Path) -> np.ndarray:
     """Return the sound of some tracks of ``score`` as it comes, (samples, 2), at ``_RATE``."""
     import midirenderer
-    import soundfile
     from symusic import ControlChange, Score
 
     alone = Score(score.ticks_per_quarter)
@@ -115,11 +141,12 @@ def _play(score: Score, tracks: Sequence[Track], soundfont: Path) -> np.ndarray:
     end = alone.end() + round(TAIL * tempo / 60 * score.ticks_per_quarter)
     alone.tracks[0].controls.append(ControlChange(end, VOLUME, LOUDEST_VOLUME))
     try:
-        wave = midirenderer.render_wave_from(read_soundfont(soundfont), alone.dumps_midi())
+        played = midirenderer.render_wave_from(read_soundfont(soundfont), alone.dumps_midi())
     except (RuntimeError, ValueError) as error:
         raise GalleryError(explain_damage(soundfont)) from error
-    sound, _ = soundfile.read(io.BytesIO(wave), dtype="float32", always_2d=True)
-    return sound
+    with wave.open(io.BytesIO(played)) as file:
+        frames = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    return frames.reshape(-1, 2).astype(np.float32) / np.float32(2**15)
 
 
 def _finish(sound: np.ndarray, sample_rate: int) -> np.ndarray:

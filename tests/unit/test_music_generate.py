@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from demos.music.generate import Bar, MusicRequest, MusicStep, generate_music, play_otherwise
+from demos.music.generate import (
+    LONG,
+    Bar,
+    MusicRequest,
+    MusicStep,
+    generate_music,
+    play_otherwise,
+)
 from demos.music.piece import Piece, wish_bars, wish_variation
 from demos.music.recording import name_file
 from demos.music.show import read_token, show_bars, show_caption, show_understood
@@ -253,19 +260,37 @@ def bundled() -> TuneModel:
 
 
 @pytest.mark.parametrize(
-    "description", ["a jig in D major", "a reel in E dorian", "a Bach chorale in D major"]
+    "words", ["a jig", "a slip jig in 9/8", "a waltz in 3/4", "a march in 2/4"]
 )
 def test_a_piece_comes_to_rest_on_the_key_note_although_its_length_is_given(
-    description: str, bundled: TuneModel
+    words: str, bundled: TuneModel
 ) -> None:
-    at_rest = 0
-    for seed in range(4):
-        bars = compose(bundled, description=description, bars=8, seed=seed)[-1].bars
-        notes = bars[-1].measure.notes
-        end = max(note.start + note.duration for note in notes)
-        last = min((n for n in notes if n.start + n.duration == end), key=lambda n: n.pitch)
-        at_rest += last.pitch % 12 == 0  # it writes in C
-    assert at_rest >= 3
+    for seed in range(6):
+        measure = compose(bundled, description=words, bars=4, seed=seed)[-1].bars[-1].measure
+        last = max(measure.notes, key=lambda note: note.start)
+        assert last.pitch % 12 == 0, "it writes in C"
+        assert last.duration >= LONG
+
+
+@pytest.mark.parametrize("words", ["a Bach chorale in D major", "a lied for voice and piano"])
+def test_what_has_several_parts_comes_to_rest_on_the_chord_of_the_key(
+    words: str, bundled: TuneModel
+) -> None:
+    for seed in range(3):
+        measure = compose(bundled, description=words, bars=3, seed=seed)[-1].bars[-1].measure
+        last = [n.pitch for n in measure.notes if n.start + n.duration == measure.quarters]
+        assert min(last) % 12 == 0
+        assert len(last) >= 3
+        assert {pitch % 12 for pitch in last} <= {0, 4, 7} or {p % 12 for p in last} <= {0, 3, 7}
+
+
+def test_a_piece_does_not_end_with_the_upbeat_of_a_tune_that_nobody_will_hear(
+    bundled: TuneModel,
+) -> None:
+    for seed in range(12):
+        words = "a waltz in 3/4"
+        measure = compose(bundled, description=words, duration=12, seed=seed)[-1].bars[-1].measure
+        assert not measure.is_upbeat
 
 
 def test_a_loop_does_not_come_to_rest(tune_model: TuneModel) -> None:

@@ -1,0 +1,57 @@
+"""Work that would hold up everybody else, in processes of its own.
+
+A library that computes for long without letting go of the interpreter stops all that goes on in its
+process: other visitors' pages, and models that write. Such work goes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, ParamSpec, TypeVar
+
+from shared.errors import GalleryError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_WORKERS = 2
+_IDLE_SECONDS = 600  # after which the processes end
+
+
+def start() -> None:
+    """Let the processes start, which takes half a second, without waiting for them."""
+    _pool().submit(int)
+
+
+def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Call ``function`` in another process; what it takes and returns is pickled.
+
+    The process imports the module of the function: let that be a light one.
+    """
+    future: Future[T] = _pool().submit(function, *args, **kwargs)
+    return future
+
+
+def wait(future: Future[T]) -> T:
+    """Return what ``submit`` promised.
+
+    Raises:
+        GalleryError: The system has ended the process.
+        Exception: Whatever the function raised.
+    """
+    from loky import BrokenProcessPool
+
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise GalleryError(
+            "A helper process was ended from outside, perhaps because memory ran out. Try again."
+        ) from error
+
+
+def _pool() -> Any:
+    """Return the processes: new ones if they have ended, whatever the reason."""
+    from loky import get_reusable_executor
+
+    return get_reusable_executor(_WORKERS, timeout=_IDLE_SECONDS)
