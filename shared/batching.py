@@ -99,14 +99,30 @@ class BatchWriter:
                 self._step()
 
     def _step(self) -> None:
-        """Write one more token of every text."""
+        """Write one more token of every text, and those after it that were foretold."""
         with self._threads.limit(limits=1):  # of this thread alone
-            drafts = [text.draft for text in self._texts]
-            logits = self._decoder.step([draft.ids[-1] for draft in drafts])
-            tokens = draw_tokens(drafts, logits)
-        for text, token in zip(self._texts, tokens, strict=True):
-            text.ready.append(token)
+            added = self._look_ahead()
+            logits = self._decoder.step(added)
+            rows = list(range(len(added)))
+            for place in range(logits.shape[1]):
+                drafts = [self._texts[row].draft for row in rows]
+                tokens = draw_tokens(drafts, logits[rows, place])
+                for row, token in zip(rows, tokens, strict=True):
+                    self._texts[row].ready.append(token)
+                drawn = zip(rows, tokens, strict=True)
+                rows = [row for row, one in drawn if added[row][place + 1 : place + 2] == [one.id]]
+                if not rows:
+                    break
+        for row, text in enumerate(self._texts):
+            self._decoder.cut(row, len(text.draft.ids) - 1)
         self._end_full()
+
+    def _look_ahead(self) -> list[list[int]]:
+        """Return the last token of each text and what is foretold to follow, as far as it fits."""
+        drafts = [text.draft for text in self._texts]
+        room = self._decoder.context - max(len(draft.ids) for draft in drafts)
+        foretold = [draft.foretell(draft.ids) if draft.foretell else () for draft in drafts]
+        return [[one.ids[-1], *more][:room] for one, more in zip(drafts, foretold, strict=True)]
 
     def _end_full(self) -> None:
         for text in [one for one in self._texts if len(one.draft.ids) >= self._decoder.context]:

@@ -25,6 +25,7 @@ MOST_PARAMETERS = 50_000_000
 # Tokens that another text must begin with alike to be read on from there: what was computed token
 # by token differs in the sixth digit, and short prompts are to give the same to the last bit.
 LEAST_ALIKE = 64
+FEW = 4  # rows that are multiplied one after the other
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +104,21 @@ class Decoder:
         source = int(np.argmax(alike))
         known = alike[source] if alike[source] >= LEAST_ALIKE else 0
         self._copy(source, row, known)
-        return self._predict(self._run(row, [ids[known:]])[:, -1])[0]
+        return self._predict(self._run(row, [ids[known:]])[:, -1:])[0, 0]
 
-    def step(self, ids: Sequence[int]) -> torch.Tensor:
-        """Add one token to each of the first rows and return the logits after it, (B, V).
+    def step(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Add tokens to each of the first rows and return the logits after each, (B, N, V).
 
-        None of these rows may be full.
+        Rows that get fewer are filled up with their last, up to the N of the longest; ``cut`` takes
+        away what is not to stay. Each row has room for N.
         """
-        return self._predict(self._run(0, [[id_] for id_ in ids])[:, 0])
+        size = max(map(len, ids))
+        filled = [[*one, *[one[-1]] * (size - len(one))] for one in ids]
+        return self._predict(self._run(0, filled))
+
+    def cut(self, row: int, count: int) -> None:
+        """Keep the first ``count`` tokens of a text."""
+        del self.texts[row][count:]
 
     def move(self, source: int, target: int) -> None:
         """Move the text of one row to another."""
@@ -170,7 +178,10 @@ class Decoder:
         return qk[:, : self.heads], qk[:, self.heads :], qkv[:, turned:]
 
     def _predict(self, x: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(_multiply(self.head, self._norm(x))))
+        """Return the logits, (B, N, V), of what ``_run`` returns."""
+        flat = x.reshape(-1, x.shape[-1])
+        logits = np.ascontiguousarray(_multiply(self.head, self._norm(flat)))
+        return torch.from_numpy(logits.reshape(*x.shape[:2], -1))
 
     def _norm(self, x: np.ndarray) -> np.ndarray:
         """Bring the squares of (N, D) to a sum of 1, which is a mean of 1 but for a factor."""
@@ -212,7 +223,9 @@ def _count_alike(text: Sequence[int], other: Sequence[int]) -> int:
 
 
 def _multiply(matrix: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Multiply the rows of ``x``, (N, in), by (out, in). BLAS is faster with few columns."""
+    """Multiply the rows of ``x``, (N, in), by (out, in)."""
+    if len(x) <= FEW:  # BLAS lays out anew what it multiplies two matrices of, which takes longer
+        return (matrix @ x[:, :, None])[:, :, 0]
     return (matrix @ x.T).T
 
 

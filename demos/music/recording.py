@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -66,35 +67,39 @@ class Recording:
 
         They are rendered while others are being composed; only the last is waited for.
         """
-        take: _Take | None = None
+        takes: deque[_Take] = deque()
         for step in steps:
-            if take and (take.rendering.done() or step.is_complete):
-                self._keep(take)
-                take = None
-            if step.is_complete:
-                self.add(step)
-            elif not take and self._is_due(step):
-                take = self._begin(step)
+            takes += self._begin(step, takes[-1].end if takes else self.seconds)
+            while takes and (step.is_complete or takes[0].rendering.done()):
+                self._keep(takes.popleft())
             if self.chunks:
                 yield step
 
     def add(self, step: MusicStep) -> None:
         """Render what is new of ``step``, if it is enough for a chunk."""
-        if self._is_due(step):
-            self._keep(self._begin(step))
+        for take in self._begin(step, self.seconds):
+            self._keep(take)
 
-    def _is_due(self, step: MusicStep) -> bool:
-        if step.is_complete:
-            return step.arrangement.seconds - self.seconds >= 0.001
-        wanted = max(LATER_SECONDS, self.seconds / 4) if self.chunks else FIRST_SECONDS
-        return _end(step) - self.seconds >= wanted
+    def _begin(self, step: MusicStep, start: float) -> list[_Take]:
+        """Begin with all chunks of ``step`` from ``start`` on.
 
-    def _begin(self, step: MusicStep) -> _Take:
-        end = _end(step)
-        score = to_score(step.arrangement, self.seconds, inf if step.is_complete else end)
+        They are cut at bars, wherever these come from. The latest bar waits: only then is it known
+        whether the music comes to rest in it.
+        """
+        music, takes = step.arrangement, []
+        for bar in music.bar_starts:
+            if bar - start >= (max(LATER_SECONDS, start / 4) if start else FIRST_SECONDS):
+                takes.append(self._render(music, start, bar))
+                start = bar
+        if step.is_complete and music.seconds - start >= 0.001:
+            takes.append(self._render(music, start, inf))
+        return takes
+
+    def _render(self, music: Arrangement, start: float, end: float) -> _Take:
         path = self._new_file("chunk.flac")
+        score = to_score(music, start, end)
         rendering = processes.submit(render_chunk, score, path, self._soundfont)
-        return _Take(path, end, rendering)
+        return _Take(path, min(end, music.seconds), rendering)
 
     def _keep(self, take: _Take) -> None:
         """Wait for a chunk, and make it the next."""
@@ -131,15 +136,6 @@ class _Take:
     path: Path
     end: float
     rendering: Future[RenderedChunk]
-
-
-def _end(step: MusicStep) -> float:
-    """Return how far ``step`` can be rendered, in seconds.
-
-    The latest bar waits: only then is it known whether the music comes to rest in it.
-    """
-    music = step.arrangement
-    return music.seconds if step.is_complete else music.bar_starts[-1]
 
 
 @dataclass(frozen=True)

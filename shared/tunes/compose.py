@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.sampling import Draft, SampledToken, Sampling
 from shared.tunes.controls import TuneControls
+from shared.tunes.foresight import Foresight
 from shared.tunes.grammar import BarGrammar
 from shared.tunes.sound import HIGHEST
 from shared.tunes.tokens import control_ids, meter_of, prompt_ids
@@ -159,7 +160,7 @@ def write_tune(
         prompt += [] if first else [tokenizer["BOS_None"]]
         prompt += [id_ for bar in bars[first:] for id_ in bar] + [token.id for token in given]
         bar = list(given)
-        draft = Draft(prompt, _dare(sampling, redraws), _fork(rng), [grammar])
+        draft = Draft(prompt, _dare(sampling, redraws), _fork(rng), [grammar], Foresight(tokenizer))
         for token in tune_model.writer.write(draft, stop):
             if token.id not in (line, end):
                 bar.append(token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from shared.tunes.tokens import CONTROLS, POSITIONS_PER_BEAT
+from shared.tunes.tokens import CONTROLS, POSITIONS_PER_BEAT, length_of, value_of
 
 if TYPE_CHECKING:
     import torch
@@ -22,8 +22,8 @@ class BarGrammar:
     a melody no note begins before the last one has ended, so that every bar adds up. A trained
     model hardly needs the rule; an untrained one still gives a score that can be played.
 
-    A bar may also have to come to rest: then on its last strong beat it has the key note, held to
-    the end, under which nothing sounds but, where there are several parts, its chord above it.
+    A bar may also have to come to rest: then the key note begins on its last strong beat and is
+    held to the end. Where there are several parts, it is the lowest of a chord of the key.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class BarGrammar:
         if len(bar) >= self._longest_bar:
             return ends
         length = POSITIONS_PER_BEAT * int(bar[1].removeprefix("TimeSig_").split("/")[0])
-        first = max((_value(name) for name in bar if name.startswith("Position")), default=-1) + 1
+        first = max((value_of(name) for name in bar if name.startswith("Position")), default=-1) + 1
         if self._melody in head:
             first = max(first, _end(bar), _end(self._bar_before(ids, start)) - length)
         chord = self._kinds["Pitch"] if len(bar) > 2 else []
@@ -117,12 +117,12 @@ def _leads_to_rest(bar: list[str], name: str, *, is_melody: bool) -> bool:
     beats, unit = map(int, bar[1].removeprefix("TimeSig_").split("/"))
     beat = 3 if unit == 8 else 1
     strong = POSITIONS_PER_BEAT * beat * (beats // beat // 2)
-    position = max((_value(one) for one in bar if one.startswith("Position")), default=-1)
+    position = max((value_of(one) for one in bar if one.startswith("Position")), default=-1)
     kind = name.split("_")[0]
     if kind == "Position":
-        return _value(name) <= strong > position
+        return value_of(name) <= strong > position
     if kind == "Duration":
-        end = position + _length(name)
+        end = position + length_of(name)
         return end <= strong if position < strong else end == POSITIONS_PER_BEAT * beats
     if kind in ("Bar", "EOS") and position < strong:
         return False
@@ -134,7 +134,7 @@ def _leads_to_rest(bar: list[str], name: str, *, is_melody: bool) -> bool:
         return len(chord) >= (1 if is_melody else TRIAD)
     if kind != "Pitch":
         return True
-    pitch = _value(name)
+    pitch = value_of(name)
     if bar[-1].startswith("Voice"):
         return pitch % 12 == 0
     if not chord:  # the lowest note comes first
@@ -147,12 +147,7 @@ def _unsung(names: list[str]) -> list[int]:
     """Return the pitches of the notes that the voice of a song does not have."""
     pairs = pairwise(["", *names])
     notes = (name for before, name in pairs if not before.startswith("Voice"))
-    return [_value(name) for name in notes if name.startswith("Pitch")]
-
-
-def _value(name: str) -> int:
-    """Return the number in a name such as ``Position_12``."""
-    return int(name.split("_")[1])
+    return [value_of(name) for name in notes if name.startswith("Pitch")]
 
 
 def _end(bar: list[str]) -> int:
@@ -163,11 +158,5 @@ def _end(bar: list[str]) -> int:
         if kind == "Position":
             position = int(value)
         elif kind == "Duration":
-            end = max(end, position + _length(name))
+            end = max(end, position + length_of(name))
     return end
-
-
-def _length(duration: str) -> int:
-    """Return the positions that a duration such as ``Duration_1.6.12`` lasts."""
-    beats, parts, resolution = map(int, duration.removeprefix("Duration_").split("."))
-    return POSITIONS_PER_BEAT * (beats * resolution + parts) // resolution

@@ -249,6 +249,17 @@ def meter_of(tokenizer: MusicTokenizer, bar: Sequence[int]) -> str:
     return str(tokenizer[bar[1]]).removeprefix("TimeSig_")
 
 
+def value_of(name: str) -> int:
+    """Return the number in the name of a token such as ``Position_12``."""
+    return int(name.split("_")[1])
+
+
+def length_of(duration: str) -> int:
+    """Return the positions that a token such as ``Duration_1.6.12`` lasts."""
+    beats, parts, resolution = map(int, duration.removeprefix("Duration_").split("."))
+    return POSITIONS_PER_BEAT * (beats * resolution + parts) // resolution
+
+
 def _starts_bar(time: int, score: Score) -> bool:
     """Whether ``time`` (in ticks) is the start of a bar."""
     meter = max(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from threading import Event
@@ -75,7 +75,7 @@ def test_logits_equal_a_full_forward_pass(values: dict[str, Any]) -> None:
     for _ in range(6):
         torch.testing.assert_close(logits, full_pass(model, ids), atol=1e-4, rtol=1e-4)
         ids.append(int(logits.argmax()))
-        logits = decoder.step([ids[-1]])[0]
+        logits = decoder.step([[ids[-1]]])[0, 0]
 
 
 def test_texts_of_different_lengths_do_not_disturb_each_other(model: LlamaForCausalLM) -> None:
@@ -86,7 +86,7 @@ def test_texts_of_different_lengths_do_not_disturb_each_other(model: LlamaForCau
     decoder.move(3, 0)  # the first ends, the last takes its row
     texts = [texts[3], *texts[1:3]]
     for token in (4, 17, 25):
-        logits = decoder.step([token] * 3)
+        logits = decoder.step([[token]] * 3)[:, 0]
         texts = [[*ids, token] for ids in texts]
         for row, ids in enumerate(texts):
             torch.testing.assert_close(logits[row], full_pass(model, ids), atol=1e-4, rtol=1e-4)
@@ -105,7 +105,7 @@ def test_a_text_that_begins_like_another_is_read_on_from_where_they_part(kv_head
     # In its own row, one is cut where the new one parts from it; the others go on as they were.
     texts[1] = [*beginning, 8, 1, 2]
     decoder.read(1, texts[1])
-    logits = decoder.step([7, 6, 5, 3])
+    logits = decoder.step([[7], [6], [5], [3]])[:, 0]
     for row, (ids, token) in enumerate(zip(texts, [7, 6, 5, 3], strict=True)):
         expected = full_pass(model, [*ids, token])
         torch.testing.assert_close(logits[row], expected, atol=1e-4, rtol=1e-4)
@@ -129,6 +129,57 @@ def test_greedy_writing_equals_generate_token_by_token(writer: Any, model: Any) 
     )
     written = write(writer(model), sampling=Sampling(temperature=0), count=30)
     assert [token.id for token in written] == reference[0, len(PROMPT) :].tolist()
+
+
+class Counted(Decoder):
+    """Knows how often it was called."""
+
+    steps = 0
+
+    def step(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        self.steps += 1
+        return super().step(ids)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "wrong", "steps"),
+    [(0, (), 38), (1, (), 19), (4, (), 8), (100, (), 1), (4, range(50), 38), (4, (20, 21, 30), 9)],
+)
+def test_what_is_foretold_changes_the_speed_and_nothing_else(
+    ahead: int, wrong: Sequence[int], steps: int, model: LlamaForCausalLM
+) -> None:
+    writer = BatchWriter(model)
+    writer._decoder = decoder = Counted(model)
+    expected = write(BatchWriter(model), 7, CONTEXT)
+    text = [*PROMPT, *(token.id for token in expected)]
+
+    def foretell(ids: Sequence[int]) -> list[int]:
+        place = len(ids)
+        return [id_ + (n in wrong) for n, id_ in enumerate(text[place:][:ahead], start=place)]
+
+    draft = make_draft(7, sampling=Sampling(0.9, 20, 0.95))
+    draft.foretell = foretell
+    tokens = list(writer.write(draft, Event()))
+    assert [token.id for token in tokens] == [token.id for token in expected]
+    assert decoder.steps == pytest.approx(steps, abs=1)
+    for one, other in zip(tokens, expected, strict=True):
+        assert one.probability == pytest.approx(other.probability, abs=1e-4)
+
+
+def test_in_company_each_text_is_foretold_for_itself(model: LlamaForCausalLM) -> None:
+    texts = [[token.id for token in write(BatchWriter(model), seed, 30)] for seed in range(4)]
+
+    def know(text: list[int], ahead: int) -> Callable[[Sequence[int]], list[int]]:
+        return lambda ids: text[len(ids) - len(PROMPT) :][:ahead]
+
+    writer = BatchWriter(model)
+    tokens = []
+    for seed, text in enumerate(texts):
+        draft = make_draft(seed, sampling=Sampling(0.9, 20, 0.95))
+        draft.foretell = know(text, seed)  # further and further ahead, the first not at all
+        tokens.append(islice(writer.write(draft, Event()), 30))
+    written = zip(*tokens, strict=True)  # a token of each in turn
+    assert [[one.id for one in text] for text in zip(*written, strict=True)] == texts
 
 
 @pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])

@@ -27,9 +27,11 @@ from shared.sampling import TransformersWriter
 from shared.settings import ROOT
 from shared.tunes.compose import TuneModel
 from shared.tunes.controls import TuneControls
+from shared.tunes.foresight import Foresight
 from shared.tunes.grammar import BarGrammar
-from shared.tunes.measures import read_measures, write_measures
+from shared.tunes.measures import measures_to_ids, read_measures, write_measures
 from shared.tunes.sound import HIGHEST
+from shared.tunes.tokens import control_ids
 from shared.tunes.words import parse_description
 
 
@@ -144,6 +146,19 @@ def test_the_grammar_gives_every_note_a_place_and_a_length(tune_model: TuneModel
     full = [tokenizer[n] for n in ("Bar_None", "TimeSig_4/4", "Position_0", "Pitch_60")]
     full.append(tokenizer["Duration_1.0.12"])
     assert grammar.next_ids(full) == [tokenizer["Bar_None"], tokenizer["EOS_None"]]
+
+
+def test_the_rhythm_of_a_tune_is_foretold(tune_model: TuneModel) -> None:
+    tokenizer = tune_model.tokenizer
+    controls = TuneControls(style="Jig", meter="6/8")
+    text = "6/8 0:60:1/2 1/2:62:1/2 1:64:1/2 3/2:65:1 5/2:67:1/2"
+    bars = measures_to_ids(tokenizer, read_measures(f"{text}\n{text}\n{text}"))
+    head, ids = control_ids(tokenizer, controls), [id_ for bar in bars for id_ in bar]
+    foresight = Foresight(tokenizer)
+    for place in range(len(bars[0]), len(ids)):  # after the first bar, everything but pitches
+        foretold = foresight([*head, *ids[:place]])
+        assert foretold or tokenizer[ids[place]].startswith("Pitch")
+        assert all(one == other for one, other in zip(foretold, ids[place:], strict=False))
 
 
 def test_no_note_is_too_high_for_the_synthesizer(tune_model: TuneModel) -> None:
