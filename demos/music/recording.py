@@ -103,11 +103,12 @@ class Recording:
 
     def _keep(self, take: _Take) -> None:
         """Wait for a chunk, and make it the next."""
-        chunk = processes.wait(take.rendering)
+        rendered = processes.wait(take.rendering)
+        chunk = Chunk(self.seconds, take.path, rendered.scale)
         if not self.chunks:
-            self.gain = chunk.gain
-        self.gain = min(self.gain, CEILING / chunk.peak) if chunk.peak else self.gain
-        self.chunks += (Chunk(self.seconds, take.path, chunk.scale),)
+            self.gain = find_gain(_read(chunk), SAMPLE_RATE)
+        self.gain = min(self.gain, CEILING / rendered.peak) if rendered.peak else self.gain
+        self.chunks += (chunk,)
         self.seconds = take.end
 
     def play(self, step: MusicStep) -> np.ndarray:
@@ -116,17 +117,20 @@ class Recording:
         A loop is exactly as long as its bars, and what would sound on after its end sounds at its
         beginning: played again and again it has no seam.
         """
-        import soundfile
-
-        sounds = [
-            (round(chunk.start * SAMPLE_RATE), soundfile.read(chunk.path, dtype="float32")[0])
-            for chunk in self.chunks
-        ]
-        ends = [first + len(one) for first, one in sounds]
+        sounds = [(round(one.start * SAMPLE_RATE), _read(one)) for one in self.chunks]
+        ends = [first + len(sound) for first, sound in sounds]
         whole = np.zeros((max(ends, default=SAMPLE_RATE), 2), dtype=np.float32)
-        for chunk, (first, one), end in zip(self.chunks, sounds, ends, strict=True):
-            whole[first:end] += np.float32(chunk.scale) * one
+        for (first, sound), end in zip(sounds, ends, strict=True):
+            whole[first:end] += sound
         return fold(whole, step.arrangement) if step.controls.loop else whole
+
+
+def _read(chunk: Chunk) -> np.ndarray:
+    """Return the sound of a chunk, float32, shape (samples, 2)."""
+    import soundfile
+
+    sound, _ = soundfile.read(chunk.path, dtype="float32", always_2d=True)
+    return np.float32(chunk.scale) * np.asarray(sound)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shared.errors import GalleryError
-from shared.tunes.loudness import find_gain, measure_loudness, normalize
+from shared.tunes.loudness import measure_loudness, normalize
 from shared.tunes.soundfont import explain_damage, find_soundfont, read_soundfont
 
 if TYPE_CHECKING:
@@ -49,12 +49,10 @@ class RenderedChunk:
     Attributes:
         scale: The file is to be played so many times as loud.
         peak: Of the sound, 1 being full scale.
-        gain: Brings the sound to ``LOUDNESS``, see ``find_gain``.
     """
 
     scale: float
     peak: float
-    gain: float
 
 
 def score_to_midi_bytes(score: Score) -> bytes:
@@ -115,7 +113,7 @@ def render_chunk(score: Score, path: Path, soundfont: Path | None = None) -> Ren
     peak = float(np.abs(sound).max(initial=0.0))
     scale = max(peak, 1e-3)  # for the 16 bits to be used
     soundfile.write(path, sound / scale, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
-    return RenderedChunk(scale, peak, find_gain(sound, SAMPLE_RATE))
+    return RenderedChunk(scale, peak)
 
 
 def _volume(track: Track) -> np.float32:
