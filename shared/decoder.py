@@ -25,7 +25,7 @@ MOST_PARAMETERS = 50_000_000
 # Tokens that another text must begin with alike to be read on from there: what was computed token
 # by token differs in the sixth digit, and short prompts are to give the same to the last bit.
 LEAST_ALIKE = 64
-FEW = 4  # rows that are multiplied one after the other
+FEW = 4  # up to so many rows are multiplied one after the other
 
 
 @dataclass(frozen=True, eq=False)
