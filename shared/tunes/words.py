@@ -80,6 +80,8 @@ _PHRASES = sorted(
 _ANY_PHRASE = "|".join(re.escape(p).replace(r"\ ", "[ -]") for p in _PHRASES)
 _ENDING = r"(?:e?s|ly|er)?(?![\w/])"  # jigs, slowly, faster
 _PHRASE = re.compile(rf"(?<![\w/])({_ANY_PHRASE}){_ENDING}")
+VERY = 1.5  # the power to which it raises a pace
+_VERY = re.compile(r"(?<!\w)(?:very|really|extremely)[ -]+$")
 # What is not wanted is listed as not understood, and never taken for a wish.
 _REFUSED = re.compile(
     r"(?<![\w/])(?:no|not|without|except|never) (?:in )?(?:an? |any |the |too |very )?"
@@ -89,8 +91,8 @@ _FILLER = frozenset(
     ["a", "about", "an", "and", "accompanied", "accompaniment", "at", "background", "by", "dance",
      "folk", "for", "from", "game", "i", "in", "irish", "it", "key", "level", "like", "long", "me",
      "melody", "mode", "mood", "music", "of", "on", "or", "piece", "played", "please", "scottish",
-     "some", "something", "style", "tempo", "that", "the", "to", "traditional", "tune", "tunes",
-     "very", "with", "write"]
+     "really", "extremely", "some", "something", "style", "tempo", "that", "the", "to",
+     "traditional", "tune", "tunes", "very", "with", "write"]
 )  # fmt: skip
 
 
@@ -110,12 +112,14 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
     said = read_specifics(description)
     refused = _REFUSED.findall(said.rest)
     text = _REFUSED.sub(" ", said.rest)
-    phrases = [match[1].replace("-", " ") for match in _PHRASE.finditer(text)]
+    matches = list(_PHRASE.finditer(text))
+    phrases = [match[1].replace("-", " ") for match in matches]
     words = re.findall(r"[^\W_](?:[\w'/-]*[^\W_])?", _PHRASE.sub(" ", text))
 
     style = chosen.get("style", _last(phrases, _STYLE_WORDS))
     players = [_INSTRUMENT_WORDS[phrase] for phrase in phrases if phrase in _INSTRUMENT_WORDS]
-    pace = math.prod(_PACES.get(phrase, 1.0) for phrase in phrases)
+    powers = [VERY if _VERY.search(text, 0, match.start()) else 1 for match in matches]
+    pace = math.prod(_PACES.get(o, 1.0) ** power for o, power in zip(phrases, powers, strict=True))
     usual = round(QUARTERS_PER_MINUTE[style or ANY] * pace)
     tempo = usual if said.tempo is None else said.tempo
     instrument = players[0] if players else _USUAL_INSTRUMENTS.get(style or "", "fiddle")

@@ -119,6 +119,8 @@ def test_a_tempo_is_understood_and_a_length_is_none(description: str, tempo: int
         ("an allegro jig", 202),
         ("a jig, slowly", 118),
         ("a slower jig", 118),
+        ("a very slow jig", 98),
+        ("a very Irish, slow jig", 118),
         ("quickly", 132),
         ("a faster jig", 210),
         ("something upbeat", 126),

@@ -19,7 +19,7 @@ from shared.ui import add_endpoint, new_file, wake
 DEFAULTS: dict[str, Any] = {
     "description": EXAMPLE, "model": BUNDLED, "duration": 20.0, "temperature": 0.9, "seed": -1,
     "style": "", "key": "", "mode": "", "meter": "", "tempo": 0, "instrument": "",
-    "accompaniment": "", "bars": 0, "top_p": 0.95,
+    "accompaniment": "", "bars": 0, "top_p": 0.95, "loop": False,
 }  # fmt: skip
 
 
@@ -43,6 +43,7 @@ def create_endpoint(
         accompaniment: str,
         bars: int,
         top_p: float,
+        loop: bool,
     ) -> tuple[str, str | None, dict[str, Any]]:
         """Compose a tune from a description, as sound and as notes.
 
@@ -64,6 +65,7 @@ def create_endpoint(
             accompaniment: Plays chords, such as guitar, or none; empty likewise.
             bars: Length in bars instead of seconds, up to 96; 0 for seconds.
             top_p: Draw among the likeliest tokens with this total probability, 0.05 to 1.
+            loop: Whether the end leads back into the beginning without a seam.
 
         Returns:
             A WAV file, a MIDI file (none of MusicGen, which knows no notes), and the recipe with
@@ -74,6 +76,7 @@ def create_endpoint(
         given = {
             "duration": duration, "style": style, "key": key, "mode": mode, "meter": meter,
             "tempo": tempo, "instrument": instrument, "accompaniment": accompaniment, "bars": bars,
+            "loop": loop,
         }  # fmt: skip
         request = MusicRequest.parse(
             description=description,
