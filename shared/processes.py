@@ -6,6 +6,9 @@ process: other visitors' pages, and models that write. Such work goes here.
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
@@ -17,6 +20,7 @@ T = TypeVar("T")
 
 _WORKERS = 2
 _IDLE_SECONDS = 600  # after which the processes end
+_WATCH_SECONDS = 1  # between looks at whether the gallery still runs
 
 
 def start() -> None:
@@ -54,4 +58,18 @@ def _pool() -> Any:
     """Return the processes: new ones if they have ended, whatever the reason."""
     from loky import get_reusable_executor
 
-    return get_reusable_executor(_WORKERS, timeout=_IDLE_SECONDS)
+    return get_reusable_executor(
+        _WORKERS, timeout=_IDLE_SECONDS, initializer=_watch, initargs=(os.getpid(),)
+    )
+
+
+def _watch(parent: int) -> None:
+    """Let this process end when its parent has, however that came."""
+    import psutil
+
+    def watch(process: psutil.Process) -> None:
+        while process.is_running():
+            time.sleep(_WATCH_SECONDS)
+        os._exit(0)
+
+    threading.Thread(target=watch, args=[psutil.Process(parent)], daemon=True).start()

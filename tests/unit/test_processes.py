@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from shared import processes
@@ -24,3 +27,19 @@ def test_who_meets_a_process_that_was_killed_is_told_and_the_next_is_served() ->
     with pytest.raises(GalleryError, match=r"helper process was ended .* Try again"):
         processes.wait(processes.submit(os._exit, 9))
     assert processes.wait(processes.submit(abs, -3)) == 3
+
+
+def test_none_is_left_behind_however_the_gallery_ends() -> None:
+    code = (
+        "import os; from shared import processes; processes.wait(processes.submit(abs, 1)); "
+        "print('ready', flush=True); os.read(0, 1)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as gallery:
+        assert gallery.stdout
+        assert gallery.stdout.readline() == b"ready\n"
+        family = psutil.Process(gallery.pid).children(recursive=True)
+        assert len(family) >= 2
+        gallery.kill()
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert left == []
