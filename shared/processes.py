@@ -6,6 +6,7 @@ process: other visitors' pages, and models that write. Such work goes here.
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -21,11 +22,19 @@ T = TypeVar("T")
 _WORKERS = 2
 _IDLE_SECONDS = 600  # after which the processes end
 _WATCH_SECONDS = 1  # between looks at whether the gallery still runs
+_used = threading.Event()
 
 
 def start() -> None:
     """Let the processes start, which takes half a second, without waiting for them."""
     _pool().submit(int)
+
+
+def stop() -> None:
+    """End the processes, whatever they are at."""
+    if _used.is_set():
+        _pool().shutdown(wait=True, kill_workers=True)
+        gc.collect()  # of its semaphores, which would be called leaked
 
 
 def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -58,6 +67,7 @@ def _pool() -> Any:
     """Return the processes: new ones if they have ended, whatever the reason."""
     from loky import get_reusable_executor
 
+    _used.set()
     return get_reusable_executor(
         _WORKERS, timeout=_IDLE_SECONDS, initializer=_watch, initargs=(os.getpid(),)
     )

@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 import psutil
 
-from shared import zero_gpu
+from shared import processes, zero_gpu
 from shared.assets import create_asset_routes
 from shared.catalog import Catalog, ModelSpec, is_guest
 from shared.devices import device_memory_bytes
@@ -140,6 +140,7 @@ def _end(app: gr.Blocks, cache: ModelCache) -> None:
         signal.signal(impatient, signal.SIG_DFL)
     threading.Thread(target=app.close, args=[False], daemon=True).start()
     cache.close(SHUTDOWN_SECONDS)
+    processes.stop()
     for worker in multiprocessing.active_children():  # those of ZeroGPU
         worker.terminate()
     # Threads may still be in the midst of a load, which nothing can interrupt. To wait for them

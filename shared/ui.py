@@ -315,7 +315,7 @@ def wire_generation(
             return [*ready[:2], gr.skip(), gr.skip()]
         # Who still waits has not begun anything: the caption belongs to what was there before.
         if shown:
-            return [*ready, gr.skip()]
+            return [*ready[:2], "Stopped before anything was made.", gr.skip()]
         return [*ready, f"{_LEFT.sub('', caption)} · stopped"]
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}

@@ -28,6 +28,7 @@ from shared.tunes.controls import (
     STYLES,
     TuneControls,
 )
+from shared.tunes.grammar import TRIAD
 from shared.tunes.measures import (
     Measure,
     ids_to_measure,
@@ -285,11 +286,12 @@ def _read_bar(tokenizer: MusicTokenizer, bar: WrittenBar, controls: TuneControls
 
 
 def _is_at_rest(measure: Measure) -> bool:
-    """Whether a bar ends on the key note, and not in passing."""
+    """Whether a bar ends on the key note, and not in passing; below its chord if it has parts."""
     end = max((note.start + note.duration for note in measure.notes), default=0.0)
     last = [note for note in measure.notes if note.start + note.duration == end]
     lowest = min(last, key=lambda note: note.pitch, default=None)
-    return lowest is not None and lowest.pitch % 12 == 0 and lowest.duration >= LONG
+    is_whole = measure.is_melody or len(last) >= TRIAD
+    return is_whole and bool(lowest and lowest.pitch % 12 == 0 and lowest.duration >= LONG)
 
 
 def _done(request: MusicRequest, written: Sequence[Bar], *, is_first: bool) -> float:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from gradio_client import Client
 
@@ -53,6 +54,18 @@ def test_it_ends_without_a_traceback_while_a_model_is_busy(
             assert time.monotonic() < deadline
         process.send_signal(end)
         assert process.wait(10) == 0
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal.")
+def test_it_ends_without_a_word_after_music_was_made(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    with run_app(log) as url:
+        Client(url, verbose=False).predict("a jig", bars=2, api_name="/generate_music")
+        family = psutil.Process().children(recursive=True)
+    _, left = psutil.wait_procs(family, timeout=SOON)
+    assert left == []
+    assert "Warning" not in log.read_text()
     assert "Traceback" not in log.read_text()
 
 
