@@ -6,7 +6,7 @@ process: other visitors' pages, and models that write. Such work goes here.
 
 from __future__ import annotations
 
-import gc
+import multiprocessing.util
 import os
 import threading
 import time
@@ -31,10 +31,12 @@ def start() -> None:
 
 
 def stop() -> None:
-    """End the processes, whatever they are at."""
+    """End the processes, whatever they are at. Only the end of this process may follow."""
     if _used.is_set():
         _pool().shutdown(wait=True, kill_workers=True)
-        gc.collect()  # of its semaphores, which would be called leaked
+        # Python would do it when it ends, but the gallery may not wait for that: semaphores that
+        # are left over are complained of.
+        multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
 
 
 def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
