@@ -39,7 +39,7 @@ def test_endpoints_have_the_promised_names_parameters_and_defaults(client: Clien
         "min_p repetition_penalty keep_end as_message begun turns",
         "/generate_image": "prompt negative_prompt model num_inference_steps guidance_scale seed",
         "/generate_music": "description model duration temperature seed style key mode meter "
-        "tempo instrument accompaniment bars top_p",
+        "tempo instrument accompaniment bars top_p loop",
         "/sample_latent": "dataset seed truncation",
         "/reconstruct": "dataset image",
         "/list_models": "",
