@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
@@ -21,7 +20,6 @@ T = TypeVar("T")
 
 _WORKERS = 2
 _IDLE_SECONDS = 600  # after which the processes end
-_WATCH_SECONDS = 1  # between looks at whether the gallery still runs
 _used = threading.Event()
 
 
@@ -80,8 +78,7 @@ def _watch(parent: int) -> None:
     import psutil
 
     def watch(process: psutil.Process) -> None:
-        while process.is_running():
-            time.sleep(_WATCH_SECONDS)
+        process.wait()
         os._exit(0)
 
     threading.Thread(target=watch, args=[psutil.Process(parent)], daemon=True).start()
