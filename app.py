@@ -1,15 +1,27 @@
-"""The Generative Gallery: builds the page, mounts the rooms, launches. Run ``python app.py``."""
+"""The Generative Gallery: builds the page, mounts the rooms, launches.
+
+    python app.py [text image music latent]
+
+Without names, all rooms are there.
+"""
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
+from functools import partial
+
 import gradio as gr
 
-from demos import DEMOS
+from demos import DEMOS, Demo
+from demos.page import create_demo
 from shared.cache_panel import create_cache_panel
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
+from shared.room import Room
 from shared.serve import add_catalog_endpoints, serve
 from shared.settings import Settings
+from shared.turns import Turns
 
 # Seconds between sweeps of what visitors made, and how old it may get.
 CACHE_SWEEP = (3600, 86_400)
@@ -19,23 +31,30 @@ HEADLINE = """
 """
 
 
-def build_app(settings: Settings, cache: ModelCache) -> gr.Blocks:
+def build_app(settings: Settings, cache: ModelCache, demos: Sequence[Demo] = DEMOS) -> gr.Blocks:
     """Build the page with one tab per room, all on ``cache``."""
+    catalog, turns = Catalog(settings), Turns()
     with gr.Blocks(title="Generative Gallery", delete_cache=CACHE_SWEEP) as app:
         with gr.Row(elem_classes="gallery-top"):
             gr.HTML(HEADLINE, elem_classes="gallery-head", padding=False)
-            create_cache_panel(cache, Catalog(settings))
+            create_cache_panel(cache, catalog)
         with gr.Tabs():
-            for demo in DEMOS:
-                with gr.Tab(demo.title, id=demo.slug):
-                    demo.create_demo(cache, settings)
-        add_catalog_endpoints(cache, settings)
+            for demo in demos:
+                with gr.Tab(demo.name, id=demo.slug):
+                    create_demo(demo, Room(demo.slug, cache, settings, catalog, turns))
+        add_catalog_endpoints(cache, catalog)
     return app
 
 
 def main() -> None:
     """Launch the gallery with the settings of the environment."""
-    serve(build_app)
+    parser = argparse.ArgumentParser(description="The Generative Gallery.")
+    rooms = {demo.slug: demo for demo in DEMOS}
+    parser.add_argument("rooms", nargs="*", metavar="room", help=f"only these: {', '.join(rooms)}")
+    names = parser.parse_args().rooms
+    if unknown := [name for name in names if name not in rooms]:
+        parser.error(f"There is no room {unknown[0]!r}. There are: {', '.join(rooms)}.")
+    serve(partial(build_app, demos=[rooms[name] for name in names] or DEMOS))
 
 
 if __name__ == "__main__":

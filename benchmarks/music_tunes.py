@@ -24,11 +24,11 @@ from demos.music.generate import MusicRequest, generate_music
 from demos.music.recording import Recording
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
+from shared.room import throttle
 from shared.settings import Settings
 from shared.tunes.loudness import normalize
 from shared.tunes.sound import SAMPLE_RATE
 from shared.tunes.tokens import prompt_ids
-from shared.ui import throttle
 
 MODEL = "music/tunes"
 DESCRIPTIONS = (
@@ -74,11 +74,10 @@ def compose(model: Any, request: MusicRequest) -> tuple[float, float]:
 
         recording = Recording(new_file)
         began = time.perf_counter()
-        steps = recording.follow(throttle(generate_music(model, request, Event())))
-        step = next(steps)
-        first = time.perf_counter() - began
-        for later in steps:
-            step = later
+        first = 0.0
+        for step in throttle(generate_music(model, request, Event()), 0.08):
+            if recording.advance(step) and not first:
+                first = time.perf_counter() - began
         normalize(recording.play(step), SAMPLE_RATE)
         return step.arrangement.seconds / (time.perf_counter() - began), first
 

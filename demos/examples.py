@@ -9,27 +9,24 @@ from __future__ import annotations
 
 import sys
 
-from demos.image.ui import make_example as make_image_example
-from demos.latent.ui import make_example as make_latent_example
-from demos.music.ui import make_example as make_music_example
-from demos.text.ui import make_example as make_text_example
+from demos import DEMOS
+from shared.catalog import Catalog
+from shared.room import Room
 from shared.serve import create_cache
 from shared.settings import Settings
-
-MAKERS = {
-    "text": make_text_example,
-    "image": make_image_example,
-    "music": make_music_example,
-    "latent": make_latent_example,
-}
 
 
 def main() -> None:
     """Make the examples of the rooms named on the command line."""
     settings = Settings(device="cpu")
-    cache = create_cache(settings)
-    for name in sys.argv[1:] or MAKERS:
-        MAKERS[name](cache, settings)
+    cache, catalog = create_cache(settings), Catalog(settings)
+    for demo in DEMOS:
+        if sys.argv[1:] and demo.slug not in sys.argv[1:]:
+            continue
+        room = Room(demo.slug, cache, settings, catalog)
+        for tab in demo.tabs:
+            if make_example := getattr(demo.module(tab), "make_example", None):
+                make_example(room)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from threadpoolctl import ThreadpoolController
 
 from shared.decoder import Decoder, can_decode
+from shared.limits import BATCH_ROWS
 from shared.sampling import (
     Draft,
     SampledToken,
@@ -21,13 +23,12 @@ from shared.sampling import (
 )
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
-ROWS = 16
 # Steps that one visitor takes for all before the others get to their tokens: handing over to
 # another thread at every token costs time.
 AHEAD = 2
-WAIT_SECONDS = 0.05  # between two looks at the stop flag while all rows are taken
 
 
 def choose_writer(model: PreTrainedModel) -> Writer:
@@ -39,10 +40,19 @@ def choose_writer(model: PreTrainedModel) -> Writer:
 class _Text:
     draft: Draft
     ready: deque[SampledToken] = field(default_factory=deque)
+    error: Exception | None = None
+
+    @contextlib.contextmanager
+    def keep_error(self) -> Iterator[None]:
+        """Let what fails for this text wait for whoever reads it: another thread may step."""
+        try:
+            yield
+        except Exception as error:
+            self.error = error
 
 
 class BatchWriter:
-    """Writes up to ``rows`` texts at once with a ``Decoder``; others wait for a row.
+    """Writes up to ``rows`` texts at once with a ``Decoder``; shared/turns.py admits no more.
 
     There is no thread for it: whoever needs a token that is not there yet takes the step for all.
     Sums of several rows are added up in another order than those of one, so that probabilities
@@ -50,12 +60,12 @@ class BatchWriter:
     alike; a seed gives another text only where the draw falls into that gap.
     """
 
-    def __init__(self, model: PreTrainedModel, rows: int = ROWS) -> None:
+    def __init__(self, model: PreTrainedModel, rows: int = BATCH_ROWS) -> None:
         """Take over the weights of ``model``, for which ``decoder.can_decode`` holds."""
         self._decoder = Decoder(model)
         # A step is many small operations: waking a thread for each takes longer than it saves.
         self._threads = ThreadpoolController().select(user_api="openmp")
-        self._free = threading.Semaphore(rows)
+        self._rows = rows
         # Guards all below, the decoder, and what is put into ``ready`` of a text.
         self._lock = threading.Lock()
         self._texts: list[_Text] = []  # in the order of the decoder's rows
@@ -67,9 +77,6 @@ class BatchWriter:
 
     def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
         """See ``shared.sampling.Writer``."""
-        while not self._free.acquire(timeout=WAIT_SECONDS):
-            if stop.is_set():
-                return
         text = _Text(draft)
         try:
             with self._lock:
@@ -80,18 +87,21 @@ class BatchWriter:
                         if not text.ready:
                             self._advance()
                     if not text.ready:
+                        if text.error:
+                            raise text.error
                         return  # the context is full
                 yield text.ready.popleft()
         finally:
             with self._lock:
                 self._end(text)
-            self._free.release()
 
     def _begin(self, text: _Text) -> None:
+        if len(self._texts) >= self._rows:
+            raise RuntimeError(f"All {self._rows} rows are taken: more texts than were admitted.")
         logits = self._decoder.read(len(self._texts), text.draft.ids)
         text.ready += draw_tokens([text.draft], logits[None])
         self._texts.append(text)
-        self._end_full()
+        self._end_over()
 
     def _advance(self) -> None:
         for _ in range(AHEAD if len(self._texts) > 1 else 1):
@@ -99,33 +109,60 @@ class BatchWriter:
                 self._step()
 
     def _step(self) -> None:
-        """Write one more token of every text, and those after it that were foretold."""
-        with self._threads.limit(limits=1):  # of this thread alone
-            added = self._look_ahead()
-            logits = self._decoder.step(added)
-            rows = list(range(len(added)))
-            for place in range(logits.shape[1]):
-                drafts = [self._texts[row].draft for row in rows]
-                tokens = draw_tokens(drafts, logits[rows, place])
-                for row, token in zip(rows, tokens, strict=True):
-                    self._texts[row].ready.append(token)
-                drawn = zip(rows, tokens, strict=True)
-                rows = [row for row, one in drawn if added[row][place + 1 : place + 2] == [one.id]]
-                if not rows:
-                    break
-        for row, text in enumerate(self._texts):
-            self._decoder.cut(row, len(text.draft.ids) - 1)
-        self._end_full()
+        """Write one more token of every text, and those after it that were guessed right."""
+        try:
+            with self._threads.limit(limits=1):  # of this thread alone
+                added = self._guess()
+                logits = self._decoder.step(added)
+                rows = list(range(len(added)))
+                for place in range(logits.shape[1]):
+                    drawn = self._draw(rows, logits, place)
+                    rows = [
+                        row
+                        for row, token in drawn.items()
+                        if added[row][place + 1 : place + 2] == [token.id]
+                    ]
+                    if not rows:
+                        break
+        finally:  # also after an error: the other texts go on from what they have
+            for row, text in enumerate(self._texts):
+                self._decoder.cut(row, len(text.draft.ids) - 1)
+            self._end_over()
 
-    def _look_ahead(self) -> list[list[int]]:
-        """Return the last token of each text and what is foretold to follow, as far as it fits."""
-        drafts = [text.draft for text in self._texts]
-        room = self._decoder.context - max(len(draft.ids) for draft in drafts)
-        foretold = [draft.foretell(draft.ids) if draft.foretell else () for draft in drafts]
-        return [[one.ids[-1], *more][:room] for one, more in zip(drafts, foretold, strict=True)]
+    def _guess(self) -> list[list[int]]:
+        """Return the last token of each text and guesses of what follows, as far as they fit."""
+        longest = max(len(text.draft.ids) for text in self._texts)
+        room = self._decoder.context - longest
+        added = []
+        for text in self._texts:
+            draft = text.draft
+            guesses: Sequence[int] = ()
+            if draft.foretell:
+                with text.keep_error():
+                    guesses = draft.foretell(draft.ids)
+            added.append([draft.ids[-1], *guesses][:room])
+        return added
 
-    def _end_full(self) -> None:
-        for text in [one for one in self._texts if len(one.draft.ids) >= self._decoder.context]:
+    def _draw(self, rows: list[int], logits: torch.Tensor, place: int) -> dict[int, SampledToken]:
+        """Draw a token for each row. A text whose own rules fail has none; the others go on."""
+        drawn: dict[int, SampledToken] = {}
+        plain = [row for row in rows if not self._texts[row].draft.rules]
+        if plain:
+            drafts = [self._texts[row].draft for row in plain]
+            drawn = dict(zip(plain, draw_tokens(drafts, logits[plain, place]), strict=True))
+        for row in rows:
+            text = self._texts[row]
+            if row not in drawn and not text.error:
+                with text.keep_error():
+                    (drawn[row],) = draw_tokens([text.draft], logits[row : row + 1, place])
+            if row in drawn:
+                text.ready.append(drawn[row])
+        return drawn
+
+    def _end_over(self) -> None:
+        """Free the rows of texts that are full or have failed."""
+        context = self._decoder.context
+        for text in [one for one in self._texts if one.error or len(one.draft.ids) >= context]:
             self._end(text)
 
     def _end(self, text: _Text) -> None:

@@ -16,8 +16,9 @@ import gradio as gr
 
 from shared.catalog import Catalog, ModelSpec
 from shared.errors import GalleryError
+from shared.limits import QUEUES
 from shared.model_cache import ModelCache
-from shared.ui import say_errors
+from shared.ui.events import say_errors
 
 Snapshot = Mapping[str, Any]
 Model = Mapping[str, Any]
@@ -150,8 +151,8 @@ def create_cache_panel(cache: ModelCache, catalog: Catalog) -> None:
         say_errors(act),
         shown,
         [drawer, shown],
-        concurrency_id="store",
-        concurrency_limit=None,  # a load waits; it must not keep another visitor's click waiting
+        concurrency_id="load",
+        concurrency_limit=QUEUES["load"],
         trigger_mode="multiple",
         **quick,
     )

@@ -79,6 +79,7 @@ class ModelSpec:
         defaults: Values that suit this model better than the room's own.
         sizes: Sides in pixels that an image model draws well, besides its own.
         gpu: Whether it gains from a graphics card; if not it always runs on the CPU.
+        is_batched: Whether one step writes a token for the texts of several visitors at once.
         max_leases: How many visitors may use it at once; None for any number.
         memory: Bytes in memory, where they do not follow from ``parameters``.
         dtype: Of its weights, where it is not for the device to choose.
@@ -95,6 +96,7 @@ class ModelSpec:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     sizes: tuple[int, ...] = ()
     gpu: bool = True
+    is_batched: bool = False
     max_leases: int | None = None
     memory: int | None = None
     dtype: str | None = None
@@ -418,6 +420,7 @@ SPECS: tuple[ModelSpec, ...] = (
         load=load_language_model,
         sources=(Bundled("text-storyteller"),),
         gpu=False,  # one token of a model this small is faster without the way to the card
+        is_batched=True,
         memory=40_800_000,  # what writes keeps another copy of most weights
     ),
     ModelSpec(
@@ -902,4 +905,4 @@ def _fit_gguf(path: Path) -> dict[str, Any]:
     files = list(path.glob("*.gguf"))
     if not files or any(path.rglob("*.safetensors")):
         return {}
-    return {"gpu": False, "memory": min(files).stat().st_size, "dtype": "gguf"}
+    return {"gpu": False, "is_batched": False, "memory": min(files).stat().st_size, "dtype": "gguf"}

@@ -24,12 +24,13 @@ from typing import Any, Literal
 import psutil
 
 from shared.errors import GalleryError
+from shared.limits import QUEUES
 from shared.settings import ROOT
 
 FREE_BYTES = 300_000_000  # weights, optimizers and pictures of the longest run, and some to spare
 STALL_SECONDS = 300.0  # without a word: even a busy machine draws a sample in less
 MOST_THREADS = 8  # more do not make networks this small any faster
-MOST_IN_LINE = 10  # each keeps one of the page's forty threads waiting
+MOST_IN_LINE = QUEUES["training"] - 2  # one trains, one is told that the line is full
 
 
 class Line:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import queue
-import threading
 import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -25,12 +24,8 @@ if TYPE_CHECKING:
     import torch
 
 CONTEXT = 4096  # tokens that a text may have; memory is set aside for all of them
-TEXTS = 2  # that may be in the making at once
+TEXTS = 2  # that one request may write by turns
 CHUNK = 128  # tokens of a prompt that are read between two looks at the stop flag
-WAIT_SECONDS = 0.05  # between two looks at it while others write
-
-# Computing keeps all cores busy: two texts at once would only get in each other's way.
-_turn = threading.Lock()
 
 
 class _Struct(ctypes.Structure):
@@ -105,7 +100,7 @@ def _open_library() -> Any | None:
 
 
 class LlamaCppWriter:
-    """Writes with a GGUF file, up to ``texts`` texts at once; others wait.
+    """Writes with a GGUF file, up to ``texts`` texts at once; shared/turns.py admits one request.
 
     llama.cpp multiplies quantised weights with activations of eight bits: probabilities are within
     a few hundredths of those that torch finds for the same weights.
@@ -157,13 +152,10 @@ class LlamaCppWriter:
 
     def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
         """See ``shared.sampling.Writer``."""
-        while True:
-            try:
-                context = self._contexts.get(timeout=WAIT_SECONDS)
-                break
-            except queue.Empty:
-                if stop.is_set():
-                    return
+        try:
+            context = self._contexts.get_nowait()
+        except queue.Empty:
+            raise RuntimeError("All contexts are taken: more texts than were admitted.") from None
         try:
             self._library.llama_memory_clear(self._library.llama_get_memory(context), False)
             new = list(draft.ids)
@@ -190,9 +182,8 @@ class LlamaCppWriter:
                 return None
             chunk = ids[start : start + CHUNK]
             tokens = (_INT * len(chunk))(*chunk)
-            with _turn:
-                batch = self._library.llama_batch_get_one(tokens, len(chunk))
-                status = self._library.llama_decode(context, batch)
+            batch = self._library.llama_batch_get_one(tokens, len(chunk))
+            status = self._library.llama_decode(context, batch)
             if status:
                 raise RuntimeError(f"llama.cpp cannot go on: its llama_decode returned {status}.")
         logits = self._library.llama_get_logits_ith(context, -1)

@@ -24,6 +24,11 @@ class Request(BaseModel):
 
     seed: Seed = -1
 
+    @property
+    def unused(self) -> frozenset[str]:
+        """The fields that what is asked for makes no use of."""
+        return frozenset()
+
     @classmethod
     def parse(cls, **values: Any) -> Self:
         """Check ``values`` and draw the seed if it is -1.

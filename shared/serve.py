@@ -20,18 +20,18 @@ from shared.assets import create_asset_routes
 from shared.catalog import Catalog, ModelSpec, is_guest
 from shared.devices import device_memory_bytes
 from shared.errors import GalleryError
+from shared.limits import QUICK, THREADS
 from shared.metrics import create_metrics_route
 from shared.model_cache import ModelCache
 from shared.settings import Settings
-from shared.ui import CSS_PATH, add_endpoint, create_theme
+from shared.ui.endpoints import add_endpoint
+from shared.ui.theme import CSS_PATH, create_theme
 
 SHUTDOWN_SECONDS = 3.0
-CreateDemo = Callable[[ModelCache, Settings], gr.Blocks]
 
 
-def add_catalog_endpoints(cache: ModelCache, settings: Settings) -> None:
+def add_catalog_endpoints(cache: ModelCache, catalog: Catalog) -> None:
     """Publish ``list_models`` and ``cache_snapshot``."""
-    catalog = Catalog(settings)
 
     def list_models() -> list[dict[str, Any]]:
         """List every model: key, title, licence, size, source, download, whether it is loaded."""
@@ -90,7 +90,7 @@ def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
 
     ``options`` go to Gradio.
     """
-    app.queue(max_size=settings.max_queue, default_concurrency_limit=8)
+    app.queue(max_size=settings.max_queue, default_concurrency_limit=QUICK)
     app_options = options.pop("app_kwargs", {})
     routes = [*app_options.get("routes", []), *create_asset_routes(settings)]
     return app.launch(
@@ -99,6 +99,7 @@ def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
         footer_links=["api", "settings"],
         enable_monitoring=False,
         max_file_size="10mb",
+        max_threads=THREADS,
         show_error=True,
         app_kwargs=app_options | {"routes": routes},
         **options,
@@ -154,8 +155,3 @@ def _say_failure(preload: Callable[[], None]) -> None:
         preload()
     except GalleryError as error:
         print(f"GALLERY_PRELOAD: {error}", file=sys.stderr)
-
-
-def run_alone(create_demo: CreateDemo) -> None:
-    """Launch one room by itself."""
-    serve(lambda settings, cache: create_demo(cache, settings))

@@ -26,7 +26,7 @@ import contextlib
 import functools
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -40,7 +40,7 @@ if ACTIVE:
     import spaces  # before anything touches CUDA: it stands in for the card until one is lent
 
 Step = TypeVar("Step")
-Stream = Callable[[str, Any], Iterator[Step]]
+Stream = Callable[[Sequence[str], Any], Iterator[Step]]
 
 
 def adapt(settings: Settings) -> Settings:
@@ -85,7 +85,7 @@ def runs_on_gpu(catalog: Catalog, settings: Settings, key: str) -> bool:
 def on_gpu(
     catalog: Catalog, settings: Settings, seconds: Callable[[Any], float]
 ) -> Callable[[Stream[Step]], Stream[Step]]:
-    """Decorate ``stream(model, request)``: on ZeroGPU it runs where its model is.
+    """Decorate ``stream(keys, request)``: on ZeroGPU it runs where its models are.
 
     Args:
         catalog: Knows which models are worth a graphics card.
@@ -98,20 +98,20 @@ def on_gpu(
         if not ACTIVE:
             return stream
 
-        def carry_errors(model: str, request: Any) -> Iterator[Step | GalleryError]:
+        def carry_errors(keys: Sequence[str], request: Any) -> Iterator[Step | GalleryError]:
             try:
-                yield from stream(model, request)
+                yield from stream(keys, request)
             except GalleryError as error:
                 yield error
 
         lent = spaces.GPU(duration=lambda _, request: math.ceil(seconds(request)))(carry_errors)
 
         @functools.wraps(stream)
-        def choose(model: str, request: Any) -> Iterator[Step]:
-            if not runs_on_gpu(catalog, settings, model):
-                yield from stream(model, request)
+        def choose(keys: Sequence[str], request: Any) -> Iterator[Step]:
+            if not any(runs_on_gpu(catalog, settings, key) for key in keys):
+                yield from stream(keys, request)
                 return
-            with contextlib.closing(lent(model, request)) as steps:
+            with contextlib.closing(lent(keys, request)) as steps:
                 for step in steps:
                     if isinstance(step, GalleryError):
                         raise step

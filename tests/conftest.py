@@ -29,7 +29,7 @@ CHROMIUM_FLAGS = [
 def run_app(log: Path, *command: str, **environment: str) -> Iterator[str]:
     """Run ``python app.py`` on a free port and yield its address; ``log`` gets its errors.
 
-    ``command`` runs something else instead, such as ``"-m", "demos.text.ui"``.
+    ``command`` runs something else instead, such as ``"app.py", "text"``.
     """
     with (
         log.open("wb") as errors,

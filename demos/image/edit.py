@@ -101,6 +101,21 @@ def edit_image(
         yield step
 
 
+@dataclass(frozen=True)
+class EditStep:
+    """A step of a change: the visitor's picture as the model got it, and the drawing."""
+
+    before: Image.Image
+    drawing: ImageStep
+
+
+def generate_edit(pipeline: Any, edit: Edit, stop: Event) -> Iterator[EditStep]:
+    """Yield the steps of ``edit_image``, each with the picture that it began with."""
+    before = fit_picture(edit.picture, find_own_size(pipeline))
+    for step in edit_image(pipeline, edit.request, edit.picture, stop, edit.mask):
+        yield EditStep(before, step)
+
+
 def build_editor(pipeline: Any, scheduler: str = OWN) -> Any:
     """Return the image-to-image pipeline on the networks of ``pipeline``, for one call.
 

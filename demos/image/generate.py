@@ -54,11 +54,6 @@ class DiffusionRequest(Request):
     guidance_scale: float = Field(2.0, ge=0.0, le=15.0)
     scheduler: str = OWN
 
-    @property
-    def unused(self) -> frozenset[str]:
-        """The fields that what is asked for makes no use of."""
-        return frozenset()
-
     @field_validator("scheduler")
     @classmethod
     def _known(cls, name: str) -> str:

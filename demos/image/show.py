@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -99,3 +100,12 @@ def show_words(words: Sequence[Word]) -> str:
         f"{html.escape(word.text)}</span>"
         for word in words
     )
+
+
+def name_file(spec: ModelSpec, seed: int, kind: str = "") -> str:
+    """Name a file to keep, without its ending, such as ``critters-comparison-seed-7``.
+
+    The title says which model it was: keys of models that visitors trained are theirs alone.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", spec.title.lower()).strip("-")
+    return "-".join(filter(None, (slug, kind, "seed", str(seed))))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from threading import Event
 
 import numpy as np
 
@@ -33,12 +34,13 @@ class Layer:
     error: float
 
 
-def peel(engine: MusicGenEngine, codes: np.ndarray) -> Iterator[Layer]:
+def decode_layers(engine: MusicGenEngine, codes: np.ndarray, stop: Event) -> Iterator[Layer]:
     """Yield the first level, the first two and so on up to all, then each other level alone.
 
     Args:
         engine: Whose tokens they are.
         codes: (K, T); only the beginning is decoded if it is long.
+        stop: Ends it before the next of them.
     """
     count = engine.layout.levels
     codes = codes[:, : round(LONGEST_SECONDS * engine.layout.frame_rate)]
@@ -46,6 +48,8 @@ def peel(engine: MusicGenEngine, codes: np.ndarray) -> Iterator[Layer]:
     together = (tuple(range(last + 1)) for last in range(count))
     alone = ((level,) for level in range(1, count))
     for chosen in chain(together, alone):
+        if stop.is_set():
+            return
         sound = whole if len(chosen) == count else engine.decode(codes, chosen)
         missing = _strength(whole.samples - sound.samples) / (_strength(whole.samples) or 1.0)
         yield Layer(chosen, sound, missing)

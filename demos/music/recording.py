@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from math import inf
@@ -60,20 +60,20 @@ class Recording:
         self.gain = 1.0
         self._new_file = new_file
         self._soundfont = soundfont
+        self._takes: deque[_Take] = deque()  # being rendered
         processes.start()
 
-    def follow(self, steps: Iterable[MusicStep]) -> Iterator[MusicStep]:
-        """Add ``steps`` as they come, and pass them on from the first that can be heard on.
+    def advance(self, step: MusicStep) -> bool:
+        """Begin to render what is new of ``step``; only the last step is waited for.
 
-        They are rendered while others are being composed; only the last is waited for.
+        Returns:
+            Whether there is something to hear yet.
         """
-        takes: deque[_Take] = deque()
-        for step in steps:
-            takes += self._begin(step, takes[-1].end if takes else self.seconds)
-            while takes and (step.is_complete or takes[0].rendering.done()):
-                self._keep(takes.popleft())
-            if self.chunks:
-                yield step
+        takes = self._takes
+        takes += self._begin(step, takes[-1].end if takes else self.seconds)
+        while takes and (step.is_complete or takes[0].rendering.done()):
+            self._keep(takes.popleft())
+        return bool(self.chunks)
 
     def add(self, step: MusicStep) -> None:
         """Render what is new of ``step``, if it is enough for a chunk."""

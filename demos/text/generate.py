@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from threading import Event
@@ -119,7 +119,7 @@ class TextStep:
 
 def generate_text(
     language_model: LanguageModel, request: TextRequest, stop: Event
-) -> Iterator[TextStep]:
+) -> Generator[TextStep, None, None]:
     """Yield after every token until the model ends its text, the budget is used, or ``stop``.
 
     Sampling draws from a generator of its own, so simultaneous calls do not disturb each other

@@ -17,18 +17,13 @@ from typing import Any
 
 import gradio as gr
 
-from shared.errors import GalleryError
-from shared.live_training import MOST_IN_LINE, TRAINING_LINE, follow_training
+from shared.limits import QUEUES
+from shared.live_training import TRAINING_LINE, follow_training
 from shared.training_film import BEHAVIOUR, FILM, show_curves
 from shared.training_story import Story
-from shared.ui import CAPTION, RunButtons, SeedControl, say_errors
-
-TRAINING_QUEUE = "training"
-QUICK: dict[str, Any] = {
-    "queue": False,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
+from shared.ui.controls import RunButtons, SeedControl
+from shared.ui.events import QUICK, keep_message, show_waiting
+from shared.ui.layout import CAPTION
 
 
 @dataclass(frozen=True)
@@ -143,14 +138,6 @@ def wire_training(
             ended = {caption: f"{story.caption()}<br>{story.ending()}", status: ""}
             yield ended | {curves: show_curves(story.curves(), story.request.minutes)}
 
-    def keep_message(*values: Any) -> Iterator[dict[Any, Any]]:
-        # The page shows a message for seconds only.
-        try:
-            yield from train(*values)
-        except GalleryError as error:
-            yield {status: f'<span class="failed">{escape(str(error))}</span>'}
-            raise
-
     def end(shown: str, text: str) -> list[Any]:
         if "failed" in shown:
             return [*ready, gr.skip(), gr.skip()]
@@ -164,12 +151,12 @@ def wire_training(
     places = [buttons.run, buttons.stop, status]
     started = buttons.run.click(lambda: busy, None, places, **QUICK)
     running = started.then(
-        say_errors(keep_message),
+        keep_message(train, status),
         list(inputs),
         [film, caption, curves, status, seed.used, *shows],
         # All may come in: who is first in TRAINING_LINE trains, the others see their place.
-        concurrency_id=TRAINING_QUEUE,
-        concurrency_limit=MOST_IN_LINE + 2,
+        concurrency_id="training",
+        concurrency_limit=QUEUES["training"],
         show_progress="hidden",
         api_visibility="private",
     )
@@ -182,9 +169,10 @@ def wire_training(
 
 def show_status(text: str) -> str:
     """The line under the buttons while there is a Stop."""
+    if not text.startswith("Training"):
+        return show_waiting(text)
     # The clock ticks every second: nothing to read aloud each time.
-    role = "" if text.startswith("Training") else 'role="status"'
-    return f'<span class="waking" {role}>{escape(text)} …</span>'
+    return f'<span class="waking">{escape(text)} …</span>'
 
 
 def say_place(ahead: int) -> str:

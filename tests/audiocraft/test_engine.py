@@ -16,15 +16,15 @@ import pytest
 import soundfile
 import torch
 
-from demos.music.codebooks import peel
+from demos.music.codebooks import decode_layers
 from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
-from demos.music.room import MusicRoom
 from demos.music.tabs.musicgen import answer_musicgen
 from shared.catalog import Catalog
 from shared.errors import ModelUnavailable
 from shared.model_cache import ModelCache
 from shared.musicgen.engine import Conditions, Passage, render, write_codes
 from shared.musicgen.with_transformers import N_FFT, extract_chroma
+from shared.room import Room
 from shared.sampling import Sampling
 from shared.settings import Settings
 from shared.sounds import Sound
@@ -176,7 +176,7 @@ def test_steps_tell_how_far_it_is_and_stop_ends_them(engines: dict[str, Any]) ->
 @pytest.mark.parametrize("kind", ["mono", "stereo"])
 def test_codebooks_add_up(engines: dict[str, Any], kind: str) -> None:
     codes = write(engines[kind], 1, sampling=Sampling(1.0))
-    layers = {layer.levels: layer for layer in peel(engines[kind], codes)}
+    layers = {layer.levels: layer for layer in decode_layers(engines[kind], codes, Event())}
     assert len(layers) == 7
     whole = render(engines[kind], codes).samples
     np.testing.assert_array_equal(layers[0, 1, 2, 3].sound.samples, whole)
@@ -196,7 +196,7 @@ def test_our_chroma_is_that_of_transformers() -> None:
 def test_the_endpoint_answers(folders: dict[str, Path]) -> None:
     settings = Settings(device="cpu", local_models=((KEY, folders["mono"]),))
     catalog = Catalog(settings)
-    room = MusicRoom(ModelCache(10**10, catalog), settings, catalog)
+    room = Room("music", ModelCache(10**10, catalog), settings, catalog)
     wav, _, recipe = answer_musicgen(room, WORDS, KEY, 2, 1.0, seed=3)
     samples, rate = soundfile.read(wav)
     assert len(samples) == 2 * rate == 2 * RATE

@@ -18,9 +18,10 @@ from safetensors.numpy import load_file, save_file
 
 from demos.latent.directions import read_directions
 from demos.latent.generate import PairRequest, draw_z, place, sample
-from demos.latent.room import LatentRoom
+from demos.latent.models import lease_pair
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
+from shared.room import Room
 from shared.settings import ROOT, Settings
 from tests.browser.conftest import SIZES, OpenPage
 from tests.conftest import run_app
@@ -262,12 +263,12 @@ def test_the_recipe_gives_the_same_pair_in_python(desktop: Page) -> None:
     shown = look(desktop)
 
     settings = Settings()
-    room = LatentRoom(ModelCache(10**9, Catalog(settings)), settings, Catalog(settings))
+    room = Room("latent", ModelCache(10**9, Catalog(settings)), settings, Catalog(settings))
     names = recipe["settings"].pop("models")
     request = PairRequest.parse(seed=recipe["seed"], **recipe["settings"])
     folders = [ROOT / "models" / name.replace("/", "-") for name in names]
     vae_directions, gan_directions = map(read_directions, folders)
-    with room.lease(request.dataset) as (vae, gan):
+    with lease_pair(room, request.dataset) as (vae, gan):
         pair = sample(vae, gan, request, (vae_directions, gan_directions))
     assert request.point
     assert request.attributes

@@ -11,15 +11,15 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from demos.image.room import ImageRoom
 from demos.image.tabs.draw import create_draw
 from demos.image.tabs.train import create_train
 from shared.catalog import Catalog
 from shared.guests import Shelf
 from shared.live_training import TRAINING_LINE
+from shared.room import Room
 from shared.serve import create_cache, launch
-from shared.settings import ROOT, Settings
-from shared.ui import choose_model, create_hall
+from shared.settings import Settings
+from shared.ui.controls import choose_model
 from tests.browser.conftest import OpenPage
 from training.live_prompts import PROMPTS
 
@@ -36,9 +36,8 @@ def tab_url() -> Iterator[str]:
         patch.setenv("GRADIO_IS_E2E_TEST", "1")  # who leaves is forgotten in a second, not an hour
         settings = Settings()
         cache = create_cache(settings)
-        room = ImageRoom(cache, settings, Catalog(settings))
-        lesson = ROOT / "demos" / "image" / "lesson.md"
-        with gr.Blocks() as app, create_hall("image", "Room", "Label", lesson):
+        room = Room("image", cache, settings, Catalog(settings))
+        with gr.Blocks() as app, gr.Column(elem_classes=["room", "room-image"]):
             model = choose_model(room.catalog, "image")
             with gr.Tabs():
                 with gr.Tab("Train one"):

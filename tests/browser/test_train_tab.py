@@ -14,13 +14,12 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Locator, Page, expect
 
-from demos.latent.room import LatentRoom
 from demos.latent.tabs.train import create_train
 from shared.catalog import Catalog
 from shared.live_training import TRAINING_LINE
+from shared.room import Room
 from shared.serve import create_cache, launch
-from shared.settings import ROOT, Settings
-from shared.ui import create_hall
+from shared.settings import Settings
 from tests.browser.conftest import OpenPage
 
 LONG = 180_000  # milliseconds; each training imports torch first
@@ -34,9 +33,8 @@ def run_tab(*options: str) -> Iterator[str]:
     """The tab by itself, over few critters; ``options`` go to the training scripts."""
     settings = Settings()
     cache = create_cache(settings)
-    lesson = ROOT / "demos" / "latent" / "lesson.md"
-    with gr.Blocks() as app, create_hall("latent", "Room", "Label", lesson):
-        create_train(LatentRoom(cache, settings, Catalog(settings)), [*TINY, *options])
+    with gr.Blocks() as app, gr.Column(elem_classes=["room", "room-latent"]):
+        create_train(Room("latent", cache, settings, Catalog(settings)), [*TINY, *options])
     _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True)
     yield url
     cache.close()

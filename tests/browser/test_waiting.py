@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from demos.image.ui import create_demo
+from app import build_app
+from demos import DEMOS
 from shared.catalog import Catalog
 from shared.errors import ModelUnavailable
 from shared.loader import Report
@@ -50,7 +51,7 @@ def room(catalog: HeldCatalog, open_page: OpenPage) -> Iterator[Page]:
     """The image room over the real cache, catalogue and model."""
     settings = Settings()
     cache = ModelCache(10**10, catalog)
-    app = create_demo(cache, settings)
+    app = build_app(settings, cache, [one for one in DEMOS if one.slug == "image"])
     _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True)
     with open_page(url) as page:
         yield page

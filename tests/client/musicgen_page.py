@@ -7,19 +7,19 @@ from typing import Any
 import gradio as gr
 
 from demos.music.musicgen import MusicGenRequest
-from demos.music.room import MusicRoom
 from demos.music.tabs.musicgen import answer_musicgen
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
+from shared.room import Room
 from shared.serve import serve
 from shared.settings import Settings
-from shared.ui import add_endpoint
+from shared.ui.endpoints import add_endpoint
 
 KEY = "music/musicgen-small"
 
 
 def build_page(settings: Settings, cache: ModelCache) -> gr.Blocks:
-    room = MusicRoom(cache, settings, Catalog(settings))
+    room = Room("music", cache, settings, Catalog(settings))
     own = MusicGenRequest.numbers()
     numbers = {name: own[name] for name in ("duration", "temperature", "seed")}
 

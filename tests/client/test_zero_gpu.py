@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -100,11 +100,11 @@ def test_an_error_comes_back_from_the_card_with_its_message(active: ModuleType) 
     settings = active.adapt(Settings())
 
     @active.on_gpu(Catalog(settings), settings, lambda request: 1)
-    def stream(model: str, request: Any) -> Iterator[str]:
+    def stream(keys: Sequence[str], request: Any) -> Iterator[str]:
         yield "a step"
         raise CacheFull("Try again in a minute.")
 
-    steps = stream("image/critters", None)
+    steps = stream(("image/critters",), None)
     assert next(steps) == "a step"
     with pytest.raises(CacheFull, match="in a minute"):
         next(steps)
@@ -115,13 +115,13 @@ def test_closing_ends_the_work_on_the_card(active: ModuleType) -> None:
     ended = []
 
     @active.on_gpu(Catalog(settings), settings, lambda request: 1)
-    def stream(model: str, request: Any) -> Iterator[int]:
+    def stream(keys: Sequence[str], request: Any) -> Iterator[int]:
         try:
             yield from range(100)
         finally:
-            ended.append(model)
+            ended.extend(keys)
 
-    steps = stream("image/critters", None)
+    steps = stream(("image/critters",), None)
     next(steps)
     steps.close()
     assert ended == ["image/critters"]
@@ -138,7 +138,7 @@ def test_elsewhere_nothing_is_lent() -> None:
     settings = zero_gpu.adapt(Settings())
     assert settings == Settings()
 
-    def stream(model: str, request: Any) -> Iterator[int]:
+    def stream(keys: Sequence[str], request: Any) -> Iterator[int]:
         yield 1
 
     assert zero_gpu.on_gpu(Catalog(settings), settings, lambda request: 1)(stream) is stream

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList
+from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from shared.batching import BatchWriter, choose_writer
 from shared.decoder import LEAST_ALIKE, Decoder, can_decode
@@ -257,16 +257,44 @@ def test_eight_at_once_write_what_each_writes_alone(model: LlamaForCausalLM) -> 
         )
 
 
-def test_who_comes_when_all_rows_are_taken_waits_and_then_writes(model: LlamaForCausalLM) -> None:
+def test_more_texts_than_rows_are_refused_and_spoil_nothing(model: LlamaForCausalLM) -> None:
     writer, expected = BatchWriter(model, rows=1), write(BatchWriter(model), 2)
     first: Iterator[SampledToken] = writer.write(make_draft(), Event())
     next(first)
-    with ThreadPoolExecutor(1) as visitors:
-        second = visitors.submit(write, writer, 2)
-        next(first)
-        assert not second.done()
-        first.close()  # type: ignore[attr-defined]
-        assert second.result(timeout=30) == expected
+    with pytest.raises(RuntimeError, match="more texts than were admitted"):
+        write(writer, 2)
+    next(first)
+    first.close()  # type: ignore[attr-defined]
+    assert write(writer, 2) == expected
+
+
+class Failing(LogitsProcessor):
+    """A rule of one text's own that fails at its second token."""
+
+    def __call__(self, ids: Any, scores: Any) -> Any:
+        if ids.shape[1] > len(PROMPT):
+            raise ZeroDivisionError
+        return scores
+
+
+def fail_to_guess(ids: Sequence[int]) -> Sequence[int]:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("fault", [{"rules": [Failing()]}, {"foretell": fail_to_guess}])
+def test_a_text_whose_own_rules_fail_spoils_no_other(
+    model: LlamaForCausalLM, fault: dict[str, Any]
+) -> None:
+    writer, expected = BatchWriter(model), write(BatchWriter(model), 2, 20)
+    bad_draft = make_draft()
+    for name, value in fault.items():
+        setattr(bad_draft, name, value)
+    bad: Iterator[SampledToken] = writer.write(bad_draft, Event())
+    next(bad)
+    assert [one.id for one in write(writer, 2, 20)] == [one.id for one in expected]
+    with pytest.raises(ZeroDivisionError):
+        list(bad)
+    assert write(writer, 2, 20) == expected
 
 
 @pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])

@@ -10,18 +10,20 @@ import pytest
 from demos.image.between import BetweenRequest
 from demos.image.compare import CompareRequest
 from demos.image.generate import DiffusionRequest, ImageRequest
-from demos.image.room import BUNDLED, ImageRoom, name_file
+from demos.image.run import BUNDLED
+from demos.image.show import name_file
 from shared.catalog import Catalog
 from shared.model_cache import ModelCache
+from shared.room import Room
 from shared.settings import Settings
 
 
 @pytest.fixture
-def room() -> ImageRoom:
+def room() -> Room:
     """A room in which nothing is loaded."""
     settings = Settings(device="cpu")
     cache: Any = ModelCache  # no recipe asks for it
-    return ImageRoom(cache, settings, Catalog(settings))
+    return Room("image", cache, settings, Catalog(settings))
 
 
 @pytest.mark.parametrize(
@@ -45,14 +47,14 @@ def room() -> ImageRoom:
     ],
 )
 def test_a_recipe_lists_what_was_used_and_makes_the_same_request(
-    room: ImageRoom, request_: DiffusionRequest, unused: set[str]
+    room: Room, request_: DiffusionRequest, unused: set[str]
 ) -> None:
     recipe = room.recipe(BUNDLED, request_)
     assert set(recipe["settings"]) == set(type(request_).model_fields) - unused - {"seed"}
     assert type(request_).parse(seed=recipe["seed"], **recipe["settings"]) == request_
 
 
-def test_files_are_named_for_the_model_and_the_seed(room: ImageRoom) -> None:
+def test_files_are_named_for_the_model_and_the_seed(room: Room) -> None:
     spec = room.spec(BUNDLED)
     assert name_file(spec, 7) == "critters-seed-7"
     visitors = replace(spec, title="Yours, 5 minutes", key="image/guest-secret")

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from demos.image.room import BUNDLED, HOLDER
+from demos.image.run import BUNDLED
 from demos.image.training import KIND, SCRIPT, begin_story, name_model, plan
 from shared.catalog import Catalog
 from shared.errors import GalleryError, InvalidRequest, UnknownModel
@@ -198,7 +198,7 @@ def test_a_kept_model_is_used_like_any_other_and_listed_nowhere(
     with pytest.raises(UnknownModel):
         catalog.get(spec.key, "text")
     assert Recipe.of(spec, TrainingRequest.parse(seed=1), SETTINGS).revision == "trained here"
-    with cache.lease(spec.key, HOLDER) as pipeline:
+    with cache.lease(spec.key, "the image room") as pipeline:
         assert type(pipeline) is type(tiny_pipeline)
     shelf.discard()
     assert spec.key not in [model["key"] for model in cache.snapshot()["models"]]

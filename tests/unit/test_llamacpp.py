@@ -123,7 +123,7 @@ def test_what_was_written_before_leaves_no_trace(writer: LlamaCppWriter) -> None
 def test_texts_at_once_are_those_that_are_written_alone(writer: LlamaCppWriter) -> None:
     prompts = [CAPITAL, list(range(200, 200 + CHUNK + 9)), CAPITAL[:3], [504]]
     alone = [write(writer, prompt, seed=seed) for seed, prompt in enumerate(prompts)]
-    with ThreadPoolExecutor(len(prompts)) as threads:
+    with ThreadPoolExecutor(TEXTS) as threads:
         tasks = [
             threads.submit(write, writer, prompt, seed=seed) for seed, prompt in enumerate(prompts)
         ]
@@ -159,19 +159,15 @@ def test_stop_ends_the_reading_of_a_long_prompt(
     assert len(read) == 1
 
 
-def test_who_comes_later_waits_for_a_place_and_may_give_up(writer: LlamaCppWriter) -> None:
-    stop = Event()
+def test_more_texts_than_contexts_are_refused_and_spoil_nothing(writer: LlamaCppWriter) -> None:
     busy = [
         writer.write(Draft(list(CAPITAL), Sampling(), torch.Generator()), Event())
         for _ in range(TEXTS)
     ]
     for tokens in busy:
         next(tokens)
-    late = writer.write(Draft(list(CAPITAL), Sampling(), torch.Generator()), stop)
-    with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(list, late)
-        stop.set()
-        assert waiting.result() == []
+    with pytest.raises(RuntimeError, match="more texts than were admitted"):
+        write(writer)
     for tokens in busy:
         tokens.close()  # type: ignore[attr-defined]
     assert len(write(writer)) == 12

@@ -18,9 +18,8 @@ import soundfile
 import torch
 from PIL import Image
 
-from demos.music.codebooks import peel
+from demos.music.codebooks import decode_layers
 from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
-from demos.music.room import MusicRoom
 from demos.music.show_codebooks import show_codes, show_order
 from demos.music.show_musicgen import show_engine
 from demos.music.tabs.musicgen import answer_musicgen
@@ -37,6 +36,7 @@ from shared.musicgen.engine import (
     write_codes,
 )
 from shared.musicgen.with_transformers import extract_chroma
+from shared.room import Room
 from shared.sampling import Sampling
 from shared.settings import Settings
 from shared.sounds import Sound, read_recipe
@@ -272,7 +272,7 @@ def test_values_that_cannot_be_used_are_named(values: dict[str, Any], message: s
 def test_codebooks_add_up(engines: dict[str, Any], kind: str) -> None:
     engine = engines[kind]
     codes = write(engine, make_passage(60))
-    layers = {layer.levels: layer for layer in peel(engine, codes)}
+    layers = {layer.levels: layer for layer in decode_layers(engine, codes, Event())}
     assert set(layers) == {(0,), (0, 1), (0, 1, 2), (0, 1, 2, 3), (1,), (2,), (3,)}
     whole = layers[0, 1, 2, 3]
     np.testing.assert_array_equal(whole.sound.samples, render(engine, codes).samples)
@@ -287,10 +287,10 @@ def test_all_of_its_memory_is_counted(engine: Any) -> None:
     assert sum(Catalog(Settings()).measure(engine).values()) >= weights
 
 
-def make_room(folder: Path, key: str = "music/musicgen-small") -> MusicRoom:
+def make_room(folder: Path, key: str = "music/musicgen-small") -> Room:
     settings = Settings(device="cpu", local_models=((key, folder),))
     catalog = Catalog(settings)
-    return MusicRoom(ModelCache(10**10, catalog), settings, catalog)
+    return Room("music", ModelCache(10**10, catalog), settings, catalog)
 
 
 def test_the_endpoint_answers_with_a_wav_that_repeats(tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_a_damaged_checkpoint_is_told(tmp_path: Path) -> None:
 def test_models_that_are_not_here_say_how_they_come() -> None:
     settings = Settings(device="cpu", offline=True)
     catalog = Catalog(settings)
-    room = MusicRoom(ModelCache(10**10, catalog), settings, catalog)
+    room = Room("music", ModelCache(10**10, catalog), settings, catalog)
     with pytest.raises(ModelUnavailable, match=r"one-time download of about [\d,]+ MB"):
         answer_musicgen(room, WORDS, "music/musicgen-small", 1, 1.0, 1)
     with pytest.raises(ModelUnavailable, match="hf download facebook/musicgen-melody"):

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from demos.text.tabs.stream import alternate
 
 from demos.text.generate import TextRequest, TextStep, Token, Turn
 from demos.text.show_chat import show_chat
 from demos.text.story import Branch, Story, begin_with, fork, read_tokens, show_story
 from demos.text.tabs.chat import Talk
-from demos.text.tabs.stream import alternate
 from shared.errors import InvalidRequest
 
 LIKELY = ((7, " cat", 0.5), (8, " dog", 0.3))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import gradio as gr
 
-from demos.image.between import BetweenRequest, BetweenStep, generate_between
-from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
+from demos.image.between import BetweenRequest, generate_between
+from demos.image.run import BUNDLED
+from demos.image.show import name_file
 from demos.image.show_between import (
     FRAMES_PER_SECOND,
     describe,
@@ -25,25 +25,13 @@ from demos.image.show_between import (
     show_withheld,
 )
 from demos.image.tabs.draw import PROMPT
-from demos.image.tabs.how import QUICK, HowControl
-from shared.catalog import Catalog
+from demos.image.tabs.how import HowControl
 from shared.film import save_mp4
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    create_slider,
-    in_turn,
-    new_file,
-    offer_download,
-    stop_on_exit,
-    tab_floor,
-    throttle,
-    wake,
-    wire_generation,
-)
-from shared.zero_gpu import on_gpu
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons, create_slider
+from shared.ui.events import QUICK, wire_generation
+from shared.ui.files import new_file, offer_download
+from shared.ui.layout import CAPTION, tab_floor
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "between.mp4"
 EXAMPLE_SEED = 7
@@ -69,15 +57,8 @@ WHY = {
 }
 
 
-def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
+def create_between(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
-
-    @in_turn
-    @on_gpu(room.catalog, room.settings, estimate_seconds)
-    def stream(model: str, request: BetweenRequest) -> Iterator[BetweenStep]:
-        with room.cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
-            # All frames are sent each time, so a few times a second is enough.
-            yield from throttle(generate_between(pipeline, request, stop), seconds=0.3)
 
     def animate(
         model: str,
@@ -99,11 +80,16 @@ def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
             **HowControl.name(*how),
         )
         spec = room.spec(model)
-        yield from wake(room.cache, spec)
         recipe, about = room.recipe(model, request), html.escape(describe(request))
         none = gr.update(value=None, interactive=False)
         last = None
-        for last in stream(model, request):
+        # All frames are sent each time, so a few times a second is enough.
+        seconds = estimate_seconds(request)
+        for step in room.run(generate_between, model, request, seconds=seconds, every=0.3):
+            if isinstance(step, Waiting):
+                yield step
+                continue
+            last = step
             yield show_frames(last), show_progress(last), none, none, request.seed, recipe
         if last and last.is_done:
             yield gr.skip(), f"{about} · making the film", none, none, request.seed, recipe
@@ -188,16 +174,15 @@ def show_example() -> str:
     return show_film(f"data:video/mp4;base64,{data}", f"From “{FIRST}” to “{SECOND}”")
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write the film of the first visit."""
     request = BetweenRequest.parse(
         what="words", prompt=FIRST, second_prompt=SECOND, seed=EXAMPLE_SEED
     )
-    with cache.lease(BUNDLED, HOLDER) as pipeline:
-        *_, last = generate_between(pipeline, request, Event())
+    last = room.finish(generate_between, BUNDLED, request)
     EXAMPLE.parent.mkdir(exist_ok=True)
     shown, seconds = play(last)
-    recipe = json.dumps(ImageRoom(cache, settings, Catalog(settings)).recipe(BUNDLED, request))
+    recipe = json.dumps(room.recipe(BUNDLED, request))
     # Small, since it is part of the page.
     save_mp4(
         shown,

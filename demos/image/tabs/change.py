@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,30 +13,25 @@ from typing import Any
 import gradio as gr
 from PIL import Image, ImageOps
 
-from demos.image.edit import Edit, EditRequest, edit_image, find_own_size, fit_mask, fit_picture
-from demos.image.generate import ImageStep
-from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
-from demos.image.show import show_caption, to_data_url
+from demos.image.edit import (
+    Edit,
+    EditRequest,
+    fit_mask,
+    fit_picture,
+    generate_edit,
+)
+from demos.image.run import BUNDLED, estimate_seconds
+from demos.image.show import name_file, show_caption, to_data_url
 from demos.image.show_change import HOW, PAD_SIDE, draw_blobs, show_pad, show_two, show_way
 from demos.image.tabs.how import HowControl
 from shared.errors import InvalidRequest
-from shared.model_cache import ModelCache
 from shared.provenance import CHANGED, save_png
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    create_slider,
-    in_turn,
-    new_file,
-    stop_on_exit,
-    tab_floor,
-    throttle,
-    wake,
-    wire_generation,
-)
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons, create_slider
+from shared.ui.events import QUICK, wire_generation
+from shared.ui.files import new_file
+from shared.ui.layout import CAPTION, tab_floor
 from shared.uploads import read_data_url, read_picture
-from shared.zero_gpu import on_gpu
 
 HERE = Path(__file__).parents[1]
 EXAMPLE = HERE / "example-change.png"
@@ -44,11 +39,6 @@ PROMPT = "a happy purple monster with yellow horns on a peach background"
 ALL, PART = "all", "part"
 MODES = [("Change all of it", ALL), ("Replace a part", PART)]
 STRENGTHS = {ALL: 0.6, PART: 0.9}
-QUICK: dict[str, Any] = {
-    "concurrency_limit": 4,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
 
 PAD_SCRIPT = """
 const fail = () => {
@@ -67,15 +57,8 @@ MARK = f"""(mode) => {{
 }}"""
 
 
-def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
+def create_change(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
-
-    @in_turn
-    @on_gpu(room.catalog, room.settings, lambda edit: 5 + edit.request.num_inference_steps / 2)
-    def stream(model: str, edit: Edit) -> Iterator[ImageStep]:
-        with room.cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
-            changing = edit_image(pipeline, edit.request, edit.picture, stop, edit.mask)
-            yield from throttle(changing)
 
     def change(
         model: str,
@@ -87,13 +70,15 @@ def create_change(room: ImageRoom, model: gr.Dropdown) -> None:
         picture, mask = taken.picture, taken.mask
         request = EditRequest.parse(prompt=prompt, strength=strength, **how.name(*settings))
         spec = room.spec(model)
-        yield from wake(room.cache, spec)
-        with room.cache.lease(model, HOLDER) as pipeline:
-            before = fit_picture(picture, find_own_size(pipeline))
         recipe = room.recipe(model, request)
-        recipe["settings"] |= describe_part(mask, before.size)
         none = gr.update(value=None, interactive=False)
-        for step in stream(model, Edit(request, picture, mask)):
+        edit = Edit(request, picture, mask)
+        for changed in room.run(generate_edit, model, edit, seconds=estimate_seconds(request)):
+            if isinstance(changed, Waiting):
+                yield changed
+                continue
+            before, step = changed.before, changed.drawing
+            recipe["settings"] |= describe_part(mask, before.size)
             after = step.pictures[0] if step.pictures else None
             shown = show_two(before, after)
             caption = f"{show_caption(spec, step, [request.seed])} · strength {request.strength:g}"
@@ -247,10 +232,8 @@ def show_problem(problem: InvalidRequest | str) -> str:
     return f'<span class="failed" role="alert">{html.escape(str(problem))}</span>'
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write the picture that the tab shows on the first visit."""
-    del settings
     request = EditRequest.parse(prompt=PROMPT, seed=7)
-    with cache.lease(BUNDLED, HOLDER) as pipeline, stop_on_exit() as stop:
-        *_, last = edit_image(pipeline, request, draw_blobs(PAD_SIDE), stop)
-    last.images[0].save(EXAMPLE, optimize=True)
+    last = room.finish(generate_edit, BUNDLED, Edit(request, draw_blobs(PAD_SIDE)))
+    last.drawing.images[0].save(EXAMPLE, optimize=True)

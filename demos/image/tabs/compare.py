@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import gradio as gr
@@ -14,31 +13,22 @@ from demos.image.compare import (
     MOST_COLUMNS,
     MOST_VALUES,
     CompareRequest,
-    CompareStep,
     compare_images,
     read_values,
 )
 from demos.image.noise import SCHEDULERS
-from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
+from demos.image.run import BUNDLED
+from demos.image.show import name_file
 from demos.image.show_compare import draw_sheet, show_grid, show_progress
 from demos.image.tabs.draw import PROMPT
-from demos.image.tabs.how import QUICK, HowControl
-from shared.model_cache import ModelCache
+from demos.image.tabs.how import HowControl
 from shared.provenance import save_png
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    in_turn,
-    new_file,
-    offer_download,
-    stop_on_exit,
-    tab_floor,
-    throttle,
-    wake,
-    wire_generation,
-)
-from shared.zero_gpu import on_gpu
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons
+from shared.ui.events import QUICK, wire_generation
+from shared.ui.files import new_file, offer_download
+from shared.ui.layout import CAPTION, tab_floor
+from training.captions import read_worlds
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "compare.html"
 EXAMPLE_SEED = 3
@@ -77,15 +67,8 @@ WHY = {
 }
 
 
-def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
+def create_compare(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
-
-    @in_turn
-    @on_gpu(room.catalog, room.settings, estimate_seconds)
-    def stream(model: str, request: CompareRequest) -> Iterator[CompareStep]:
-        with room.cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
-            # The grid is sent whole, so a few times a second is enough.
-            yield from throttle(compare_images(pipeline, request, stop), seconds=0.2)
 
     def compare(
         model: str,
@@ -108,11 +91,16 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
             **HowControl.name(*how),
         )
         spec = room.spec(model)
-        yield from wake(room.cache, spec)
         recipe = room.recipe(model, request)
         none = gr.DownloadButton("Download the grid", value=None, interactive=False)
         last = None
-        for last in stream(model, request):
+        # The grid is sent whole, so a few times a second is enough.
+        seconds = estimate_seconds(request)
+        for step in room.run(compare_images, model, request, seconds=seconds, every=0.2):
+            if isinstance(step, Waiting):
+                yield step
+                continue
+            last = step
             yield show_grid(last), show_progress(last), none, request.seed, recipe
         if last:
             path = new_file(name_file(spec, request.seed, "comparison") + ".png")
@@ -127,7 +115,12 @@ def create_compare(room: ImageRoom, model: gr.Dropdown) -> None:
 
     with tab_floor() as floor:
         with floor.controls:
-            prompt = gr.Textbox(PROMPT, label=ask_for(room.worlds), lines=2, max_length=1000)
+            prompt = gr.Textbox(
+                PROMPT,
+                label=ask_for(read_worlds(room.settings.models_dir / "image-critters")),
+                lines=2,
+                max_length=1000,
+            )
             buttons = RunButtons.create("Compare")
             vary = gr.Radio(
                 [(label, kind) for kind, label in KINDS.items()],
@@ -219,12 +212,11 @@ def read_example() -> str:
     return '<p class="nothing-yet">Press Compare, and the pictures appear here one by one.</p>'
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write the grid of the first visit."""
     request = CompareRequest.parse(
         prompt=PROMPT, values=read_values(VALUES["guidance_scale"][0]), seed=EXAMPLE_SEED
     )
-    with cache.lease(BUNDLED, HOLDER) as pipeline:
-        *_, last = compare_images(pipeline, request, Event())
+    last = room.finish(compare_images, BUNDLED, request)
     EXAMPLE.parent.mkdir(exist_ok=True)
     EXAMPLE.write_text(show_grid(last) + "\n", encoding="utf-8")

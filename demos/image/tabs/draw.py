@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -23,42 +23,24 @@ from demos.image.generate import (
     decode_frame,
     generate_image,
 )
-from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
-from demos.image.show import show_caption, show_pictures, show_words
+from demos.image.run import BUNDLED, estimate_seconds, run_image
+from demos.image.show import name_file, show_caption, show_pictures, show_words
 from demos.image.show_film import answer_frames, make_film
 from demos.image.tabs.endpoint import create_endpoint
-from demos.image.tabs.how import QUICK, HowControl
+from demos.image.tabs.how import HowControl
 from demos.image.tabs.inside import create_inside
-from shared.catalog import Catalog, ModelSpec
+from shared.catalog import ModelSpec
 from shared.errors import GalleryError
-from shared.model_cache import ModelCache
 from shared.provenance import read_recipe, save_png
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    create_slider,
-    in_turn,
-    stop_on_exit,
-    tab_floor,
-    throttle,
-    wake,
-    wire_generation,
-)
-from shared.zero_gpu import on_gpu
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons, create_slider
+from shared.ui.events import LIVE, QUICK, wire_generation
+from shared.ui.layout import CAPTION, tab_floor
+from training.captions import read_worlds
 
 HERE = Path(__file__).parents[1]
 PROMPT = KITS[FIRST].examples[0]
 EXAMPLE_SEED = 3
-# While one types, at most one drawing is under way for each visitor: the next one takes what is in
-# the fields by then.
-LIVE: dict[str, Any] = {
-    "trigger_mode": "always_last",
-    "concurrency_id": "live",
-    "concurrency_limit": 4,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
 
 
 # Gradio cannot read an empty number, and while one types there is one: then nothing is drawn.
@@ -68,17 +50,11 @@ UNLESS_EMPTY = """(following, model, prompt, state, ...how) =>
     : [following, model, prompt, state, ...how]"""
 
 
-def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
+def create_draw(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents and the endpoint ``generate_image`` to the current place."""
-    catalog, settings, cache = room.catalog, room.settings, room.cache
-    worlds, own_label = room.worlds, ask_for(room.worlds)
+    worlds = read_worlds(room.settings.models_dir / "image-critters")
+    own_label = ask_for(worlds)
     examples = list_examples(worlds)
-
-    @in_turn
-    @on_gpu(catalog, settings, lambda request: 5 + request.num_inference_steps / 2)
-    def stream(model: str, request: ImageRequest) -> Iterator[ImageStep]:
-        with cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
-            yield from throttle(generate_image(pipeline, request, stop))
 
     def write_recipes(model: str, request: ImageRequest) -> list[dict[str, Any]]:
         alone = ({"seed": seed, "num_images": 1} for seed in request.seeds)
@@ -91,9 +67,12 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
             prompt=prompt, num_images=count, width=side, height=side, **how.name(*settings)
         )
         spec = room.spec(model)
-        yield from wake(cache, spec)
         started = time.monotonic()
-        for step in stream(model, request):
+        for step in run_image(room, model, request):
+            if isinstance(step, Waiting):
+                started = time.monotonic()
+                yield step
+                continue
             recipes = write_recipes(model, request) if step.images else []
             left = say_left(step, time.monotonic() - started)
             shown = {
@@ -117,7 +96,7 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
             request = ImageRequest.parse(prompt=prompt, **asked)
         except GalleryError as error:
             return {caption: html.escape(str(error))}
-        *_, step = stream(model, request)
+        step = room.finish(generate_image, model, request, seconds=estimate_seconds(request))
         spec = room.spec(model)
         return {
             exhibit: hang(spec, step, request, write_recipes(model, request)),
@@ -192,7 +171,7 @@ def create_draw(room: ImageRoom, model: gr.Dropdown) -> None:
     written = gr.State(Built())  # what the helper wrote last
     others = gr.State(False)  # whether other buttons of it hold than are pressed
     inside = create_inside(room, example)
-    create_endpoint(room, stream)
+    create_endpoint(room)
 
     outputs = [exhibit, caption, how.seed.used, *inside.outputs]
     wire_generation(
@@ -236,14 +215,13 @@ def say_left(step: ImageStep, seconds: float) -> str:
     return f"about {left:.0f} s left" if left >= 2 else ""
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Draw what a first visit shows: ``example.png`` with its recipe, and ``example.json``."""
-    room = ImageRoom(cache, settings, Catalog(settings))
     defaults = room.spec(BUNDLED).defaults
     request = ImageRequest.parse(prompt=PROMPT, seed=EXAMPLE_SEED, **defaults)
-    with cache.lease(BUNDLED) as pipeline, stop_on_exit() as stop:
-        *_, last = generate_image(pipeline, request, stop)
-        film = make_film("example", last.film, request.seeds, last.images)
+    last = room.finish(generate_image, BUNDLED, request)
+    film = make_film("example", last.film, request.seeds, last.images)
+    with room.cache.lease(BUNDLED, room.holder) as pipeline:
         exact = partial(decode_frame, pipeline)
         answer = answer_frames("example", last.film, range(len(last.film.frames) - 1), exact)
     for index, pictures in answer["exact"].items():

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from demos.image.generate import ImageRequest, ImageStep
-from demos.image.room import BUNDLED, ImageRoom
+from demos.image.generate import ImageRequest
+from demos.image.run import BUNDLED, run_image
 from shared.provenance import save_png
-from shared.ui import add_endpoint, new_file, wake
+from shared.room import Room, Waiting
+from shared.ui.endpoints import add_endpoint
+from shared.ui.files import new_file
 
 NUMBERS = ("num_inference_steps", "guidance_scale", "seed")
 
 
-def create_endpoint(
-    room: ImageRoom, stream: Callable[[str, ImageRequest], Iterator[ImageStep]]
-) -> None:
-    """Publish ``generate_image``; ``stream`` draws with the model of a key."""
+def create_endpoint(room: Room) -> None:
+    """Publish ``generate_image``."""
 
     def answer(
         prompt: str,
@@ -50,12 +50,11 @@ def create_endpoint(
             guidance_scale=guidance_scale,
             seed=seed,
         )
-        spec = room.spec(model)
         recipe = room.recipe(model, request)
-        for _ in wake(room.cache, spec):
-            yield None, recipe
-        for step in stream(model, request):
-            if step.images:
+        for step in run_image(room, model, request):
+            if isinstance(step, Waiting):
+                yield None, recipe
+            elif step.images:
                 yield write_file(step.images[0], recipe), recipe
             else:
                 yield (step.previews[0] if step.previews else None), recipe

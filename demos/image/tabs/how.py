@@ -10,9 +10,8 @@ import gradio as gr
 from demos.image.generate import MAX_PROMPT, DiffusionRequest
 from demos.image.noise import OWN, SCHEDULERS
 from shared.catalog import ModelSpec
-from shared.ui import SeedControl, create_slider
+from shared.ui.controls import SeedControl, create_slider
 
-QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 NAMES = ("num_inference_steps", "guidance_scale", "negative_prompt", "scheduler", "seed")
 
 

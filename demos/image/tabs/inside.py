@@ -5,31 +5,23 @@ from __future__ import annotations
 import html
 import json
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import gradio as gr
 
-from demos.image.attention import AttentionStep, attention_maps
+from demos.image.attention import attention_maps
 from demos.image.generate import Film, ImageRequest, ImageStep, decode_frame
-from demos.image.room import HOLDER, ImageRoom
 from demos.image.show import show_words
 from demos.image.show_attention import BEHAVIOUR, NO_MAPS, show_attention
 from demos.image.show_film import answer_frames, make_film, may_decode_all
-from demos.image.tabs.how import QUICK
 from shared.errors import InvalidRequest
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    in_turn,
-    stop_on_exit,
-    throttle,
-    wake,
-    wire_generation,
-)
-from shared.zero_gpu import on_gpu
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons
+from shared.ui.events import QUICK, wire_generation
+from shared.ui.layout import CAPTION
 
 FILM_SCRIPT = """
 const start = ({ mount }) => mount(element, { trigger, watch, props });
@@ -94,7 +86,7 @@ class Inside:
         }
 
 
-def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
+def create_inside(room: Room, example: dict[str, Any]) -> Inside:
     """Add the fold to the current place, filled with ``example`` (film, words and recipe)."""
     with gr.Column(elem_classes="inside"), gr.Accordion("Look inside", open=False) as fold:
         gr.Markdown(
@@ -129,19 +121,15 @@ def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
             recipe = gr.JSON(example["recipe"], show_label=False)
     drawn = gr.State(None)  # a Drawn; False after a live picture, which has no film
 
-    @in_turn
-    @on_gpu(room.catalog, room.settings, lambda request: 10 + request.num_inference_steps)
-    def attend(model: str, request: ImageRequest) -> Iterator[AttentionStep]:
-        with room.cache.lease(model, HOLDER) as pipeline, stop_on_exit() as stop:
-            yield from throttle(attention_maps(pipeline, request, stop))
-
     def show_heat(drawn: Drawn | Literal[False] | None) -> Generator[Any, None, None]:
         if not drawn:
             raise InvalidRequest("Press Draw first: then this shows how its words were used.")
-        spec = room.spec(drawn.model)
-        yield from wake(room.cache, spec)
         alone = drawn.request.model_copy(update={"num_images": 1})
-        for step in attend(drawn.model, alone):
+        seconds = 10 + alone.num_inference_steps
+        for step in room.run(attention_maps, drawn.model, alone, seconds=seconds):
+            if isinstance(step, Waiting):
+                yield step
+                continue
             done = f"step {step.drawing.index} of {step.drawing.total}"
             line = html.escape(f"“{alone.prompt}”, seed {alone.seed} · {done}")
             shown: dict[Any, Any] = {heat_caption: line}
@@ -157,7 +145,7 @@ def create_inside(room: ImageRoom, example: dict[str, Any]) -> Inside:
         if not isinstance(index := wanted.get("frame"), int) or index not in every:
             return gr.skip()
         frames = list(every) if may_decode_all(drawn.film) else [index]
-        with room.cache.lease(drawn.model, HOLDER) as pipeline:
+        with room.cache.lease(drawn.model, room.holder) as pipeline:
             exact = partial(decode_frame, pipeline)
             return json.dumps(answer_frames(drawn.run, drawn.film, frames, exact))
 

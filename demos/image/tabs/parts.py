@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import random
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import gradio as gr
@@ -12,22 +12,13 @@ from PIL import Image
 
 from demos.image import parts, parts_text, show_parts
 from demos.image.generate import MAX_PROMPT
-from demos.image.room import HOLDER, ImageRoom
 from shared.errors import InvalidRequest
-from shared.requests import MAX_SEED, Request
-from shared.ui import (
-    CAPTION,
-    DEVICE_QUEUE,
-    RunButtons,
-    create_slider,
-    in_turn,
-    say_errors,
-    tab_floor,
-    wake,
-    wire_generation,
-)
+from shared.requests import MAX_SEED
+from shared.room import Room, Waiting, once
+from shared.ui.controls import RunButtons, create_slider
+from shared.ui.events import LIVE, QUEUED, say_errors, wire_generation
+from shared.ui.layout import CAPTION, tab_floor
 from shared.uploads import read_picture
-from shared.zero_gpu import on_gpu
 
 FIRST_CRITTER = 7
 SECONDS = 5  # of a graphics card
@@ -47,36 +38,30 @@ element.addEventListener("click", (event) => {
   trigger("select", { index: Number(chosen.dataset.index) });
 });
 """
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # While a slider is dragged only its last place counts.
-LIVE: dict[str, Any] = QUIET | {
-    "trigger_mode": "always_last",
-    "concurrency_id": DEVICE_QUEUE,
-    "concurrency_limit": 1,
-}
 Values = tuple[Any, ...]
 
 
-def create_parts(room: ImageRoom, model: gr.Dropdown) -> None:
+def create_parts(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
     intro = gr.HTML(f'<p class="part-text">{INTRO}</p>', js_on_load=OPENING, padding=False)
     opened = gr.State(False)
     # Only a model that is here: nobody gets a download for opening a tab.
-    intro.expand(lambda model: room.spec(model).bundled, model, opened, **QUIET)
+    intro.expand(lambda model: room.spec(model).bundled, model, opened, **QUEUED)
     _create_tokenizer(room, model, opened)
     _create_encoder(room, model, opened)
     _create_autoencoder(room, model, opened)
     _create_denoiser(room, model, opened)
 
 
-def _create_tokenizer(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> None:
-    run = _run_part(room, parts_text.read_tokens, on_card=False)
-
+def _create_tokenizer(room: Room, model: gr.Dropdown, opened: gr.State) -> None:
     def show(model: str, prompt: str) -> Generator[Any, None, None]:
         request = parts_text.TokensRequest.parse(prompt=prompt)
-        yield from wake(room.cache, room.spec(model))
-        for tokens in run(model, request):
-            yield show_parts.show_tokens(tokens), _name(room, model)
+        for tokens in room.run(once(parts_text.read_tokens), model, request, seconds=SECONDS):
+            if isinstance(tokens, Waiting):
+                yield tokens
+            else:
+                yield show_parts.show_tokens(tokens), _name(room, model)
 
     _head(
         "Tokenizer",
@@ -101,14 +86,14 @@ def _create_tokenizer(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> 
     )
 
 
-def _create_encoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> None:
-    run = _run_part(room, parts_text.encode_texts)
-
+def _create_encoder(room: Room, model: gr.Dropdown, opened: gr.State) -> None:
     def show(model: str, prompt: str, other: str) -> Generator[Any, None, None]:
         request = parts_text.VectorsRequest.parse(prompt=prompt, other=other)
-        yield from wake(room.cache, room.spec(model))
-        for one, another in run(model, request):
-            yield show_parts.show_vectors(one, another), _name(room, model)
+        for vectors in room.run(once(parts_text.encode_texts), model, request, seconds=SECONDS):
+            if isinstance(vectors, Waiting):
+                yield vectors
+            else:
+                yield show_parts.show_vectors(*vectors), _name(room, model)
 
     _head(
         "Text encoder",
@@ -133,9 +118,7 @@ def _create_encoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> No
     )
 
 
-def _create_autoencoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> None:
-    run = _run_part(room, parts.autoencode)
-
+def _create_autoencoder(room: Room, model: gr.Dropdown, opened: gr.State) -> None:
     def ask(
         seed: int, path: str | None, channel: int, factor: float, *, lenient: bool = False
     ) -> parts.AutoencoderRequest:
@@ -146,8 +129,10 @@ def _create_autoencoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -
 
     def show(model: str, *values: Any) -> Generator[Any, None, None]:
         request = ask(*values)
-        yield from wake(room.cache, room.spec(model))
-        for result in run(model, request):
+        for result in room.run(once(parts.autoencode), model, request, seconds=SECONDS):
+            if isinstance(result, Waiting):
+                yield result
+                continue
             yield (
                 show_parts.show_autoencoded(result, request.factor),
                 show_parts.show_tiles(result),
@@ -158,7 +143,7 @@ def _create_autoencoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -
         if not room.spec(model).bundled:
             return gr.skip()  # larger ones take seconds: the button asks them
         request = ask(*values, lenient=True)
-        (result,) = run(model, request)
+        result = room.finish(once(parts.autoencode), model, request, seconds=SECONDS)
         return show_parts.show_autoencoded(result, request.factor)
 
     def choose(event: gr.EventData) -> Any:
@@ -181,8 +166,8 @@ def _create_autoencoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -
             exhibit, caption = _exhibit(show_parts.NO_PICTURES)
             tiles = gr.HTML("", js_on_load=CHOOSING, padding=False)
     channel = gr.State(0)
-    another.click(_another, None, [seed, upload], **QUIET)
-    tiles.select(choose, None, channel, **QUIET)
+    another.click(_another, None, [seed, upload], **QUEUED)
+    tiles.select(choose, None, channel, **QUEUED)
     values = [model, seed, upload, channel, factor]
     gr.on([factor.input, channel.change], say_errors(change), values, exhibit, **LIVE)
     wire_generation(
@@ -195,9 +180,7 @@ def _create_autoencoder(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -
     )
 
 
-def _create_denoiser(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> None:
-    run = _run_part(room, parts.denoise_once)
-
+def _create_denoiser(room: Room, model: gr.Dropdown, opened: gr.State) -> None:
     def ask(
         seed: int,
         path: str | None,
@@ -217,21 +200,24 @@ def _create_denoiser(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> N
 
     def show(model: str, *values: Any) -> Generator[Any, None, None]:
         request = ask(*values)
-        yield from wake(room.cache, room.spec(model))
-        yield from paint(model, request)
+        for result in room.run(once(parts.denoise_once), model, request, seconds=SECONDS):
+            if isinstance(result, Waiting):
+                yield result
+            else:
+                yield paint(model, request, result)
 
-    def paint(model: str, request: parts.DenoiserRequest) -> Iterator[Values]:
-        for result in run(model, request):
-            yield (
-                show_parts.show_denoised(result, request.guidance_scale),
-                f"{_name(room, model)} · {show_parts.describe_denoised(result)}",
-            )
+    def paint(model: str, request: parts.DenoiserRequest, result: parts.Denoised) -> Values:
+        return (
+            show_parts.show_denoised(result, request.guidance_scale),
+            f"{_name(room, model)} · {show_parts.describe_denoised(result)}",
+        )
 
     def change(model: str, *values: Any) -> Any:
         if not room.spec(model).bundled:
             return gr.skip(), gr.skip()
-        (shown,) = paint(model, ask(*values, lenient=True))
-        return shown
+        request = ask(*values, lenient=True)
+        result = room.finish(once(parts.denoise_once), model, request, seconds=SECONDS)
+        return paint(model, request, result)
 
     def another_described() -> Values:
         seed, upload = _another()
@@ -260,7 +246,7 @@ def _create_denoiser(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> N
             seed, upload, another = _choose_picture()
         with floor.exhibit:
             exhibit, caption = _exhibit(show_parts.NO_PICTURES)
-    another.click(another_described, None, [seed, upload, prompt], **QUIET)
+    another.click(another_described, None, [seed, upload, prompt], **QUEUED)
     values = [model, seed, upload, prompt, noise, guidance]
     gr.on([noise.input, guidance.input], say_errors(change), values, [exhibit, caption], **LIVE)
     described = gr.State(False)
@@ -269,7 +255,7 @@ def _create_denoiser(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> N
         lambda: (parts.draw_critter(FIRST_CRITTER)[1], True),
         None,
         [prompt, described],
-        **QUIET,
+        **QUEUED,
     )
     wire_generation(
         buttons,
@@ -279,19 +265,6 @@ def _create_denoiser(room: ImageRoom, model: gr.Dropdown, opened: gr.State) -> N
         caption=caption,
         also=[seed.change, upload.upload, prompt.submit, described.change],
     )
-
-
-def _run_part(
-    room: ImageRoom, part: Callable[[Any, Any], Any], *, on_card: bool = True
-) -> Callable[[str, Request], Iterator[Any]]:
-    """Make a stream of one result that borrows the model, in turn with everybody else."""
-
-    def stream(model: str, request: Request) -> Iterator[Any]:
-        with room.cache.lease(model, HOLDER) as pipeline:
-            yield part(pipeline, request)
-
-    lent = on_gpu(room.catalog, room.settings, lambda _: SECONDS)(stream) if on_card else stream
-    return in_turn(lent)
 
 
 def _head(title: str, text: str) -> None:
@@ -324,5 +297,5 @@ def _another() -> tuple[int, None]:
     return random.randint(0, MAX_SEED), None
 
 
-def _name(room: ImageRoom, model: str) -> str:
+def _name(room: Room, model: str) -> str:
     return f"<b>{html.escape(room.spec(model).title)}</b>"

@@ -9,12 +9,15 @@ from typing import Any
 
 import gradio as gr
 
-from demos.image.room import BUNDLED, ImageRoom
+from demos.image.run import BUNDLED
 from demos.image.training import EXAMPLE, SCRIPT, begin_story, name_model, plan
 from shared.guests import Shelf
-from shared.tabs.train import QUICK, Exhibit, Training, wire_training
+from shared.room import Room
+from shared.tabs.train import Exhibit, Training, wire_training
 from shared.training_story import Story, TrainingRequest, read_example
-from shared.ui import CAPTION, RunButtons, SeedControl, create_slider, say_errors, tab_floor
+from shared.ui.controls import RunButtons, SeedControl, create_slider
+from shared.ui.events import QUICK, say_errors
+from shared.ui.layout import CAPTION, tab_floor
 from training.live_prompts import PROMPTS
 
 ABOUT = (
@@ -34,7 +37,7 @@ class Visit:
     story: Story
 
 
-def create_train(room: ImageRoom, model: gr.Dropdown, options: Sequence[str] = ()) -> None:
+def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) -> None:
     """Add the tab's contents to the current place.
 
     Args:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from demos.latent.bias import FAIR, SKEWED, BiasRequest, draw_real_red, draw_red, push
+from demos.latent.directions import Directions
 from demos.latent.measure import COMMAND, JUDGE, read_comparison
-from demos.latent.room import HOLDER, LatentRoom
+from demos.latent.models import find_directions, find_pair, list_datasets, pair_keys
 from demos.latent.show_bias import (
     explain,
     explain_push,
@@ -20,19 +22,14 @@ from demos.latent.show_bias import (
     show_sightings,
     show_skew,
 )
-from shared.catalog import Catalog
 from shared.errors import GalleryError
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    SeedControl,
-    stop_on_exit,
-    tab_floor,
-    wake,
-    wire_generation,
-)
+from shared.room import Room, Waiting, once
+from shared.ui.controls import RunButtons, SeedControl
+from shared.ui.events import wire_generation
+from shared.ui.layout import CAPTION, tab_floor
+
+if TYPE_CHECKING:
+    from shared.nets import VAE, Generator, Judge
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXAMPLE, EXAMPLE_PUSH = EXAMPLES / "bias.html", EXAMPLES / "push.html"
@@ -59,27 +56,32 @@ MISSING = (
 )
 
 
-def create_bias(room: LatentRoom) -> None:
+def create_bias(room: Room) -> None:
     """Add the tab's contents to the current place."""
     dataset = pick_dataset(room)
+    models = [*pair_keys(room.catalog, dataset), JUDGE]
     skew, trouble = None, "" if dataset == SKEWED else MISSING
     try:
         skew = (read_comparison(room.settings) or {}).get("skew")
     except GalleryError as error:  # the rest of the page works without
         trouble = str(error)
 
-    def draw(seed: int) -> Generator[Any, None, None]:
+    def draw(seed: int) -> Iterator[Any]:
         request = BiasRequest.parse(dataset=dataset, seed=seed)
-        yield from wake(room.cache, *room.models(dataset), room.catalog.get(JUDGE))
-        with stop_on_exit() as stop:
-            for shown in draw_reds(room, request, stop):
+        for shown in room.run(draw_reds, models, request):
+            if isinstance(shown, Waiting):
+                yield shown
+            else:
                 yield shown, f"Fresh red critters: seed {request.seed}. {MARK}", request.seed
 
-    def push_both(seed: int) -> Generator[Any, None, None]:
+    def push_both(seed: int) -> Iterator[Any]:
         request = BiasRequest.parse(dataset=dataset, seed=seed)
-        yield from wake(room.cache, *room.models(dataset), room.catalog.get(JUDGE))
         said = f"Towards red, a step at a time, and what the judge sees · seed {request.seed}"
-        yield push_pair(room, request), said, request.seed
+        for pushed in room.run(once(create_push(room, dataset)), models, request):
+            if isinstance(pushed, Waiting):
+                yield pushed
+            else:
+                yield pushed, said, request.seed
 
     with tab_floor() as floor:
         with floor.controls:
@@ -111,40 +113,54 @@ def create_bias(room: LatentRoom) -> None:
             gr.HTML(show_colors(skew), elem_classes="compare")
 
 
-def draw_reds(room: LatentRoom, request: BiasRequest, stop: Event) -> Iterator[str]:
+def draw_reds(
+    vae: VAE, gan: Generator, judge: Judge, request: BiasRequest, stop: Event
+) -> Iterator[str]:
     """Draw red critters of the training set and of both models; each step shows those so far."""
     skew = SKEWED if request.dataset == SKEWED else None
     rows = {"Training set": draw_real_red(request.seed, skew)}
-    with room.lease(request.dataset) as (vae, gan), room.cache.lease(JUDGE, HOLDER) as judge:
-        for name, generator in (("VAE", vae.decoder), ("GAN", gan)):
-            for found in draw_red(generator, judge, request.seed, stop):
-                rows[name] = found
-                yield show_sightings(rows)
+    for name, generator in (("VAE", vae.decoder), ("GAN", gan)):
+        for found in draw_red(generator, judge, request.seed, stop):
+            rows[name] = found
+            yield show_sightings(rows)
 
 
-def push_pair(room: LatentRoom, request: BiasRequest) -> str:
+def create_push(room: Room, dataset: str) -> Callable[..., str]:
+    """Return ``push_pair`` with the directions of both models of ``dataset``."""
+    specs = find_pair(room.catalog, dataset)
+    return partial(push_pair, directions=[find_directions(room.settings, spec) for spec in specs])
+
+
+def push_pair(
+    vae: VAE,
+    gan: Generator,
+    judge: Judge,
+    request: BiasRequest,
+    directions: Sequence[Directions | None],
+) -> str:
     """Push one picture of each model towards red, and show the way."""
-    vae_spec, gan_spec = room.models(request.dataset)
-    with room.lease(request.dataset) as (vae, gan), room.cache.lease(JUDGE, HOLDER) as judge:
-        rows = {
-            name: push(generator, judge, room.directions(spec), request.seed)
-            for name, generator, spec in (("VAE", vae.decoder, vae_spec), ("GAN", gan, gan_spec))
-        }
+    generators = {"VAE": vae.decoder, "GAN": gan}
+    rows = {
+        name: push(generator, judge, found, request.seed)
+        for (name, generator), found in zip(generators.items(), directions, strict=True)
+    }
     return show_push(rows)
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write the finished rows and the finished push of the first visit."""
-    room = LatentRoom(cache, settings, Catalog(settings))
-    request = BiasRequest.parse(dataset=pick_dataset(room), seed=EXAMPLE_SEED)
-    *_, shown = draw_reds(room, request, Event())
+    dataset = pick_dataset(room)
+    models = [*pair_keys(room.catalog, dataset), JUDGE]
+    request = BiasRequest.parse(dataset=dataset, seed=EXAMPLE_SEED)
+    shown = room.finish(draw_reds, models, request)
     EXAMPLE.write_text(shown + "\n", encoding="utf-8")
-    EXAMPLE_PUSH.write_text(push_pair(room, request) + "\n", encoding="utf-8")
+    pushed = room.finish(once(create_push(room, dataset)), models, request)
+    EXAMPLE_PUSH.write_text(pushed + "\n", encoding="utf-8")
 
 
-def pick_dataset(room: LatentRoom) -> str:
+def pick_dataset(room: Room) -> str:
     """The skewed models, or the ordinary ones where there are none."""
-    return SKEWED if SKEWED in room.datasets else FAIR
+    return SKEWED if SKEWED in list_datasets(room.catalog) else FAIR
 
 
 def show_figures(skew: dict[str, Any] | None) -> str:

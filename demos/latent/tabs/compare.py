@@ -5,32 +5,27 @@ What ten thousand pictures gave stands there at once; a few hundred can be measu
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from demos.latent.generate import PairRequest, sample
 from demos.latent.measure import COMMAND, JUDGE, MeasureRequest, measure, read_comparison
+from demos.latent.models import list_datasets, pair_keys
 from demos.latent.neighbours import NeighbourRequest, draw_fresh, find_neighbours
-from demos.latent.room import HOLDER, LatentRoom
 from demos.latent.show_compare import show_neighbours, show_table
-from shared.catalog import Catalog
 from shared.errors import GalleryError
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    SeedControl,
-    create_slider,
-    stop_on_exit,
-    tab_floor,
-    wake,
-    wire_generation,
-)
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons, SeedControl, create_slider
+from shared.ui.events import wire_generation
+from shared.ui.layout import CAPTION, tab_floor
+
+if TYPE_CHECKING:
+    from shared.nets import VAE, Generator, Judge
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "neighbours.html"
 EXAMPLE_SEED = 7
@@ -52,36 +47,36 @@ MEMORY = (
 )
 
 
-def create_compare(room: LatentRoom) -> None:
+def create_compare(room: Room) -> None:
     """Add the tab's contents to the current place."""
-    dataset = room.datasets[0]
+    dataset = list_datasets(room.catalog)[0]
+    models = [*pair_keys(room.catalog, dataset), JUDGE]
     stored, trouble = None, ""
     try:
         stored = read_comparison(room.settings)
     except GalleryError as error:  # the rest of the page works without
         trouble = str(error)
 
-    def run(count: int, seed: int) -> Generator[Any, None, None]:
+    def run(count: int, seed: int) -> Iterator[Any]:
         request = MeasureRequest.parse(dataset=dataset, count=count, seed=seed)
-        yield from wake(room.cache, *room.models(dataset), room.catalog.get(JUDGE))
-        with (
-            room.lease(dataset) as (vae, gan),
-            room.cache.lease(JUDGE, HOLDER) as judge,
-            stop_on_exit() as stop,
-        ):
-            for step in measure(vae, gan, judge, request, stop):
-                if step.figures:
-                    now = {"figures": step.figures, "plots": step.plots}
-                    yield show_table(stored, now), describe_now(request), request.seed
-                else:
-                    yield gr.skip(), f"{step.doing} · {step.progress:.0%}", request.seed
+        for step in room.run(measure, models, request):
+            if isinstance(step, Waiting):
+                yield step
+            elif step.figures:
+                now = {"figures": step.figures, "plots": step.plots}
+                yield show_table(stored, now), describe_now(request), request.seed
+            else:
+                yield gr.skip(), f"{step.doing} · {step.progress:.0%}", request.seed
 
-    def neighbours(seed: int) -> Generator[Any, None, None]:
+    def neighbours(seed: int) -> Iterator[Any]:
         request = NeighbourRequest.parse(dataset=dataset, seed=seed)
-        yield from wake(room.cache, *room.models(dataset), room.catalog.get(JUDGE))
-        with stop_on_exit() as stop:
-            for shown, caption in find_all(room, request, typical(stored), stop):
-                yield shown or gr.skip(), caption, request.seed
+        search = partial(find_all, usual=typical(stored))
+        for found in room.run(search, models, request):
+            if isinstance(found, Waiting):
+                yield found
+                continue
+            shown, caption = found
+            yield shown or gr.skip(), caption, request.seed
 
     with tab_floor() as floor:
         with floor.controls:
@@ -114,21 +109,25 @@ def create_compare(room: LatentRoom) -> None:
 
 
 def find_all(
-    room: LatentRoom, request: NeighbourRequest, usual: float | None, stop: Event
+    vae: VAE,
+    gan: Generator,
+    judge: Judge,
+    request: NeighbourRequest,
+    stop: Event,
+    usual: float | None,
 ) -> Iterator[tuple[str, str]]:
     """Find the neighbours of both models' pictures and of a fresh critter, one after the other.
 
     Yields what is found, as HTML ("" until all is), and a caption.
     """
-    with room.lease(request.dataset) as (vae, gan), room.cache.lease(JUDGE, HOLDER) as judge:
-        pair = sample(vae, gan, PairRequest.parse(dataset=request.dataset, seed=request.seed))
-        pictures = {"VAE": pair.vae, "GAN": pair.gan, "Fresh and real": draw_fresh(request.seed)}
-        rows = []
-        for name, picture in pictures.items():
-            if stop.is_set():
-                return
-            yield "", f"Searching 50,000 pictures · {name}"
-            rows.append((name, picture, find_neighbours(judge, [picture])[0]))
+    pair = sample(vae, gan, PairRequest.parse(dataset=request.dataset, seed=request.seed))
+    pictures = {"VAE": pair.vae, "GAN": pair.gan, "Fresh and real": draw_fresh(request.seed)}
+    rows = []
+    for name, picture in pictures.items():
+        if stop.is_set():
+            return
+        yield "", f"Searching 50,000 pictures · {name}"
+        rows.append((name, picture, find_neighbours(judge, [picture])[0]))
     yield show_neighbours(rows, usual), f"Seed {request.seed}"
 
 
@@ -137,11 +136,12 @@ def typical(stored: dict[str, Any] | None) -> float | None:
     return stored["figures"]["real"].get("nearest_training") if stored else None
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write the finished neighbours of the first visit."""
-    room = LatentRoom(cache, settings, Catalog(settings))
     request = NeighbourRequest.parse(seed=EXAMPLE_SEED)
-    *_, (shown, _) = find_all(room, request, typical(read_comparison(settings)), Event())
+    models = [*pair_keys(room.catalog, list_datasets(room.catalog)[0]), JUDGE]
+    search = partial(find_all, usual=typical(read_comparison(room.settings)))
+    shown, _ = room.finish(search, models, request)
     EXAMPLE.write_text(shown + "\n", encoding="utf-8")
 
 

@@ -24,13 +24,12 @@ from demos.latent.generate import (
     draw_z,
     sample,
 )
-from demos.latent.room import LatentRoom
+from demos.latent.models import find_directions, find_pair, lease_pair, list_datasets, pair_recipe
 from demos.latent.show import GAN_LABEL, VAE_LABEL, encode_image
-from shared.catalog import Catalog
 from shared.errors import GalleryError, InvalidRequest
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import add_endpoint
+from shared.room import Room
+from shared.ui.endpoints import add_endpoint
+from shared.ui.events import LIVE, QUICK
 
 HERE = Path(__file__).parent
 ROOM = HERE.parent
@@ -44,21 +43,16 @@ const fail = () => {
 };
 import(new URL("rooms/latent/explorer.js", document.baseURI)).then(show).catch(fail);
 """
-EVENT: dict[str, Any] = {
-    "trigger_mode": "multiple",
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def create_explore(room: LatentRoom) -> None:
+def create_explore(room: Room) -> None:
     """Add the tab's contents and the endpoint ``sample_latent`` to the current place."""
 
     def describe_dataset(name: str) -> dict[str, Any]:
-        vae_spec, gan_spec = room.models(name)
+        vae_spec, gan_spec = find_pair(room.catalog, name)
         try:
-            found = all(room.directions(spec) for spec in (vae_spec, gan_spec))
+            found = all(find_directions(room.settings, spec) for spec in (vae_spec, gan_spec))
         except GalleryError:
             found = False  # a damaged file keeps nobody from the rest
         return {"name": name, "vae": vae_spec.key, "gan": gan_spec.key, "directions": found}
@@ -68,11 +62,11 @@ def create_explore(room: LatentRoom) -> None:
         return {"seeds": seeds, "z": [draw_z(seed, Z_DIM).tolist() for seed in seeds]}
 
     def write_recipe(values: dict[str, Any]) -> dict[str, Any]:
-        return {"recipe": room.recipe(PairRequest.parse(**values))}
+        return {"recipe": pair_recipe(room, PairRequest.parse(**values))}
 
     def draw_pictures(values: dict[str, Any]) -> dict[str, Any]:
         request = DecodeRequest.parse(**values)
-        with room.lease(request.dataset) as (vae, gan):
+        with lease_pair(room, request.dataset) as (vae, gan):
             drawn = decode_each(vae, gan, request.vae, request.gan)
         return dict(zip(("vae", "gan"), ([*map(encode_image, one)] for one in drawn), strict=True))
 
@@ -88,9 +82,9 @@ def create_explore(room: LatentRoom) -> None:
             The VAE's picture, the GAN's picture, and the recipe with the seed that was used.
         """
         request = PairRequest.parse(dataset=dataset, truncation=truncation, seed=seed)
-        with room.lease(request.dataset) as (vae, gan):
+        with lease_pair(room, request.dataset) as (vae, gan):
             pair = sample(vae, gan, request)
-        return pair.vae, pair.gan, room.recipe(request)
+        return pair.vae, pair.gan, pair_recipe(room, request)
 
     explorer = gr.HTML(
         "",
@@ -98,19 +92,25 @@ def create_explore(room: LatentRoom) -> None:
         js_on_load=MODULE,
         apply_default_css=False,
         config={
-            "datasets": [describe_dataset(name) for name in room.datasets],
+            "datasets": [describe_dataset(name) for name in list_datasets(room.catalog)],
             "example": read_example(),
         },
     )
     # What the browser asks by the way comes at once; what takes the device waits in its line.
     explorer.input(
-        answer({"seeds": draw_seeds, "recipe": write_recipe}), None, explorer, queue=False, **EVENT
+        answer({"seeds": draw_seeds, "recipe": write_recipe}),
+        None,
+        explorer,
+        trigger_mode="multiple",
+        **QUICK,
     )
-    explorer.submit(answer({"decode": draw_pictures}), None, explorer, concurrency_limit=4, **EVENT)
+    explorer.submit(
+        answer({"decode": draw_pictures}), None, explorer, **LIVE | {"trigger_mode": "multiple"}
+    )
     add_endpoint(
         "sample_latent",
         sample_latent,
-        {"dataset": room.datasets[0], "seed": -1, "truncation": 1.0},
+        {"dataset": list_datasets(room.catalog)[0], "seed": -1, "truncation": 1.0},
         [
             *[gr.Image(label=name, visible=False, format="png") for name in ("vae", "gan")],
             gr.JSON(label="recipe", visible=False),
@@ -161,10 +161,9 @@ def read_example() -> dict[str, Any]:
     return example
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write the finished pair of the first visit."""
-    room = LatentRoom(cache, settings, Catalog(settings))
-    with room.lease(room.datasets[0]) as (vae, gan):
+    with lease_pair(room, list_datasets(room.catalog)[0]) as (vae, gan):
         pair = sample(vae, gan, PairRequest.parse(seed=EXAMPLE_SEED))
         parameters = {"vae": count_parameters(vae.decoder), "gan": count_parameters(gan)}
     pair.vae.save(ROOM / "example-vae.png")

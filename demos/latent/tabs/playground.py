@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from demos.latent.room import LatentRoom
+from shared.room import Room
 
 HERE = Path(__file__).parent
 MODULE = """
@@ -20,7 +20,7 @@ import(new URL("rooms/latent/playground.js", document.baseURI))
 """
 
 
-def create_playground(room: LatentRoom) -> None:
+def create_playground(room: Room) -> None:
     """Add the tab's contents to the current place; the server has no part in what happens there."""
     del room  # needs none of the gallery's models
     gr.HTML(

@@ -5,20 +5,22 @@ from __future__ import annotations
 import html
 import random
 import time
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from PIL import Image
 
 from demos.latent.invert import InversionRequest, InversionStep, invert
+from demos.latent.models import find_pair, list_datasets, pair_keys
 from demos.latent.reconstruct import (
     Reconstruction,
     draw_real_critters,
     read_drawing,
     reconstruct,
 )
-from demos.latent.room import HOLDER, LatentRoom
 from demos.latent.show_reconstruct import (
     describe_losses,
     describe_search,
@@ -31,27 +33,19 @@ from demos.latent.show_reconstruct import (
 )
 from demos.latent.tabs import choose_dataset
 from shared.errors import InvalidRequest
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    add_endpoint,
-    say_errors,
-    stop_on_exit,
-    tab_floor,
-    throttle,
-    wake,
-    wire_generation,
-)
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons
+from shared.ui.endpoints import add_endpoint
+from shared.ui.events import LIVE, QUEUED, say_errors, wire_generation
+from shared.ui.layout import CAPTION, tab_floor
 from shared.uploads import read_picture
+
+if TYPE_CHECKING:
+    from shared.nets import VAE, Generator
 
 CRITTERS = 12
 SHOW_EVERY_S = 0.15
 MOST_SECONDS = 45.0  # a search takes seven; on a busy machine, others wait for it
-LIVE: dict[str, Any] = {
-    "concurrency_limit": 4,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
 CHOOSE = "Choose a picture first: upload one, draw one, or take a real critter."
 # The first look at the critters asks for them: who never looks costs nothing.
 CRITTERS_SCRIPT = """
@@ -78,12 +72,12 @@ import(new URL("rooms/latent/sketch.js", document.baseURI)).then(show).catch(fai
 """
 
 
-def create_reconstruct(room: LatentRoom) -> None:
+def create_reconstruct(room: Room) -> None:
     """Add the tab's contents and the endpoint ``reconstruct`` to the current place."""
 
     def squeeze(dataset: str, picture: Image.Image) -> Reconstruction:
-        vae_spec, _ = room.models(dataset)
-        with room.cache.lease(vae_spec.key, HOLDER) as vae:
+        vae_spec, _ = find_pair(room.catalog, dataset)
+        with room.cache.lease(vae_spec.key, room.holder) as vae:
             return reconstruct(vae, picture)
 
     def take(dataset: str, picture: Image.Image) -> tuple[Any, ...]:
@@ -123,20 +117,21 @@ def create_reconstruct(room: LatentRoom) -> None:
         seed = random.randrange(2**31)
         return show_critters(draw_real_critters(seed, CRITTERS)), seed
 
-    def search(dataset: str, given: Image.Image | None) -> Generator[Any, None, None]:
+    def search(dataset: str, given: Image.Image | None) -> Iterator[Any]:
         if given is None:
             raise InvalidRequest(CHOOSE)
         request = InversionRequest.parse(dataset=dataset)
-        yield from wake(room.cache, *room.models(dataset))
-        found: InversionStep | None = None
-        with room.lease(dataset) as (vae, gan), stop_on_exit() as stop:
-            squeezed = reconstruct(vae, given)
-            deadline = time.monotonic() + MOST_SECONDS
-            for found in throttle(invert(gan, given, request, stop), SHOW_EVERY_S):
-                yield show_three(given, squeezed, found), describe_search(found), gr.skip()
-                if time.monotonic() > deadline:
-                    stop.set()
-        if found:
+        result = None
+        search = partial(search_both, picture=given)
+        for result in room.run(
+            search, pair_keys(room.catalog, dataset), request, every=SHOW_EVERY_S
+        ):
+            if isinstance(result, Waiting):
+                yield result
+                continue
+            squeezed, found = result
+            yield show_three(given, squeezed, found), describe_search(found), gr.skip()
+        if result and not isinstance(result, Waiting):
             words = describe_losses(squeezed, found)
             yield show_three(given, squeezed, found), words, show_found(found)
 
@@ -151,7 +146,7 @@ def create_reconstruct(room: LatentRoom) -> None:
             The reconstruction, and its errors: l1 (mean absolute difference of colours, 0 to 1),
             psnr_db, z_dim, mu, sigma, and the model's key.
         """
-        vae_spec, _ = room.models(dataset)
+        vae_spec, _ = find_pair(room.catalog, dataset)
         if not image:
             raise InvalidRequest("There is no picture. Choose one first.")
         result = squeeze(dataset, read_picture(image))
@@ -190,20 +185,35 @@ def create_reconstruct(room: LatentRoom) -> None:
     given, critter_seed = gr.State(), gr.State(0)
 
     taken = [given, exhibit, caption, numbers, found]
-    seen = LIVE | {"show_progress": "minimal", "show_progress_on": exhibit}
-    critters.expand(show_others, None, [critters, critter_seed], **LIVE)
-    others.click(show_others, None, [critters, critter_seed], **LIVE)
+    seen = QUEUED | {"show_progress": "minimal", "show_progress_on": exhibit}
+    critters.expand(show_others, None, [critters, critter_seed], **QUEUED)
+    others.click(show_others, None, [critters, critter_seed], **QUEUED)
     critters.select(say_errors(take_critter), [dataset, critter_seed], taken, **seen)
-    pad.input(say_errors(take_drawing), dataset, taken, trigger_mode="always_last", **LIVE)
+    pad.input(say_errors(take_drawing), dataset, taken, **LIVE)
     upload.change(say_errors(take_upload), [dataset, upload], taken, **seen)
     wire_generation(buttons, search, [dataset, given], [exhibit, caption, found], caption=caption)
     add_endpoint(
         "reconstruct",
         answer_reconstruct,
-        {"dataset": room.datasets[0], "image": gr.File(label="image", visible=False)},
+        {"dataset": list_datasets(room.catalog)[0], "image": gr.File(label="image", visible=False)},
         [
             gr.Image(label="reconstruction", visible=False, format="png"),
             gr.JSON(label="errors", visible=False),
         ],
         heavy=False,
     )
+
+
+def search_both(
+    vae: VAE, gan: Generator, request: InversionRequest, stop: Event, picture: Image.Image
+) -> Iterator[tuple[Reconstruction, InversionStep]]:
+    """Squeeze ``picture`` through the VAE, then search the GAN for it: both with each step.
+
+    It ends after ``MOST_SECONDS`` with the best that was found.
+    """
+    squeezed = reconstruct(vae, picture)
+    deadline = time.monotonic() + MOST_SECONDS
+    for found in invert(gan, picture, request, stop):
+        yield squeezed, found
+        if time.monotonic() > deadline:
+            return

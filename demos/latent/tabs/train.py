@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from demos.latent.room import LatentRoom
 from demos.latent.training import EXAMPLE, TrainRequest, begin_story, plan
+from shared.room import Room
 from shared.tabs.train import Exhibit, Training, wire_training
 from shared.training_story import read_example
-from shared.ui import CAPTION, RunButtons, SeedControl, create_slider, tab_floor
+from shared.ui.controls import RunButtons, SeedControl, create_slider
+from shared.ui.layout import CAPTION, tab_floor
 
 ABOUT = (
     "It starts from random weights, on the machine that runs this gallery, with the very program "
@@ -19,7 +20,7 @@ ABOUT = (
 )
 
 
-def create_train(room: LatentRoom, options: Sequence[str] = ()) -> None:
+def create_train(room: Room, options: Sequence[str] = ()) -> None:
     """Add the tab's contents to the current place.
 
     Args:

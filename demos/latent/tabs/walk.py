@@ -12,7 +12,7 @@ from PIL import Image
 
 from demos.latent.film import save_gif, save_mp4
 from demos.latent.generate import LatentRequest, Pair
-from demos.latent.room import LatentRoom
+from demos.latent.models import pair_keys, pair_recipe
 from demos.latent.show import show_pair
 from demos.latent.show_walk import (
     describe_film,
@@ -23,24 +23,17 @@ from demos.latent.show_walk import (
 )
 from demos.latent.tabs import choose_dataset
 from demos.latent.walk import WalkRequest, WalkStep, generate_walk, read_seeds
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    create_slider,
-    new_file,
-    offer_download,
-    stop_on_exit,
-    tab_floor,
-    throttle,
-    wake,
-    wire_generation,
-)
+from shared.room import Room, Waiting, throttle
+from shared.ui.controls import RunButtons, create_slider
+from shared.ui.events import wire_generation
+from shared.ui.files import new_file, offer_download
+from shared.ui.layout import CAPTION, tab_floor
 
 ROOM = Path(__file__).parent.parent
 PATHS = [("Around (spherical)", "spherical"), ("Straight (linear)", "linear")]
 
 
-def create_walk(room: LatentRoom) -> None:
+def create_walk(room: Room) -> None:
     """Add the tab's contents to the current place."""
 
     def walk(
@@ -54,19 +47,23 @@ def create_walk(room: LatentRoom) -> None:
             frames=frames,
             truncation=truncation,
         )
-        recipe, way = room.recipe(request), describe_way(request)
+        recipe, way = pair_recipe(room, request), describe_way(request)
         used = ", ".join(map(str, request.seeds))
         none = gr.update(value=None, interactive=False)
-        yield from wake(room.cache, *room.models(dataset))
         steps: list[WalkStep] = []
 
-        def keep(walked: Iterator[WalkStep]) -> Iterator[WalkStep]:
+        def keep(walked: Iterator[WalkStep | Waiting]) -> Iterator[WalkStep | Waiting]:
             for step in walked:
-                steps.append(step)
+                if isinstance(step, WalkStep):
+                    steps.append(step)
                 yield step
 
-        with room.lease(dataset) as (vae, gan), stop_on_exit() as stop:
-            for step in throttle(keep(generate_walk(vae, gan, request, stop))):
+        # The film needs every step, the page only some.
+        keys = pair_keys(room.catalog, dataset)
+        for step in throttle(keep(room.run(generate_walk, keys, request, every=0)), 0.08):
+            if isinstance(step, Waiting):
+                yield step
+            else:
                 caption = f"{way} · {step.position:.0%}"
                 yield show_step(step), caption, none, none, gr.skip(), used, recipe
         yield gr.skip(), f"{way} · making the film", none, none, gr.skip(), used, recipe

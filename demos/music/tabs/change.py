@@ -18,9 +18,9 @@ from demos.music.piece import (
     wish_more,
     wish_variation,
 )
-from demos.music.tabs.controls import ASK, TuneControl
+from demos.music.tabs.controls import TuneControl
 from shared.errors import InvalidRequest
-from shared.ui import say_errors
+from shared.ui.events import QUEUED, say_errors
 
 
 def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list[Any]:
@@ -71,14 +71,14 @@ def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list
         asked = MusicRequest.parse(**settings).model_copy(update=played)
         return {piece: opened, control.seed.used: opened.seed, **control.show(asked)}
 
-    more.click(ask(wish_more), [wish, piece], wish, **ASK)
-    vary.click(ask(wish_variation), [wish, piece, keep], wish, **ASK)
-    again.click(ask(wish_bars), [wish, piece, first, last], wish, **ASK)
-    played = otherwise.click(say_errors(play), [piece, *control.inputs], piece, **ASK)
+    more.click(ask(wish_more), [wish, piece], wish, **QUEUED)
+    vary.click(ask(wish_variation), [wish, piece, keep], wish, **QUEUED)
+    again.click(ask(wish_bars), [wish, piece, first, last], wish, **QUEUED)
+    played = otherwise.click(say_errors(play), [piece, *control.inputs], piece, **QUEUED)
     opened = upload.upload(
         say_errors(open_file),
         [upload, *control.inputs],
         [piece, control.seed.used, *control.shown],
-        **ASK,
+        **QUEUED,
     )
     return [played, opened]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import html
+from collections.abc import Generator
 from typing import Any
 
 import gradio as gr
 
-from demos.music.codebooks import LONGEST_SECONDS, Layer, peel
+from demos.music.codebooks import LONGEST_SECONDS, decode_layers
 from demos.music.musicgen import MusicGenStep
-from demos.music.room import HOLDER, MusicRoom
 from demos.music.show_codebooks import show_layers, show_pattern
 from shared.errors import InvalidRequest
+from shared.limits import QUEUES
+from shared.room import Room, Waiting
 from shared.sounds import save_wav
-from shared.ui import in_turn, new_file, say_errors, wake
-from shared.zero_gpu import on_gpu
+from shared.ui.events import say_errors
+from shared.ui.files import new_file
 
 ORDER = """
 **What you see above** are the model's own words: numbers from small tables of sounds, called
@@ -29,7 +31,7 @@ codebook one step to the right of the one before: at each step it draws one toke
 """
 
 
-def create_codebooks(room: MusicRoom, made: gr.State) -> gr.HTML:
+def create_codebooks(room: Room, made: gr.State) -> gr.HTML:
     """Add the part to the current place; returns where the order of drawing is shown.
 
     Args:
@@ -37,20 +39,16 @@ def create_codebooks(room: MusicRoom, made: gr.State) -> gr.HTML:
         made: Holds a ``(model, step)`` that a visitor has generated, or None.
     """
 
-    @in_turn
-    @on_gpu(room.catalog, room.settings, lambda step: 5 + LONGEST_SECONDS)
-    def stream(model: str, step: MusicGenStep) -> Iterator[Layer]:
-        with room.cache.lease(model, HOLDER) as engine:
-            yield from peel(engine, step.codes)
-
     def listen(generated: tuple[str, MusicGenStep] | None) -> Generator[Any, None, None]:
         if generated is None:
             raise InvalidRequest("There is nothing to take apart yet. Make some music first.")
         model, step = generated
-        for _ in wake(room.cache, room.spec(model)):
-            yield '<p class="caption">One moment …</p>'
         layers, files = [], {}
-        for layer in stream(model, step):
+        seconds = 5 + LONGEST_SECONDS
+        for layer in room.run(decode_layers, model, step.codes, seconds=seconds, every=0):
+            if isinstance(layer, Waiting):
+                yield f'<p class="caption">{html.escape(layer.text)} …</p>'
+                continue
             layers.append(layer)
             name = "-".join(str(level + 1) for level in layer.levels)
             files[layer.levels] = new_file(f"codebooks-{name}.wav")
@@ -69,6 +67,8 @@ def create_codebooks(room: MusicRoom, made: gr.State) -> gr.HTML:
         say_errors(listen),
         made,
         players,
+        concurrency_id="generation",
+        concurrency_limit=QUEUES["generation"],
         show_progress="hidden",
         api_visibility="private",
     )

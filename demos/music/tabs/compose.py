@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -18,36 +18,25 @@ from demos.music.generate import Bar, MusicRequest, MusicStep, NoteToken, genera
 from demos.music.piece import Piece, Wish
 from demos.music.presets import EXAMPLE
 from demos.music.recording import Chunk, Recording, save, write_midi
-from demos.music.room import BUNDLED, HOLDER, MusicRoom
+from demos.music.run import BUNDLED, run_music
 from demos.music.show import describe_left, show_bars, show_caption, show_player
 from demos.music.tabs.change import create_change
-from demos.music.tabs.controls import ASK, TuneControl
+from demos.music.tabs.controls import TuneControl
 from demos.music.tabs.endpoint import create_endpoint
 from demos.music.tabs.sheet import create_sheet
-from shared.catalog import Catalog, is_musicgen
-from shared.model_cache import ModelCache
-from shared.settings import Settings
+from shared.catalog import is_musicgen
+from shared.room import Room, Waiting
 from shared.tunes.loudness import find_gain
 from shared.tunes.measures import read_measures, write_measures
 from shared.tunes.sound import SAMPLE_RATE
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    choose_model,
-    in_turn,
-    new_file,
-    say_errors,
-    stop_on_exit,
-    throttle,
-    wake,
-    wire_generation,
-)
-from shared.zero_gpu import on_gpu
+from shared.ui.controls import RunButtons, choose_model
+from shared.ui.events import QUEUED, say_errors, wire_generation
+from shared.ui.files import new_file
+from shared.ui.layout import CAPTION
 
 HERE = Path(__file__).parents[1]
 EXAMPLE_SOUND = HERE / "browser" / "example.mp3"  # served at rooms/music/
 EXAMPLE_SEED = 7
-Stream = Callable[[str, MusicRequest], Iterator[MusicStep]]
 PLAYER_SCRIPT = """
 const start = ({ mount }) => mount(element, { trigger, watch, props });
 import(new URL("rooms/music/player.js", document.baseURI)).then(start);
@@ -65,15 +54,13 @@ def create_player(value: str) -> gr.HTML:
     )
 
 
-def create_compose(room: MusicRoom) -> None:
+def create_compose(room: Room) -> None:
     """Add the tab's contents and the endpoint ``generate_music`` to the current place."""
     example = load_example()
-    stream = create_stream(room)
 
     def compose(wish: Wish, model: str, *values: Any) -> Generator[Any, None, None]:
         request = wish.request(TuneControl.read(*values))
         spec = room.spec(model)
-        yield from wake(room.cache, spec)
         recipe = room.recipe(model, request)
         made = Piece(
             MusicStep(request.controls, ()), spec.title, recipe, wish.note, after=wish.after
@@ -86,7 +73,14 @@ def create_compose(room: MusicRoom) -> None:
             midi: gr.update(interactive=False),
         }
         # Who stops before there is anything to hear keeps what was there.
-        for step in recording.follow(map(wish.recall, stream(model, request))):
+        for composed in run_music(room, model, request):
+            if isinstance(composed, Waiting):
+                began = time.monotonic()
+                yield composed
+                continue
+            step = wish.recall(composed)
+            if not recording.advance(step):
+                continue
             made = replace(made, step=step, chunks=recording.chunks, rendered=recording.seconds)
             left = describe_left(step.done, time.monotonic() - began)
             yield of_this_piece | {
@@ -157,8 +151,8 @@ def create_compose(room: MusicRoom) -> None:
         recipe_shown = gr.JSON(example.recipe, label="Recipe: the same recipe, the same tune")
 
     outcome = [player, caption, piece, tokens, recipe_shown, wav, midi]
-    buttons.run.click(lambda last: Wish(last.number + 1), wish, wish, **ASK)
-    control.description.submit(lambda last: Wish(last.number + 1), wish, wish, **ASK)
+    buttons.run.click(lambda last: Wish(last.number + 1), wish, wish, **QUEUED)
+    control.description.submit(lambda last: Wish(last.number + 1), wish, wish, **QUEUED)
     done, stopped = wire_generation(
         buttons,
         compose,
@@ -167,25 +161,12 @@ def create_compose(room: MusicRoom) -> None:
         caption=caption,
         begin=[wish.change],
     )
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     for event, is_stopped in ((done, False), (stopped, True), *((one, False) for one in change)):
         finished = event.then(
-            say_errors(partial(finish, is_stopped=is_stopped)), piece, outcome, **quiet
+            say_errors(partial(finish, is_stopped=is_stopped)), piece, outcome, **QUEUED
         )
         write_down(finished)
-    create_endpoint(room, stream)
-
-
-def create_stream(room: MusicRoom) -> Stream:
-    """Return the function (model, request) that composes, in turn where the device needs it."""
-
-    @in_turn
-    @on_gpu(room.catalog, room.settings, lambda request: 5 + request.duration)
-    def stream(model: str, request: MusicRequest) -> Iterator[MusicStep]:
-        with room.cache.lease(model, HOLDER) as tune_model, stop_on_exit() as stop:
-            yield from throttle(generate_music(tune_model, request, stop))
-
-    return stream
+    create_endpoint(room)
 
 
 def show(piece: Piece, gain: float, *, total: float = 0.0, autoplay: bool = True) -> str:
@@ -201,14 +182,12 @@ def show(piece: Piece, gain: float, *, total: float = 0.0, autoplay: bool = True
     )
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Compose the finished example of the first visit anew, from the first of the presets."""
     import soundfile
 
-    room = MusicRoom(cache, settings, Catalog(settings))
     request = MusicRequest.parse(description=EXAMPLE, seed=EXAMPLE_SEED)
-    with cache.lease(BUNDLED, HOLDER) as tune_model, stop_on_exit() as stop:
-        *_, step = generate_music(tune_model, request, stop)
+    step = room.finish(generate_music, BUNDLED, request)
     with tempfile.TemporaryDirectory() as folder:
         recording = Recording(Path(folder).joinpath)
         recording.add(step)

@@ -24,15 +24,10 @@ from shared.tunes.controls import (
     STYLES,
 )
 from shared.tunes.words import parse_description
-from shared.ui import CAPTION, SeedControl, create_slider
+from shared.ui.controls import SeedControl, create_slider
+from shared.ui.events import QUICK
+from shared.ui.layout import CAPTION
 
-QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-# Gradio tells of a state's change only if what changed it was queued.
-ASK: dict[str, Any] = {
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "concurrency_limit": None,
-}
 # What the words can set, and what it is called where one reads that it is the visitor's own.
 FIELDS = {
     "style": "style", "mode": "mode", "instrument": "melody", "accompaniment": "accompaniment",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 
-from demos.music.generate import MusicRequest, MusicStep
+from demos.music.generate import MusicRequest, generate_music
 from demos.music.presets import EXAMPLE
 from demos.music.recording import Recording, save
-from demos.music.room import BUNDLED, MusicRoom
+from demos.music.run import BUNDLED, estimate_seconds
 from demos.music.tabs.musicgen import answer_musicgen
 from shared.catalog import is_musicgen
-from shared.ui import add_endpoint, new_file, wake
+from shared.room import Room
+from shared.ui.endpoints import add_endpoint
+from shared.ui.files import new_file
 
 # Empty words and zeros leave it to the description.
 DEFAULTS: dict[str, Any] = {
@@ -23,10 +24,8 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def create_endpoint(
-    room: MusicRoom, stream: Callable[[str, MusicRequest], Iterator[MusicStep]]
-) -> None:
-    """Publish ``generate_music``; ``stream`` composes with the model of a key."""
+def create_endpoint(room: Room) -> None:
+    """Publish ``generate_music``."""
 
     def answer(
         description: str,
@@ -85,11 +84,8 @@ def create_endpoint(
             seed=seed,
             **{name: value for name, value in given.items() if value != DEFAULTS[name]},
         )
-        spec = room.spec(model)
         recipe = room.recipe(model, request)
-        for _ in wake(room.cache, spec):
-            pass
-        *_, last = stream(model, request)
+        last = room.finish(generate_music, model, request, seconds=estimate_seconds(request))
         recording = Recording(new_file, room.settings.soundfont)
         recording.add(last)
         files = save(last, recipe, new_file, recording.play(last))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -10,7 +10,6 @@ from typing import Any, Literal
 import gradio as gr
 
 from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
-from demos.music.room import HOLDER, MusicRoom
 from demos.music.show_codebooks import show_codes, show_order
 from demos.music.show_musicgen import (
     show_caption,
@@ -22,24 +21,14 @@ from demos.music.show_musicgen import (
 from demos.music.tabs.codebooks import create_codebooks
 from shared.catalog import ModelSpec, is_musicgen
 from shared.errors import InvalidRequest
+from shared.limits import QUEUES
 from shared.musicgen.engine import render
-from shared.sounds import Recording, Sound, read_recording, save_wav
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    SeedControl,
-    choose_model,
-    create_slider,
-    in_turn,
-    new_file,
-    say_errors,
-    stop_on_exit,
-    tab_floor,
-    throttle,
-    wake,
-    wire_generation,
-)
-from shared.zero_gpu import on_gpu
+from shared.room import Room, Waiting, once
+from shared.sounds import Recording, read_recording, save_wav
+from shared.ui.controls import RunButtons, SeedControl, choose_model, create_slider
+from shared.ui.events import QUEUED, say_errors, wire_generation
+from shared.ui.files import new_file
+from shared.ui.layout import CAPTION, tab_floor
 
 GO_ON, FOLLOW = "go on", "follow"
 USES = [("Go on from its end", GO_ON), ("Follow its melody", FOLLOW)]
@@ -83,40 +72,14 @@ class Made:
     name: str
 
 
-@dataclass(frozen=True)
-class Streams:
-    """What runs the models of a room, in turn; both take a model's key.
-
-    Attributes:
-        write: Yields the steps of a wish.
-        hear: Yields one sound, that of the tokens of a step.
-    """
-
-    write: Callable[[str, Wish], Iterator[MusicGenStep]]
-    hear: Callable[[str, MusicGenStep], Iterator[Sound]]
-
-    @classmethod
-    def create(cls, room: MusicRoom) -> Streams:
-        """Make them for a room."""
-
-        @in_turn
-        @on_gpu(room.catalog, room.settings, lambda wish: 10 + 2 * wish.request.duration)
-        def write(model: str, wish: Wish) -> Iterator[MusicGenStep]:
-            with room.cache.lease(model, HOLDER) as engine, stop_on_exit() as stop:
-                yield from throttle(generate_musicgen(engine, wish, stop), seconds=0.25)
-
-        @in_turn
-        @on_gpu(room.catalog, room.settings, lambda step: 10)
-        def hear(model: str, step: MusicGenStep) -> Iterator[Sound]:
-            with room.cache.lease(model, HOLDER) as engine:
-                yield render(engine, step.codes)
-
-        return cls(write, hear)
+def run_musicgen(room: Room, model: str, wish: Wish) -> Iterator[MusicGenStep | Waiting]:
+    """Make music with ``model``; see ``Room.run``."""
+    seconds = 10 + 2 * wish.request.duration
+    return room.run(generate_musicgen, model, wish, seconds=seconds, every=0.25)
 
 
-def create_musicgen(room: MusicRoom) -> None:
+def create_musicgen(room: Room) -> None:
     """Add the tab's contents to the current place."""
-    streams = Streams.create(room)
 
     def generate(
         model: str, path: str | None, use: str, description: str, *numbers: Any
@@ -125,13 +88,15 @@ def create_musicgen(room: MusicRoom) -> None:
         request = MusicGenRequest.parse(description=description, **values)
         spec = find_musicgen(room, model)
         wish = read_wish(request, path, use)
-        yield from wake(room.cache, spec)
         of_this_one: dict[Any, Any] = {
             sound: None,
             download: gr.update(interactive=False),
             seed.used: request.seed,
         }
-        for step in streams.write(model, wish):
+        for step in run_musicgen(room, model, wish):
+            if isinstance(step, Waiting):
+                yield step
+                continue
             made_recipe = write_recipe(room, model, wish, step)
             said = show_caption(spec, step, request)
             yield of_this_one | {
@@ -147,7 +112,7 @@ def create_musicgen(room: MusicRoom) -> None:
     def play(latest: Made | None, ending: str = "") -> dict[Any, Any]:
         if latest is None:  # stopped before a frame was complete
             return {caption: gr.skip()}
-        file = save(streams, latest)
+        file = save(room, latest)
         return {
             caption: latest.caption + ending,
             sound: file,
@@ -239,20 +204,21 @@ def create_musicgen(room: MusicRoom) -> None:
             say_errors(partial(play, ending=ending)),
             made,
             [caption, sound, download, made, heard],
+            concurrency_id="generation",
+            concurrency_limit=QUEUES["generation"],
             show_progress="hidden",
             api_visibility="private",
         )
-    quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    upload.upload(take_upload, [upload, use], [path, forget, recording, upload], **quick)
-    use.change(change_use, [path, use], recording, **quick)
+    upload.upload(take_upload, [upload, use], [path, forget, recording, upload], **QUEUED)
+    use.change(change_use, [path, use], recording, **QUEUED)
     forget.click(
-        lambda: (None, gr.update(visible=False), ""), None, [path, forget, recording], **quick
+        lambda: (None, gr.update(visible=False), ""), None, [path, forget, recording], **QUEUED
     )
-    model.change(suit, [model, heard], [engine, exhibit], **quick)
+    model.change(suit, [model, heard], [engine, exhibit], **QUEUED)
 
 
 def answer_musicgen(
-    room: MusicRoom,
+    room: Room,
     description: str,
     model: str,
     duration: float,
@@ -271,16 +237,14 @@ def answer_musicgen(
         description=description, duration=duration, temperature=temperature, seed=seed
     )
     spec = find_musicgen(room, model)
-    for _ in wake(room.cache, spec):
-        pass
-    streams, wish = Streams.create(room), Wish(request)
-    *_, last = streams.write(model, wish)
+    wish = Wish(request)
+    last = room.finish(generate_musicgen, model, wish, seconds=10 + 2 * request.duration)
     recipe = write_recipe(room, model, wish, last)
     latest = Made(model, last, recipe, "", name_file(spec, request.seed))
-    return save(streams, latest), None, recipe
+    return save(room, latest), None, recipe
 
 
-def find_musicgen(room: MusicRoom, model: str) -> ModelSpec:
+def find_musicgen(room: Room, model: str) -> ModelSpec:
     """Return the entry of a model of this tab. Raises InvalidRequest."""
     spec = room.spec(model)
     if not is_musicgen(spec):
@@ -302,7 +266,7 @@ def read_wish(request: MusicGenRequest, path: str | None, use: str) -> Wish:
     return Wish(request, prompt=sound) if use == GO_ON else Wish(request, melody=sound)
 
 
-def write_recipe(room: MusicRoom, model: str, wish: Wish, step: MusicGenStep) -> dict[str, Any]:
+def write_recipe(room: Room, model: str, wish: Wish, step: MusicGenStep) -> dict[str, Any]:
     """Write down how ``step`` came about; a recording is only mentioned."""
     recipe = room.recipe(model, wish.request)
     used = GO_ON if wish.prompt else FOLLOW if wish.melody else "none"
@@ -310,9 +274,9 @@ def write_recipe(room: MusicRoom, model: str, wish: Wish, step: MusicGenStep) ->
     return recipe
 
 
-def save(streams: Streams, latest: Made) -> str:
+def save(room: Room, latest: Made) -> str:
     """Decode and write a WAV file where Gradio keeps and clears its files; return its path."""
-    (sound,) = streams.hear(latest.model, latest.step)
+    sound = room.finish(once(render), latest.model, latest.step.codes)
     file = new_file(f"{latest.name}.wav")
     save_wav(sound, file, latest.recipe)
     return str(file)
@@ -323,6 +287,6 @@ def name_file(spec: ModelSpec, seed: int) -> str:
     return f"{spec.key.split('/')[1]}-{seed}"
 
 
-def describe(room: MusicRoom, model: str) -> str:
+def describe(room: Room, model: str) -> str:
     """Say what runs a model here, its licence, and what it needs."""
     return show_engine(room.settings, room.spec(model))

@@ -10,11 +10,11 @@ import gradio as gr
 
 from demos.music.piece import Piece
 from demos.music.recording import name_file
-from demos.music.tabs.controls import ASK
 from shared.errors import GalleryError, InvalidRequest
 from shared.tunes.engraving import engrave
 from shared.tunes.musicxml import write_musicxml
-from shared.ui import new_file
+from shared.ui.events import QUEUED
+from shared.ui.files import new_file
 
 MOST_BARS = 200  # so many bars of a song take two seconds to draw
 _MEASURE = "() => document.querySelector('.sheet').clientWidth - 34"  # inside its padding
@@ -39,11 +39,11 @@ def create_sheet(piece: gr.State) -> Callable[[Any], None]:
         saved = gr.update(value=path, interactive=True) if path else gr.update(interactive=False)
         return {drawn: shown, file: saved}
 
-    view.expand(lambda width: width, measured, open_width, js=_MEASURE, **ASK).then(
-        draw, [piece, open_width], [drawn, file], **ASK
+    view.expand(lambda width: width, measured, open_width, js=_MEASURE, **QUEUED).then(
+        draw, [piece, open_width], [drawn, file], **QUEUED
     )
-    view.collapse(lambda: 0.0, None, open_width, **ASK)
-    return lambda event: event.then(draw, [piece, open_width], [drawn, file], **ASK)
+    view.collapse(lambda: 0.0, None, open_width, **QUEUED)
+    return lambda event: event.then(draw, [piece, open_width], [drawn, file], **QUEUED)
 
 
 def write_sheet(piece: Piece | None, width: float) -> tuple[str, str]:

@@ -12,16 +12,16 @@ from typing import Any
 import gradio as gr
 
 from demos.text.generate import MAX_PROMPT, ChatRequest, TextRequest, Turn, generate_text
-from demos.text.room import HOLDER, TextRoom
+from demos.text.run import run_text
 from demos.text.show_chat import SPEAKERS, show_chat
-from demos.text.tabs.how import ASK, QUICK, TOGETHER, HowControl
-from demos.text.tabs.stream import create_stream
+from demos.text.tabs.how import HowControl
 from demos.text.tokens import count_tokens
-from shared.catalog import Catalog
 from shared.errors import InvalidRequest
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import CAPTION, RunButtons, new_file, say_errors, stop_on_exit, wake, wire_generation
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons
+from shared.ui.events import QUEUED, QUICK, say_errors, wire_generation
+from shared.ui.files import new_file
+from shared.ui.layout import CAPTION
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "chat.json"
 EXAMPLE_MODEL, EXAMPLE_SEED = "text/smollm2-135m", 2
@@ -72,9 +72,8 @@ class Talk:
         return Talk(said, self.asked + 1)
 
 
-def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
+def create_chat(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
-    stream = create_stream(room)
 
     def answer(talk: Talk, model: str, system: str, *values: Any) -> Generator[Any, None, None]:
         first = (Turn(role="system", content=system),) if system.strip() else ()
@@ -82,9 +81,11 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
             prompt="", turns=(*first, *talk.turns), **TextRequest.name_numbers(*values)
         )
         spec = room.spec(model)
-        yield from wake(room.cache, room.writing_spec(model))
         recipe = room.recipe(model, request)
-        for step in stream(model, request):
+        for step in run_text(room, model, request):
+            if isinstance(step, Waiting):
+                yield step
+                continue
             cut = f" · {step.clipped:,} earlier characters no longer fit" if step.clipped else ""
             count = f"{count_tokens(len(step.tokens))} · seed {request.seed}"
             answered = Turn(role="assistant", content=step.text[:MAX_PROMPT])
@@ -157,11 +158,11 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
         say_errors(say),
         [message, done],
         talk,
-        **ASK,
+        **QUEUED,
     )
-    again.click(say_errors(Talk.ask_again), done, talk, **ASK)
+    again.click(say_errors(Talk.ask_again), done, talk, **QUEUED)
     taken = edit.click(
-        say_errors(take_back), done, [message, done, page, caption, shown_recipe], **ASK
+        say_errors(take_back), done, [message, done, page, caption, shown_recipe], **QUEUED
     )
     taken.success(write_file, done, save, **QUICK)
     clear.click(start_over, done, [done, page, message, caption, shown_recipe, save], **QUICK)
@@ -173,7 +174,6 @@ def create_chat(room: TextRoom, model: gr.Dropdown) -> None:
         caption=caption,
         begin=[talk.change],
         end_on=[clear.click],
-        together=TOGETHER,
     )
     for event in endings:
         event.then(write_file, done, save, **QUICK)
@@ -195,17 +195,14 @@ def load_example() -> Example:
     return Example(turns, written["caption"], written["recipe"])
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write what the tab shows at first, if the model that answers is on this disk."""
-    room = TextRoom(cache, settings, Catalog(settings))
-    spec = room.writing_spec(EXAMPLE_MODEL)
-    if not spec.is_here(settings):
+    if not room.engine(EXAMPLE_MODEL).is_here(room.settings):
         return
     asked = Turn(role="user", content=QUESTIONS[0])
     turns = (Turn(role="system", content=SYSTEM), asked)
     request = ChatRequest.parse(prompt="", turns=turns, seed=EXAMPLE_SEED)
-    with cache.lease(spec.key, HOLDER) as language_model, stop_on_exit() as stop:
-        *_, last = generate_text(language_model, request, stop)
+    last = room.finish(generate_text, room.engine(EXAMPLE_MODEL).key, request)
     answered = Turn(role="assistant", content=last.text)
     example = {
         "turns": [turn.model_dump() for turn in (asked, answered)],

@@ -12,32 +12,22 @@ import gradio as gr
 
 from demos.text.generate import TextRequest, generate_text
 from demos.text.presets import PRESETS
-from demos.text.room import BUNDLED, HOLDER, TextRoom
+from demos.text.run import BUNDLED, estimate_seconds, generate_texts
 from demos.text.story import Branch, Story, show_story
-from demos.text.tabs.how import QUICK, TOGETHER, HowControl
-from demos.text.tabs.stream import create_streams
+from demos.text.tabs.how import HowControl
 from demos.text.tabs.write import EXAMPLE_SEED, create_page, show_caption
-from shared.catalog import Catalog
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    choose_model,
-    create_slider,
-    stop_on_exit,
-    wake,
-    wire_generation,
-)
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons, choose_model, create_slider
+from shared.ui.events import QUICK, wire_generation
+from shared.ui.layout import CAPTION
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "compare.json"
 COOL = 0.3  # a temperature
 INTRO = "One beginning and one seed, twice: change one thing and see what it alone does."
 
 
-def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
+def create_compare(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
-    stream = create_streams(room)
     example = json.loads(EXAMPLE.read_text(encoding="utf-8"))
 
     def compare(
@@ -48,12 +38,17 @@ def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
         settings |= {"seed": left.seed, "temperature": warmth}
         right = TextRequest.parse(prompt=prompt, **settings)
         models = (first, other or first)
-        yield from wake(room.cache, *(room.writing_spec(key) for key in models))
         pairs = list(zip(models, (left, right), strict=True))
         stories = [
             Story(prompt, key).grow(Branch(recipe=room.recipe(key, one))) for key, one in pairs
         ]
-        for number, step in stream(*pairs):
+        engines = [room.engine(key).key for key in models]
+        seconds = sum(estimate_seconds(request) for request in (left, right))
+        for turn in room.run(generate_texts, engines, (left, right), seconds=seconds):
+            if isinstance(turn, Waiting):
+                yield turn
+                continue
+            number, step = turn
             stories[number] = stories[number].write(step, ())
             yield {
                 pages[number]: show_story(stories[number], still=True),
@@ -100,30 +95,27 @@ def create_compare(room: TextRoom, model: gr.Dropdown) -> None:
         [*pages, *captions, caption, how.seed.used, recipes],
         caption=caption,
         also=[prompt.submit],
-        together=TOGETHER,
     )
 
 
-def show_side(side: str, room: TextRoom, story: Story, request: TextRequest) -> str:
+def show_side(side: str, room: Room, story: Story, request: TextRequest) -> str:
     """The line over one of the two pages."""
     line = show_caption(room.spec(story.model).title, story, request.seed)
     return f"<b>{side}</b> · {line} · temperature {html.escape(f'{request.temperature:g}')}"
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write what the tab shows at first."""
-    room = TextRoom(cache, settings, Catalog(settings))
     preset = PRESETS[0]
     boldly = TextRequest.parse(prompt=preset.prompt, seed=EXAMPLE_SEED, **preset.values)
     example = {}
-    with cache.lease(BUNDLED, HOLDER) as language_model, stop_on_exit() as stop:
-        for side, warmth in (("A", boldly.temperature), ("B", COOL)):
-            request = boldly.model_copy(update={"temperature": warmth})
-            *_, last = generate_text(language_model, request, stop)
-            begun = Story(preset.prompt, BUNDLED).grow(Branch(recipe=room.recipe(BUNDLED, request)))
-            story = begun.write(last, ())
-            example[side] = {
-                "page": json.loads(show_story(story, still=True)),
-                "caption": show_side(side, room, story, request),
-            }
+    for side, warmth in (("A", boldly.temperature), ("B", COOL)):
+        request = boldly.model_copy(update={"temperature": warmth})
+        last = room.finish(generate_text, BUNDLED, request)
+        begun = Story(preset.prompt, BUNDLED).grow(Branch(recipe=room.recipe(BUNDLED, request)))
+        story = begun.write(last, ())
+        example[side] = {
+            "page": json.loads(show_story(story, still=True)),
+            "caption": show_side(side, room, story, request),
+        }
     EXAMPLE.write_text(json.dumps(example) + "\n", encoding="utf-8")

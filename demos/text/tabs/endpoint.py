@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from demos.text.generate import ChatRequest, TextRequest, TextStep
-from demos.text.room import BUNDLED, TextRoom
-from shared.ui import add_endpoint, create_list, wake
+from demos.text.generate import ChatRequest, TextRequest
+from demos.text.run import BUNDLED, run_text
+from shared.room import Room, Waiting
+from shared.ui.endpoints import add_endpoint, create_list
 
 # What every program needs, then what makes a recipe of the page complete.
 NAMES = (
@@ -18,10 +19,8 @@ NAMES = (
 )
 
 
-def create_endpoint(
-    room: TextRoom, stream: Callable[[str, TextRequest], Iterator[TextStep]]
-) -> None:
-    """Publish ``generate_text``; ``stream`` writes with the model of a key."""
+def create_endpoint(room: Room) -> None:
+    """Publish ``generate_text``."""
 
     def answer(
         prompt: str,
@@ -77,11 +76,10 @@ def create_endpoint(
             begun=begun,
         )
         recipe = room.recipe(model, request)
-        for _ in wake(room.cache, room.writing_spec(model)):
-            yield "", recipe
         text = ""
-        for step in stream(model, request):
-            text = step.text
+        for step in run_text(room, model, request):
+            if not isinstance(step, Waiting):
+                text = step.text
             yield text, recipe
         yield text, recipe  # also where the model thinks that the text is complete
 

@@ -8,17 +8,8 @@ from typing import Any
 import gradio as gr
 
 from demos.text.generate import TextRequest
-from shared.ui import SeedControl, create_slider
+from shared.ui.controls import SeedControl, create_slider
 
-QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-# Gradio tells of a state's change only if what changed it was queued.
-ASK: dict[str, Any] = {
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "concurrency_limit": None,
-}
-# Visitors whose model takes steps for all together; with others they take turns all the same.
-TOGETHER = 16
 SLIDERS: dict[str, dict[str, Any]] = {
     "temperature": {"step": 0.05, "info": "Low repeats what is likely, high takes risks"},
     "max_new_tokens": {"step": 1, "label": "Length in tokens"},

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from demos.text.inside import InsideRequest, InsideStep, look_inside
+from demos.text.inside import InsideRequest, look_inside
 from demos.text.payload import to_payload
-from demos.text.room import BUNDLED, HOLDER, TextRoom
+from demos.text.run import BUNDLED
 from demos.text.show_inside import describe_reading, show_inside
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    in_turn,
-    stop_on_exit,
-    tab_floor,
-    throttle,
-    wake,
-    wire_generation,
-)
-from shared.zero_gpu import on_gpu
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons
+from shared.ui.events import wire_generation
+from shared.ui.layout import CAPTION, tab_floor
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "inside.json"
 TEXTS = [
@@ -34,28 +25,23 @@ TEXTS = [
     "Grüße aus Zürich 🦊, naïve café",
     "for i in range(10):\n    print(i)",
 ]
-SECONDS = 10  # of a graphics card
 SCRIPT = """
 const start = ({ mount }) => mount(element, { watch, props });
 import(new URL("rooms/text/inside.js", document.baseURI)).then(start);
 """
 
 
-def create_inside(room: TextRoom, model: gr.Dropdown) -> None:
+def create_inside(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
-
-    @in_turn
-    @on_gpu(room.catalog, room.settings, lambda _: SECONDS)
-    def stream(model: str, request: InsideRequest) -> Iterator[InsideStep]:
-        with room.cache.lease(model, HOLDER) as language_model, stop_on_exit() as stop:
-            yield from throttle(look_inside(language_model, request, stop))
 
     def show(model: str, text: str) -> Generator[Any, None, None]:
         request = InsideRequest.parse(text=text)
         spec = room.spec(model)
-        yield from wake(room.cache, spec)
         name = f"<b>{html.escape(spec.title)}</b>"
-        for step in stream(model, request):
+        for step in room.run(look_inside, model, request):
+            if isinstance(step, Waiting):
+                yield step
+                continue
             if step.inside:
                 said = f"{name} · {describe_reading(step.inside, text)}"
                 yield {exhibit: to_payload(show_inside(step.inside)), caption: said}
@@ -96,11 +82,10 @@ def read_example() -> str | None:
     return EXAMPLE.read_text(encoding="utf-8").strip() if EXAMPLE.is_file() else None
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write what the tab shows at first."""
     request = InsideRequest.parse(text=TEXTS[0])
-    with cache.lease(BUNDLED, HOLDER) as language_model, stop_on_exit() as stop:
-        *_, last = look_inside(language_model, request, stop)
+    last = room.finish(look_inside, BUNDLED, request)
     assert last.inside  # nobody stopped it
     EXAMPLE.parent.mkdir(exist_ok=True)
     EXAMPLE.write_text(to_payload(show_inside(last.inside)) + "\n", encoding="utf-8")

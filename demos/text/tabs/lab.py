@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,12 @@ import gradio as gr
 
 from demos.text.lab import LabRequest, Look, look_ahead
 from demos.text.payload import to_payload
-from demos.text.room import BUNDLED, HOLDER, TextRoom
+from demos.text.run import BUNDLED
 from demos.text.show_lab import show_look
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    DEVICE_QUEUE,
-    RunButtons,
-    SeedControl,
-    in_turn,
-    say_errors,
-    tab_floor,
-    wake,
-    wire_generation,
-)
-from shared.zero_gpu import on_gpu
+from shared.room import Room, Waiting, once
+from shared.ui.controls import RunButtons, SeedControl
+from shared.ui.events import LIVE, say_errors, wire_generation
+from shared.ui.layout import CAPTION, tab_floor
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lab.json"
 TEXTS = [
@@ -36,19 +26,11 @@ TEXTS = [
     "Twinkle, twinkle, little",
     "The capital of France is",
 ]
-SECONDS = 5  # of a graphics card
+SECONDS = 5.0  # of a graphics card
 SCRIPT = """
 const start = ({ mount }) => mount(element, { trigger, watch, props });
 import(new URL("rooms/text/lab.js", document.baseURI)).then(start);
 """
-# While one types, only the last look counts.
-LIVE: dict[str, Any] = {
-    "trigger_mode": "always_last",
-    "concurrency_id": DEVICE_QUEUE,
-    "concurrency_limit": 1,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
 
 
 @dataclass(frozen=True)
@@ -68,14 +50,8 @@ class Desk:
     text: str
 
 
-def create_lab(room: TextRoom, model: gr.Dropdown) -> None:
+def create_lab(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
-
-    @in_turn
-    @on_gpu(room.catalog, room.settings, lambda _: SECONDS)
-    def stream(model: str, request: LabRequest) -> Iterator[Look]:
-        with room.cache.lease(model, HOLDER) as language_model:
-            yield look_ahead(language_model, request)
 
     def ask(text: str, desk: Desk | None, **values: Any) -> LabRequest:
         # Added tokens stay what they are, unless the visitor has written something else.
@@ -83,9 +59,8 @@ def create_lab(room: TextRoom, model: gr.Dropdown) -> None:
             values = {"text": desk.written, "made": desk.made, **values}
         return LabRequest.parse(**{"text": text, **values})
 
-    def run(model: str, request: LabRequest) -> tuple[Look, dict[Any, Any]]:
-        (look,) = stream(model, request)
-        return look, {
+    def show_look_of(model: str, request: LabRequest, look: Look) -> dict[Any, Any]:
+        return {
             exhibit: to_payload(show_look(look)),
             desk: Desk(model, request.text, look.made, look.text),
             caption: f"<b>{html.escape(room.spec(model).title)}</b>",
@@ -93,28 +68,33 @@ def create_lab(room: TextRoom, model: gr.Dropdown) -> None:
 
     def show(model: str, text: str, desk: Desk | None) -> Generator[Any, None, None]:
         request = ask(text, desk)
-        yield from wake(room.cache, room.spec(model))
-        yield run(model, request)[1]
+        for look in room.run(once(look_ahead), model, request, seconds=SECONDS):
+            if isinstance(look, Waiting):
+                yield look
+            else:
+                yield show_look_of(model, request, look)
 
     def follow(model: str, text: str, desk: Desk | None) -> Any:
         # Larger models take their time: the button asks them.
         if not room.spec(model).bundled or (desk and desk.text == text):
             return {exhibit: gr.skip()}
-        return run(model, ask(text, None))[1]
+        request = ask(text, None)
+        look = room.finish(once(look_ahead), model, request, seconds=SECONDS)
+        return show_look_of(model, request, look)
 
     def act(
         model: str, text: str, desk: Desk | None, seed: float, event: gr.EventData
     ) -> dict[Any, Any]:
         wish = event._data if isinstance(event._data, dict) else {}
-        at = desk.model if desk else model  # which is awake
+        at = desk.model if desk else model  # which is loaded
         if wish.get("wish") == "undo":
             made = desk.made[:-1] if desk and desk.text == text else ()
             request = ask(text, desk, made=made)
         else:
             named = ("wish", "token", "temperature", "top_k", "top_p", "min_p")
             request = ask(text, desk, seed=seed, **{name: wish.get(name) for name in named})
-        look, shown = run(at, request)
-        return shown | {prompt: look.text, dice.used: request.seed}
+        look = room.finish(once(look_ahead), at, request, seconds=SECONDS)
+        return show_look_of(at, request, look) | {prompt: look.text, dice.used: request.seed}
 
     with tab_floor() as floor:
         with floor.controls:
@@ -164,9 +144,8 @@ def read_example() -> str | None:
     return EXAMPLE.read_text(encoding="utf-8").strip() if EXAMPLE.is_file() else None
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write what the tab shows at first."""
-    with cache.lease(BUNDLED, HOLDER) as language_model:
-        look = look_ahead(language_model, LabRequest.parse(text=TEXTS[0]))
+    look = room.finish(once(look_ahead), BUNDLED, LabRequest.parse(text=TEXTS[0]))
     EXAMPLE.parent.mkdir(exist_ok=True)
     EXAMPLE.write_text(to_payload(show_look(look)) + "\n", encoding="utf-8")

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demos.text.payload import to_payload
-from demos.text.room import BUNDLED, HOLDER, TextRoom
+from demos.text.run import BUNDLED
 from demos.text.show_surprise import show_figures, show_tokens
-from demos.text.surprise import Surprise, SurpriseRequest, measure_surprise
+from demos.text.surprise import SurpriseRequest, measure_surprise
 from demos.text.tokens import MAX_TEXT
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    in_turn,
-    stop_on_exit,
-    tab_floor,
-    throttle,
-    wake,
-    wire_generation,
-)
-from shared.zero_gpu import on_gpu
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons
+from shared.ui.events import wire_generation
+from shared.ui.layout import CAPTION, tab_floor
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "surprise.json"
 TALE = (
@@ -49,21 +40,18 @@ import(new URL("rooms/text/surprise.js", document.baseURI)).then(start);
 """
 
 
-def create_surprise(room: TextRoom, model: gr.Dropdown) -> None:
+def create_surprise(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
-
-    @in_turn
-    @on_gpu(room.catalog, room.settings, lambda request: 5 + len(request.text) / 1000)
-    def stream(model: str, request: SurpriseRequest) -> Iterator[Surprise]:
-        with room.cache.lease(model, HOLDER) as language_model, stop_on_exit() as stop:
-            # The text is sent whole each time, so a few times a second is enough.
-            yield from throttle(measure_surprise(language_model, request, stop), seconds=0.4)
 
     def show(model: str, text: str) -> Generator[Any, None, None]:
         request = SurpriseRequest.parse(text=text[:MAX_TEXT])
         spec = room.spec(model)
-        yield from wake(room.cache, spec)
-        for surprise in stream(model, request):
+        seconds = 5 + len(request.text) / 1000
+        # The text is sent whole each time, so a few times a second is enough.
+        for surprise in room.run(measure_surprise, model, request, seconds=seconds, every=0.4):
+            if isinstance(surprise, Waiting):
+                yield surprise
+                continue
             said = f"<b>{html.escape(spec.title)}</b>"
             if not surprise.done:
                 said += f" · {len(surprise.judged):,} of {surprise.total:,} tokens"
@@ -112,11 +100,10 @@ def read_example() -> tuple[str | None, str]:
     return to_payload(example["tokens"]), example["figures"]
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write what the tab shows at first."""
     request = SurpriseRequest.parse(text=TALE)
-    with cache.lease(BUNDLED, HOLDER) as language_model, stop_on_exit() as stop:
-        *_, surprise = measure_surprise(language_model, request, stop)
+    surprise = room.finish(measure_surprise, BUNDLED, request)
     EXAMPLE.parent.mkdir(exist_ok=True)
     example = {"tokens": show_tokens(surprise), "figures": show_figures(surprise)}
     EXAMPLE.write_text(to_payload(example) + "\n", encoding="utf-8")

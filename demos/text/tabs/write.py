@@ -13,24 +13,16 @@ import gradio as gr
 
 from demos.text.generate import MAX_PROMPT, TextRequest, generate_text
 from demos.text.presets import PRESETS
-from demos.text.room import BUNDLED, HOLDER, TextRoom
+from demos.text.run import BUNDLED, run_text
 from demos.text.story import Branch, Story, Wish, begin_with, fork, read_tokens, show_story
 from demos.text.tabs.endpoint import create_endpoint
-from demos.text.tabs.how import ASK, QUICK, TOGETHER, HowControl
-from demos.text.tabs.stream import create_stream
+from demos.text.tabs.how import HowControl
 from demos.text.tokens import count_tokens
-from shared.catalog import Catalog
 from shared.errors import GalleryError
-from shared.model_cache import ModelCache
-from shared.settings import Settings
-from shared.ui import (
-    CAPTION,
-    RunButtons,
-    say_errors,
-    stop_on_exit,
-    wake,
-    wire_generation,
-)
+from shared.room import Room, Waiting
+from shared.ui.controls import RunButtons
+from shared.ui.events import QUEUED, QUICK, say_errors, wire_generation
+from shared.ui.layout import CAPTION
 
 EXAMPLE = Path(__file__).parents[1] / "example.json"
 EXAMPLE_SEED = 7
@@ -51,9 +43,8 @@ def create_page(value: str | None = None) -> gr.HTML:
     )
 
 
-def create_write(room: TextRoom, model: gr.Dropdown) -> None:
+def create_write(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents and the endpoint ``generate_text`` to the current place."""
-    stream = create_stream(room)
     example = load_example()
 
     def write(
@@ -68,11 +59,13 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
             TextRequest.parse(prompt=prompt, keep_end=keep_end, **settings), wish.branch
         )
         spec = room.spec(model)
-        yield from wake(room.cache, room.writing_spec(model))
         recipe = room.recipe(model, request)
         branch = replace(wish.branch, recipe=recipe, note=wish.branch.note or "as it came")
         grown = (wish.story or Story(prompt, model)).grow(branch)
-        for step in stream(model, request):
+        for step in run_text(room, model, request):
+            if isinstance(step, Waiting):
+                yield step
+                continue
             # Whoever stops it has asked for so many tokens.
             recipe["settings"]["max_new_tokens"] = max(1, len(step.tokens))
             grown = grown.write(step, wish.branch.tokens)
@@ -155,11 +148,11 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
         )
 
     preset.select(choose_preset, [preset, prompt], [preset, prompt, *how.sliders.values()], **QUICK)
-    buttons.run.click(wish_new, wish, wish, **ASK)
-    prompt.submit(wish_new, wish, wish, **ASK)
-    again.click(wish_again, [wish, story], wish, **ASK)
-    more.click(wish_more, [wish, story], wish, **ASK)
-    page.select(say_errors(wish_fork), [wish, story], wish, **ASK)
+    buttons.run.click(wish_new, wish, wish, **QUEUED)
+    prompt.submit(wish_new, wish, wish, **QUEUED)
+    again.click(wish_again, [wish, story], wish, **QUEUED)
+    more.click(wish_more, [wish, story], wish, **QUEUED)
+    page.select(say_errors(wish_fork), [wish, story], wish, **QUEUED)
     page.expand(visit, story, [story, page, caption, shown_recipe], **QUICK)
     edit.click(lambda story: story.text[:MAX_PROMPT], story, prompt, **QUICK)
     wire_generation(
@@ -169,9 +162,8 @@ def create_write(room: TextRoom, model: gr.Dropdown) -> None:
         [page, story, caption, how.seed.used, shown_recipe],
         caption=caption,
         begin=[wish.change],
-        together=TOGETHER,
     )
-    create_endpoint(room, stream)
+    create_endpoint(room)
 
 
 def show_caption(title: str, story: Story, seed: int) -> str:
@@ -183,13 +175,11 @@ def show_caption(title: str, story: Story, seed: int) -> str:
     )
 
 
-def make_example(cache: ModelCache, settings: Settings) -> None:
+def make_example(room: Room) -> None:
     """Write the text of the first visit, ``example.json``."""
-    room = TextRoom(cache, settings, Catalog(settings))
     preset = PRESETS[0]
     request = TextRequest.parse(prompt=preset.prompt, seed=EXAMPLE_SEED, **preset.values)
-    with cache.lease(BUNDLED, HOLDER) as language_model, stop_on_exit() as stop:
-        *_, last = generate_text(language_model, request, stop)
+    last = room.finish(generate_text, BUNDLED, request)
     recipe = room.recipe(BUNDLED, request)
     story = Story(preset.prompt, BUNDLED).grow(Branch(note="as it came", recipe=recipe))
     shown = json.loads(show_story(story.write(last, ())))

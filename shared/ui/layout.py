@@ -1,0 +1,30 @@
+"""The parts of a page: within a tab the controls beside the exhibit, below it what is inside."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+# Options of the line of text under an exhibit or a button.
+CAPTION: dict[str, Any] = {"elem_classes": "caption", "padding": False}
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The two places of a tab: ``with floor.controls: ...``."""
+
+    controls: gr.Column
+    exhibit: gr.Column
+
+
+@contextlib.contextmanager
+def tab_floor() -> Iterator[Floor]:
+    """Lay out controls beside the exhibit, which comes first on a narrow screen."""
+    with gr.Row(elem_classes="floor"):
+        controls = gr.Column(scale=4, min_width=300, elem_classes="controls")
+        exhibit = gr.Column(scale=7, min_width=300, elem_classes="exhibit")
+    yield Floor(controls, exhibit)
