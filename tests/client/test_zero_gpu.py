@@ -112,7 +112,7 @@ def test_an_error_comes_back_from_the_card_with_its_message(active: ModuleType) 
 
 def test_closing_ends_the_work_on_the_card(active: ModuleType) -> None:
     settings = active.adapt(Settings())
-    ended = []
+    ended: list[str] = []
 
     @active.on_gpu(Catalog(settings), settings, lambda request: 1)
     def stream(keys: Sequence[str], request: Any) -> Iterator[int]:

@@ -73,6 +73,13 @@ def test_a_class_that_presses_write_both_at_once_gets_all_its_texts(room: Room) 
     assert len(room.turns) == 0
 
 
+def test_two_texts_go_on_by_turns_and_both_to_their_end(room: Room) -> None:
+    requests = [TextRequest.parse(prompt="Once", max_new_tokens=most, seed=1) for most in (1, 3)]
+    steps = room.run(generate_texts, [BUNDLED, BUNDLED], requests, every=0)
+    order = [cast(Any, step)[0] for step in steps if not isinstance(step, Waiting)]
+    assert order == [0, 1, 1, 1]
+
+
 def test_whoever_waits_for_the_device_leaves_at_once_and_so_does_who_has_it(room: Room) -> None:
     busy = hold_device(room)
     waiting = room.run(count, VAE, 3)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from demos.text.tabs.stream import alternate
 
 from demos.text.generate import TextRequest, TextStep, Token, Turn
 from demos.text.show_chat import show_chat
@@ -48,14 +46,6 @@ def test_what_the_page_shows_can_be_read_back(story: Story) -> None:
     assert read_tokens(show_story(story)) == TOKENS
     page = json.loads(shown)
     assert (page["taken"], page["current"], len(page["branches"])) == (0, 1, 2)
-
-
-def test_two_runs_go_on_by_turns_and_both_to_their_end() -> None:
-    def run(count: int) -> Iterator[TextStep]:
-        yield from (TextStep(TOKENS[:end]) for end in range(count))
-
-    order = [number for number, _ in alternate(run(1), run(3))]
-    assert order == [0, 1, 1, 1]
 
 
 def test_a_talk_goes_on_and_can_be_asked_again() -> None:
