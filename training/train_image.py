@@ -36,6 +36,7 @@ import argparse
 from collections.abc import Collection
 from pathlib import Path
 
+from shared.critters.worlds import WORLDS
 from shared.devices import pick_device
 from training.common import parse_arguments
 from training.critter_classifier import load_judge
@@ -43,7 +44,7 @@ from training.image_nets import UNET_WIDTH
 from training.image_run import Run
 from training.image_stages import DENOISER_BATCH
 from training.mixture import Mixture
-from training.worlds import WORLDS
+from training.pictures import load_pictures
 
 # What each stage gets of the time of --stage all; and the reader with --autoencoder, in minutes.
 SHARES = {"autoencoder": 0.12, "reader": 0.02, "denoiser": 0.86}
@@ -98,7 +99,9 @@ def mix(names: Collection[str], count: int, *, seed: int, all_pairs: bool) -> Mi
         seed: Another gives other pictures.
         all_pairs: Whether pictures with a held-out pair stay.
     """
-    parts = [WORLDS[name].load(round(count * WORLD_COUNTS[name]), seed=seed) for name in names]
+    parts = [
+        load_pictures(WORLDS[name], round(count * WORLD_COUNTS[name]), seed=seed) for name in names
+    ]
     total = sum(WORLD_SHARES[name] for name in names)
     return Mixture(
         parts if all_pairs else [part.without_held_out() for part in parts],

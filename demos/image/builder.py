@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from training.captions import GRAMMARS
-from training.critter_colors import ACCENTS, BACKGROUNDS, COLORS
-from training.grammar import correct_articles, join_features
+from shared.critters.captions import correct_articles, join_features
+from shared.critters.colors import ACCENTS, BACKGROUNDS, COLORS
+from shared.critters.vocabulary import GRAMMARS
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 from demos.image.generate import DiffusionRequest
 from shared.catalog import Catalog, ModelSpec
+from shared.critters.vocabulary import read_worlds
 from shared.model_cache import ModelCache
 from shared.recipes import Recipe
 from shared.settings import Settings
-from training.captions import read_worlds
 
 HOLDER = "the image room"
 BUNDLED = "image/critters"

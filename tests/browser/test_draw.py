@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from shared.critters.vocabulary import read_worlds
 from shared.provenance import read_recipe
 from shared.settings import ROOT
 from tests.browser.conftest import LONG, enter_wing
-from training.captions import read_worlds
 
 MODEL = ROOT / "models" / "image-critters"
 PROMPT = re.compile("Describe a ")

@@ -13,20 +13,20 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import nn
 
+from shared.critters.attributes import VALUES
+from shared.critters.captions import Caption
+from shared.critters.picture_metrics import to_model_range
+from shared.critters.world import World
+from shared.critters.worlds import WORLDS
 from training import evaluate_image
 from training.caption_tokenizer import build_tokenizer
-from training.critter_data import VALUES
-from training.critter_metrics import to_model_range
 from training.evaluate_image import choose_words, measure_diversity, measure_following
-from training.grammar import Caption
 from training.image_nets import (
     build_autoencoder,
     build_pipeline,
     build_text_encoder,
     build_unet,
 )
-from training.world import World
-from training.worlds import WORLDS
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from demos.image.builder import (
     write_prompt,
 )
 from demos.image.generate import read_prompt
+from shared.critters.worlds import WORLDS
 from training.caption_tokenizer import build_tokenizer
-from training.worlds import WORLDS
 
 
 @pytest.fixture(params=WORLDS)

@@ -24,12 +24,12 @@ from demos.latent.room import LatentRoom
 from demos.latent.show_bias import explain, show_colors, show_sightings, show_skew, wilson
 from demos.latent.show_compare import LINES, show_table
 from shared.catalog import Catalog
+from shared.critters.attributes import VALUES
 from shared.errors import InvalidRequest, ModelUnavailable
 from shared.model_cache import ModelCache
 from shared.nets import VAE, Generator, Judge
 from shared.settings import ROOT, Settings
 from training.critter_classifier import load_judge
-from training.critter_data import VALUES
 
 MODELS = ROOT / "models"
 

@@ -15,16 +15,17 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from safetensors.torch import load_file
 from transformers import CLIPTokenizer
 
+from shared.critters.attributes import CRITTERS, VALUES
+from shared.critters.live_prompts import PROMPTS
+from shared.critters.vocabulary import GRAMMARS
+from shared.critters.world import World
+from shared.critters.worlds import PLANETS
 from training.caption_tokenizer import build_tokenizer
-from training.captions import GRAMMARS
-from training.critter_data import CRITTERS, VALUES
 from training.image_live import measure_wishes
 from training.image_run import Run
-from training.live_prompts import PROMPTS
 from training.mixture import Mixture
+from training.pictures import Pictures
 from training.train_image import SHARES, mix, share_out
-from training.world import Pictures, World
-from training.worlds import PLANETS
 
 CPU = torch.device("cpu")
 

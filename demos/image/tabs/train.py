@@ -11,11 +11,11 @@ import gradio as gr
 
 from demos.image.room import BUNDLED, ImageRoom
 from demos.image.training import EXAMPLE, SCRIPT, begin_story, name_model, plan
+from shared.critters.live_prompts import PROMPTS
 from shared.guests import Shelf
 from shared.tabs.train import QUICK, Exhibit, Training, wire_training
 from shared.training_story import Story, TrainingRequest, read_example
 from shared.ui import CAPTION, RunButtons, SeedControl, create_slider, say_errors, tab_floor
-from training.live_prompts import PROMPTS
 
 ABOUT = (
     "Only the autoencoder, which turns pictures into latents and back, comes from the bundled "

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.grammar import Grammar
+from shared.critters.captions import Grammar
 
 Table = Mapping[str, tuple[str, ...]]  # value -> the ways to say it
 

@@ -1,9 +1,6 @@
 """The worlds that image/critters draws: critters, planets, and plants in pots.
 
-    python -m training.worlds --world planets --count 8000
-
-draws pictures and keeps them in ``.cache/training``; the training scripts do the same when they
-find none. All three styles are CC0 1.0 (their authors waive their rights).
+All three styles are CC0 1.0 (their authors waive their rights).
 
 Of each part a style offers, we keep the variants that can be told apart at 64 x 64 pixels and named
 in a word or two. Colours are those of the critters, so that a word means the same everywhere.
@@ -11,12 +8,10 @@ in a word or two. Colours are those of the critters, so that a word means the sa
 
 from __future__ import annotations
 
-import argparse
-
-from training.captions import GRAMMARS
-from training.critter_colors import ACCENTS, BACKGROUNDS, COLORS
-from training.critter_data import CRITTERS, EYES, MOUTHS
-from training.world import World, draw_pairs
+from shared.critters.attributes import CRITTERS, EYES, MOUTHS
+from shared.critters.colors import ACCENTS, BACKGROUNDS, COLORS
+from shared.critters.vocabulary import GRAMMARS
+from shared.critters.world import World, draw_pairs
 
 
 def _pick(world: str, name: str, names: dict[str, str]) -> dict[str, str]:
@@ -94,20 +89,3 @@ SPROUTS = World(
     },
 )
 WORLDS: dict[str, World] = {world.name: world for world in (CRITTERS, PLANETS, SPROUTS)}
-
-
-def main() -> None:
-    """Draw and cache pictures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--world", choices=tuple(WORLDS), default="planets")
-    parser.add_argument("--count", type=int, default=8_000, help="how many pictures")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    pictures = WORLDS[arguments.world].load(arguments.count, seed=arguments.seed)
-    print(f"{len(pictures):,} {arguments.world}, for example {pictures.describe(0)}")
-
-
-if __name__ == "__main__":
-    main()
