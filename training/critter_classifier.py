@@ -47,7 +47,7 @@ from training.pictures import Pictures, load_pictures
 
 # World -> where its judge is.
 FOLDERS = {
-    "critters": ROOT / "training" / "judge",
+    "critters": ROOT / "models" / "latent-critters-judge",
     "planets": ROOT / "training" / "judge" / "planets",
     "sprouts": ROOT / "training" / "judge" / "sprouts",
 }
@@ -117,7 +117,7 @@ def train_judge(
 def main() -> None:
     """Train, and keep the weights of the end."""
     arguments = parse_arguments(
-        __doc__.split("\n")[0], out="training/judge", minutes=15, add=_add_arguments
+        __doc__.split("\n")[0], out="models/latent-critters-judge", minutes=15, add=_add_arguments
     )
     device, out = pick_device(arguments.device), arguments.out
     world = WORLDS[arguments.world]
