@@ -10,10 +10,10 @@ import gradio as gr
 
 from demos.music.piece import Piece
 from demos.music.recording import name_file
+from demos.music.score.engraving import engrave
+from demos.music.score.musicxml import write_musicxml
 from demos.music.tabs.controls import ASK
 from shared.errors import GalleryError, InvalidRequest
-from shared.tunes.engraving import engrave
-from shared.tunes.musicxml import write_musicxml
 from shared.ui import new_file
 
 MOST_BARS = 200  # so many bars of a song take two seconds to draw
