@@ -2,10 +2,10 @@
 
     python -m training.critter_classifier --threads 1 --bfloat16   # 15 minutes
     python -m training.critter_classifier --minutes 2 --out /tmp/judge   # a first look
-    python -m training.critter_classifier --world planets --out training/judge/planets \
-        --count 8000 --held-out 1000 --minutes 6
+    python -m training.critter_classifier --world sprouts --out training/judge/sprouts \
+        --count 16000 --held-out 1000 --minutes 5
 
-The other worlds (``shared/critters/worlds.py``) have a judge each.
+Each world (``shared/critters/worlds.py``) has a judge of its own.
 
 No model of the gallery is trained with it: it judges what they draw. Its features take the place
 that Inception's have in the Frechet inception distance, and its answers say which attributes a
@@ -48,7 +48,6 @@ from training.pictures import Pictures, load_pictures
 # World -> where its judge is.
 FOLDERS = {
     "critters": ROOT / "models" / "latent-critters-judge",
-    "planets": ROOT / "training" / "judge" / "planets",
     "sprouts": ROOT / "training" / "judge" / "sprouts",
 }
 UNSEEN = -100  # label of what a picture does not show

@@ -23,7 +23,7 @@ No picture with a pair of ``HELD_OUT_PAIRS`` is used, neither for the autoencode
 takes autoencoder and tokenizer from there and trains the rest, from random weights, with pictures
 of how it goes (training/live.py): this is what the gallery does for visitors.
 
-    python -m training.train_image --worlds critters planets sprouts --start models/image-critters \
+    python -m training.train_image --worlds critters sprouts --start models/image-critters \
         --out /tmp/worlds --stage autoencoder --minutes 15 --threads 1
 
 goes on from a finished model to teach it more worlds (then the other stages, with ``--resume``):
@@ -50,9 +50,9 @@ from training.pictures import load_pictures
 SHARES = {"autoencoder": 0.12, "reader": 0.02, "denoiser": 0.86}
 READER_SHARE, READER_LEAST = 0.04, 1 / 3
 # What each world gets of a batch, before that is scaled to the worlds there are.
-WORLD_SHARES = {"critters": 0.5, "planets": 0.25, "sprouts": 0.25}
+WORLD_SHARES = {"critters": 0.5, "sprouts": 0.25}
 # Pictures of each world for one critter: the others have fewer attributes.
-WORLD_COUNTS = {"critters": 1.0, "planets": 0.16, "sprouts": 0.32}
+WORLD_COUNTS = {"critters": 1.0, "sprouts": 0.32}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

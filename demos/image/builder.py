@@ -54,19 +54,6 @@ KITS: dict[str, Kit] = {
             "pink, lumpy, monster, yellow crown, smirk",
         ),
     ),
-    "planets": Kit(
-        "Planet",
-        "planet",
-        {
-            "color": "Colour",
-            "surface": "Surface",
-            "ring": "Ring",
-            "moons": "Moons",
-            "stars": "Stars",
-            "background": "Background",
-        },
-        ("a striped orange planet with a thick ring and two moons",),
-    ),
     "sprouts": Kit(
         "Potted plant",
         "pot",

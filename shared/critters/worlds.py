@@ -1,6 +1,6 @@
-"""The worlds that image/critters draws: critters, planets, and plants in pots.
+"""The worlds that image/critters draws: critters and plants in pots.
 
-All three styles are CC0 1.0 (their authors waive their rights).
+Both styles are CC0 1.0 (their authors waive their rights).
 
 Of each part a style offers, we keep the variants that can be told apart at 64 x 64 pixels and named
 in a word or two. Colours are those of the critters, so that a word means the same everywhere.
@@ -20,34 +20,6 @@ def _pick(world: str, name: str, names: dict[str, str]) -> dict[str, str]:
     return {word: names[word] for word in {**grammar.adjectives, **grammar.features}[name]}
 
 
-_PLANETS = {
-    "color": ("planetColor", COLORS),
-    "surface": (
-        "surfaceVariant",
-        {
-            "smooth": "",
-            "striped": "banded",
-            "cratered": "cratered",
-            "marbled": "marbled",
-            "spotted": "spotted",
-            "earthlike": "terra",
-        },
-    ),
-    "ring": ("ringVariant", {"no ring": "", "thin ring": "thin", "thick ring": "bold"}),
-    "moons": ("moonsVariant", {"no moons": "", "one moon": "one", "two moons": "two"}),
-    "stars": ("starVariant", {"no stars": "", "small stars": "large", "bright stars": "sparkle"}),
-    "background": ("backgroundColor", _pick("planets", "background", BACKGROUNDS)),
-}
-PLANETS = World(
-    name="planets",
-    grammar=GRAMMARS["planets"],
-    attributes=_PLANETS,
-    fixed={"seed": "planet12", "moonColor": ["#e0ded8"], "shadeVariant": ["soft"]},
-    held_out_pairs={
-        ("surface", "ring"): draw_pairs(_PLANETS, "surface", "ring", 4),
-        ("color", "moons"): draw_pairs(_PLANETS, "color", "moons", 7),
-    },
-)
 _SPROUTS = {
     "color": ("potColor", COLORS),
     "pot": (
@@ -88,4 +60,4 @@ SPROUTS = World(
         ("eyes", "mouth"): draw_pairs(_SPROUTS, "eyes", "mouth", 12),
     },
 )
-WORLDS: dict[str, World] = {world.name: world for world in (CRITTERS, PLANETS, SPROUTS)}
+WORLDS: dict[str, World] = {world.name: world for world in (CRITTERS, SPROUTS)}

@@ -170,7 +170,6 @@ def test_worlds_that_the_model_draws_are_clicked_together(page: Page) -> None:
     room.get_by_role("button", name="Put one together by clicking").click()
     prompt = room.get_by_label(PROMPT)
     sentences = {
-        "planets": ("Planet", "Ring", "thick ring", "a planet with a thick ring"),
         "sprouts": ("Potted plant", "Plant", "cactus", "a pot with a cactus"),
         "critters": ("Monster", "On top", "crown", "a monster with a crown"),
     }

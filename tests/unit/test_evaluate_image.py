@@ -106,7 +106,7 @@ def test_json_has_every_figure_and_nothing_else_on_standard_output(
     monkeypatch.setattr(evaluate_image, "TRAINING_PICTURES", 20)
     monkeypatch.setattr(evaluate_image, "FULL_STEPS", 2)
     pipeline.save_pretrained(tmp_path / "model")
-    (tmp_path / "model" / "training.json").write_text('{"worlds": ["critters", "planets"]}')
+    (tmp_path / "model" / "training.json").write_text('{"worlds": ["critters", "sprouts"]}')
     file = tmp_path / "evaluation.json"
     command = ["evaluate_image", "--count", "4", "--json", "--model", str(tmp_path / "model")]
     monkeypatch.setattr(sys, "argv", [*command, "--out", str(file)])
@@ -118,6 +118,6 @@ def test_json_has_every_figure_and_nothing_else_on_standard_output(
     assert all(0 <= figures[name] <= 1 for name in shares)
     assert figures["oracle_acc"] > 0.9
     assert figures["captions"] == 4
-    assert set(figures["worlds"]) == {"planets"}
-    assert shares | {"seen", "held_out"} <= set(figures["worlds"]["planets"])
-    assert figures["worlds"]["planets"]["oracle_acc"] > 0.9
+    assert set(figures["worlds"]) == {"sprouts"}
+    assert shares | {"seen", "held_out"} <= set(figures["worlds"]["sprouts"])
+    assert figures["worlds"]["sprouts"]["oracle_acc"] > 0.9
