@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from demos.music.generate import MusicStep
+from demos.music.score.musicxml import Key
 from shared import processes
 from shared.sounds import Sound, save_wav
 from shared.tunes.arrangement import Arrangement, to_score
 from shared.tunes.loudness import CEILING, find_gain
 from shared.tunes.measures import write_measures
-from shared.tunes.musicxml import Key
 from shared.tunes.sound import SAMPLE_RATE, RenderedChunk, render_chunk, score_to_midi_bytes
 
 COMMENT_BYTES = 2000
