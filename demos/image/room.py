@@ -9,7 +9,7 @@ from typing import Any
 from demos.image.generate import DiffusionRequest
 from shared.catalog import Catalog, ModelSpec
 from shared.model_cache import ModelCache
-from shared.recipes import Recipe
+from shared.recipes import make_recipe
 from shared.settings import Settings
 from training.captions import read_worlds
 
@@ -39,7 +39,7 @@ class ImageRoom:
 
         Settings that the request does not use are left out.
         """
-        recipe = Recipe.of(self.spec(model), request, self.settings).to_dict()
+        recipe = make_recipe(self.spec(model), request, self.settings)
         for name in request.unused:
             del recipe["settings"][name]
         return recipe

@@ -12,7 +12,7 @@ from PIL import Image
 
 from demos.image.generate import ImageStep, Word
 from shared.catalog import ModelSpec
-from shared.provenance import save_png
+from shared.recipe_files import save_png
 
 # Small pictures are enlarged by a whole number to at least this many pixels a side.
 SHOWN_SIDE = 640

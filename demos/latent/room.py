@@ -12,7 +12,7 @@ from demos.latent.generate import LatentRequest
 from shared.catalog import Catalog, ModelSpec
 from shared.errors import InvalidRequest
 from shared.model_cache import ModelCache
-from shared.recipes import Recipe
+from shared.recipes import make_recipe
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,6 +79,6 @@ class LatentRoom:
     def recipe(self, request: LatentRequest) -> dict[str, Any]:
         """Write the recipe of ``request``; its settings name both models."""
         vae_spec, gan_spec = self.models(request.dataset)
-        recipe = Recipe.of(vae_spec, request, self.settings)
-        both = recipe.settings | {"models": [vae_spec.key, gan_spec.key]}
-        return dataclasses.replace(recipe, settings=both).to_dict()
+        recipe = make_recipe(vae_spec, request, self.settings)
+        recipe["settings"]["models"] = [vae_spec.key, gan_spec.key]
+        return recipe

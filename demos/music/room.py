@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.catalog import Catalog, ModelSpec
 from shared.model_cache import ModelCache
-from shared.recipes import Recipe
+from shared.recipes import make_recipe
 from shared.requests import Request
 from shared.settings import Settings
 
@@ -29,4 +29,4 @@ class MusicRoom:
 
     def recipe(self, model: str, request: Request) -> dict[str, Any]:
         """Write the recipe of what ``model`` makes of ``request``, whose seed is drawn."""
-        return Recipe.of(self.spec(model), request, self.settings).to_dict()
+        return make_recipe(self.spec(model), request, self.settings)

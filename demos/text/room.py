@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.catalog import Catalog, ModelSpec
 from shared.model_cache import ModelCache
-from shared.recipes import Recipe
+from shared.recipes import make_recipe
 from shared.requests import Request
 from shared.settings import Settings
 
@@ -29,7 +29,7 @@ class TextRoom:
 
     def recipe(self, model: str, request: Request) -> dict[str, Any]:
         """Write the recipe of what ``model`` writes for ``request``, whose seed is drawn."""
-        return Recipe.of(self.writing_spec(model), request, self.settings).to_dict()
+        return make_recipe(self.writing_spec(model), request, self.settings)
 
     def writing_spec(self, model: str) -> ModelSpec:
         """Return the entry of what writes fastest with the weights of ``model``."""

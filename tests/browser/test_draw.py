@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from shared.provenance import read_recipe
+from shared.recipe_files import read_recipe
 from shared.settings import ROOT
 from tests.browser.conftest import LONG, enter_wing
 from training.captions import read_worlds

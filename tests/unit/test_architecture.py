@@ -19,7 +19,7 @@ RULES = {
     "shared/devices.py": {"shared.errors"},
     "shared/requests.py": GROUND,
     "shared/uploads.py": {"shared.errors"},
-    "shared/sounds.py": {"shared.errors"},
+    "shared/sounds.py": {"shared.errors", "shared.recipe_files"},
     "shared/musicgen/engine.py": {"shared.sampling", "shared.sounds"},
     "shared/musicgen/with_transformers.py": {"shared.musicgen.engine", "shared.sounds"},
     "shared/musicgen/with_audiocraft.py": {
@@ -40,7 +40,8 @@ RULES = {
         "shared.training_film",
     },
     "shared/guests.py": GROUND | {"shared.catalog", "shared.model_cache", "shared.sources"},
-    "shared/film.py": set(),
+    "shared/film.py": {"shared.recipe_files"},
+    "shared/recipe_files.py": set(),
     "shared/recipes.py": GROUND | {"shared.catalog", "shared.requests"},
     "shared/sources.py": GROUND | {"shared.loader"},
     "shared/hub.py": GROUND | {"shared.loader", "shared.sources"},

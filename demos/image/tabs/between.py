@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from threading import Event
@@ -108,7 +107,7 @@ def create_between(room: ImageRoom, model: gr.Dropdown) -> None:
         if last and last.is_done:
             yield gr.skip(), f"{about} · making the film", none, none, request.seed, recipe
             base = new_file(name_file(spec, request.seed, "between"))
-            gif, mp4 = save_films(last, base, json.dumps(recipe))
+            gif, mp4 = save_films(last, base, recipe)
             yield (
                 show_film(f"gradio_api/file={mp4.as_posix()}", describe(request))
                 + show_frames(last),
@@ -197,7 +196,7 @@ def make_example(cache: ModelCache, settings: Settings) -> None:
         *_, last = generate_between(pipeline, request, Event())
     EXAMPLE.parent.mkdir(exist_ok=True)
     shown, seconds = play(last)
-    recipe = json.dumps(ImageRoom(cache, settings, Catalog(settings)).recipe(BUNDLED, request))
+    recipe = ImageRoom(cache, settings, Catalog(settings)).recipe(BUNDLED, request)
     # Small, since it is part of the page.
     save_mp4(
         shown,

@@ -21,7 +21,7 @@ from demos.image.show_change import HOW, PAD_SIDE, draw_blobs, show_pad, show_tw
 from demos.image.tabs.how import HowControl
 from shared.errors import InvalidRequest
 from shared.model_cache import ModelCache
-from shared.provenance import CHANGED, save_png
+from shared.recipe_files import CHANGED, save_png
 from shared.settings import Settings
 from shared.ui import (
     CAPTION,

@@ -24,7 +24,7 @@ from demos.image.show_compare import draw_sheet, show_grid, show_progress
 from demos.image.tabs.draw import PROMPT
 from demos.image.tabs.how import QUICK, HowControl
 from shared.model_cache import ModelCache
-from shared.provenance import save_png
+from shared.recipe_files import save_png
 from shared.settings import Settings
 from shared.ui import (
     CAPTION,

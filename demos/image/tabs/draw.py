@@ -32,7 +32,7 @@ from demos.image.tabs.inside import create_inside
 from shared.catalog import Catalog, ModelSpec
 from shared.errors import GalleryError
 from shared.model_cache import ModelCache
-from shared.provenance import read_recipe, save_png
+from shared.recipe_files import read_recipe, save_png
 from shared.settings import Settings
 from shared.ui import (
     CAPTION,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from demos.image.generate import ImageRequest, ImageStep
 from demos.image.room import BUNDLED, ImageRoom
-from shared.provenance import save_png
+from shared.recipe_files import save_png
 from shared.ui import add_endpoint, new_file, wake
 
 NUMBERS = ("num_inference_steps", "guidance_scale", "seed")
