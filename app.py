@@ -11,8 +11,6 @@ from shared.model_cache import ModelCache
 from shared.serve import add_catalog_endpoints, serve
 from shared.settings import Settings
 
-# Seconds between sweeps of what visitors made, and how old it may get.
-CACHE_SWEEP = (3600, 86_400)
 HEADLINE = """
 <h1>Generative Gallery</h1>
 <p>Machines that make things, and how they do it. Everything here runs on this computer.</p>
@@ -21,7 +19,7 @@ HEADLINE = """
 
 def build_app(settings: Settings, cache: ModelCache) -> gr.Blocks:
     """Build the page with one tab per room, all on ``cache``."""
-    with gr.Blocks(title="Generative Gallery", delete_cache=CACHE_SWEEP) as app:
+    with gr.Blocks(title="Generative Gallery") as app:
         with gr.Row(elem_classes="gallery-top"):
             gr.HTML(HEADLINE, elem_classes="gallery-head", padding=False)
             create_cache_panel(cache, Catalog(settings))

@@ -9,7 +9,6 @@ import inspect
 import math
 import os
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -27,6 +26,7 @@ from gradio.components import Number
 from gradio.components.api_component import Api
 from gradio.utils import get_upload_folder
 
+from shared import temporary_files
 from shared.catalog import Catalog, ModelSpec, Task
 from shared.errors import GalleryError
 from shared.loader import Progress
@@ -371,8 +371,7 @@ def in_turn(stream: Callable[..., Iterator[T]]) -> Callable[..., Iterator[T]]:
 
 def new_file(name: str) -> Path:
     """Return the path of a file to write, where Gradio serves and clears its files."""
-    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=get_upload_folder()), name)
+    return temporary_files.new_file(Path(get_upload_folder()), name)
 
 
 def offer_download(label: str, path: Path) -> gr.DownloadButton:

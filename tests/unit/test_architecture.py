@@ -18,6 +18,7 @@ RULES = {
     "shared/errors.py": set(),
     "shared/devices.py": {"shared.errors"},
     "shared/requests.py": GROUND,
+    "shared/temporary_files.py": {"shared.errors"},
     "shared/uploads.py": {"shared.errors"},
     "shared/sounds.py": {"shared.errors", "shared.recipe_files"},
     "shared/musicgen/engine.py": {"shared.sampling", "shared.sounds"},
