@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 
 from demos.image.between import BetweenRequest, BetweenStep
-from demos.image.show import to_data_url
 from demos.image.show_compare import fit
+from shared.data_urls import to_data_url
 from shared.film import save_gif, save_mp4
 
 FRAMES_PER_SECOND = 8

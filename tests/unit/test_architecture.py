@@ -34,8 +34,10 @@ RULES = {
     "shared/model_cache.py": {"shared.errors", "shared.loader", "shared.residents"},
     "shared/metrics.py": {"shared.model_cache"},
     "shared/live_training.py": {"shared.errors", "shared.settings"},
-    "shared/training_film.py": set(),
+    "shared/data_urls.py": set(),
+    "shared/training_film.py": {"shared.data_urls"},
     "shared/training_story.py": {
+        "shared.data_urls",
         "shared.live_training",
         "shared.requests",
         "shared.training_film",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from demos.image.show_between import (
 from demos.image.tabs.draw import PROMPT
 from demos.image.tabs.how import QUICK, HowControl
 from shared.catalog import Catalog
+from shared.data_urls import make_data_url
 from shared.film import save_mp4
 from shared.model_cache import ModelCache
 from shared.settings import Settings
@@ -183,8 +183,9 @@ def show_example() -> str:
     """The film of the first visit, or a hint where there is none."""
     if not EXAMPLE.is_file():
         return '<p class="nothing-yet">Press Animate, and the frames appear here.</p>'
-    data = base64.b64encode(EXAMPLE.read_bytes()).decode()
-    return show_film(f"data:video/mp4;base64,{data}", f"From “{FIRST}” to “{SECOND}”")
+    return show_film(
+        make_data_url(EXAMPLE.read_bytes(), "video/mp4"), f"From “{FIRST}” to “{SECOND}”"
+    )
 
 
 def make_example(cache: ModelCache, settings: Settings) -> None:

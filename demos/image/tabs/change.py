@@ -16,9 +16,10 @@ from PIL import Image, ImageOps
 from demos.image.edit import Edit, EditRequest, edit_image, find_own_size, fit_mask, fit_picture
 from demos.image.generate import ImageStep
 from demos.image.room import BUNDLED, HOLDER, ImageRoom, name_file
-from demos.image.show import show_caption, to_data_url
+from demos.image.show import show_caption
 from demos.image.show_change import HOW, PAD_SIDE, draw_blobs, show_pad, show_two, show_way
 from demos.image.tabs.how import HowControl
+from shared.data_urls import to_data_url
 from shared.errors import InvalidRequest
 from shared.model_cache import ModelCache
 from shared.recipe_files import CHANGED, save_png
