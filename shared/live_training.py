@@ -83,7 +83,8 @@ class Place:
     @property
     def ahead(self) -> int:
         """How many are before this one; 0 is who is served."""
-        return self._line._places.index(self)
+        with self._line._moved:
+            return self._line._places.index(self)
 
     def wait(self, seconds: float) -> int:
         """Return how many are before this one, once that changes or ``seconds`` are over."""

@@ -24,6 +24,12 @@ from shared.limits import QUICK, THREADS
 from shared.metrics import create_metrics_route
 from shared.model_cache import ModelCache
 from shared.settings import Settings
+from shared.temporary_files import (
+    MOST_AGE,
+    SWEEP_SECONDS,
+    ProcessFolder,
+    open_process_folder,
+)
 from shared.ui.endpoints import add_endpoint
 from shared.ui.theme import CSS_PATH, create_theme
 
@@ -115,7 +121,9 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
     try:
         settings = zero_gpu.adapt(Settings.from_environment())
         cache = create_cache(settings)
+        folder = open_process_folder()
         app = build(settings, cache)
+        app.delete_cache = (SWEEP_SECONDS, MOST_AGE)  # what passed through components
         catalog = Catalog(settings)
         for key in settings.preload:
             catalog.get(key)  # a misspelt one is told at once
@@ -133,10 +141,10 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
         while app.is_running:
             time.sleep(0.5)  # and not one long wait, which Ctrl-C does not end on Windows
     except KeyboardInterrupt:
-        _end(app, cache)
+        _end(app, cache, folder)
 
 
-def _end(app: gr.Blocks, cache: ModelCache) -> None:
+def _end(app: gr.Blocks, cache: ModelCache, folder: ProcessFolder) -> None:
     for impatient in (signal.SIGTERM, signal.SIGINT):
         signal.signal(impatient, signal.SIG_DFL)
     threading.Thread(target=app.close, args=[False], daemon=True).start()
@@ -144,6 +152,7 @@ def _end(app: gr.Blocks, cache: ModelCache) -> None:
     processes.stop()
     for worker in multiprocessing.active_children():  # those of ZeroGPU
         worker.terminate()
+    folder.close()
     # Threads may still be in the midst of a load, which nothing can interrupt. To wait for them
     # may take minutes, and to take Python apart under them can crash.
     sys.stdout.flush()

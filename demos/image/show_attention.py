@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from demos.image.attention import AttentionMaps
-from demos.image.show import to_data_url
+from shared.data_urls import to_data_url
 
 NO_MAPS = (
     '<p class="attention-none">Here each word gets a copy of the picture, coloured where the '

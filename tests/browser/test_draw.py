@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from shared.critters.vocabulary import read_worlds
-from shared.provenance import read_recipe
+from shared.recipe_files import read_recipe
 from shared.settings import ROOT
 from tests.browser.conftest import LONG, enter_wing
 

@@ -22,7 +22,7 @@ from shared.errors import GalleryError, InvalidRequest, UnknownModel
 from shared.guests import Shelf
 from shared.live_training import Report, follow_training
 from shared.model_cache import ModelCache
-from shared.recipes import Recipe
+from shared.recipes import make_recipe
 from shared.settings import ROOT, Settings
 from shared.training_story import (
     Story,
@@ -197,7 +197,7 @@ def test_a_kept_model_is_used_like_any_other_and_listed_nowhere(
     assert spec.key not in str(unknown.value)
     with pytest.raises(UnknownModel):
         catalog.get(spec.key, "text")
-    assert Recipe.of(spec, TrainingRequest.parse(seed=1), SETTINGS).revision == "trained here"
+    assert make_recipe(spec, TrainingRequest.parse(seed=1), SETTINGS)["revision"] == "trained here"
     with cache.lease(spec.key, "the image room") as pipeline:
         assert type(pipeline) is type(tiny_pipeline)
     shelf.discard()

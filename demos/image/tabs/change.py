@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 from PIL import Image, ImageOps
+from shared.provenance import CHANGED, save_png
 
 from demos.image.edit import (
     Edit,
@@ -21,11 +22,11 @@ from demos.image.edit import (
     generate_edit,
 )
 from demos.image.run import BUNDLED, estimate_seconds
-from demos.image.show import name_file, show_caption, to_data_url
+from demos.image.show import name_file, show_caption
 from demos.image.show_change import HOW, PAD_SIDE, draw_blobs, show_pad, show_two, show_way
 from demos.image.tabs.how import HowControl
+from shared.data_urls import to_data_url
 from shared.errors import InvalidRequest
-from shared.provenance import CHANGED, save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import QUICK, wire_generation
