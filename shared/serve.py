@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import multiprocessing
 import os
 import signal
@@ -136,6 +137,8 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
     try:
         routes = [create_metrics_route(cache)] if settings.metrics else []
         launch(app, settings, prevent_thread_lock=True, app_kwargs={"routes": routes})
+        gc.freeze()  # what is there by now stays
+        gc.enable()
         if not zero_gpu.ACTIVE:  # the page is up first
             threading.Thread(target=_say_failure, args=[preload], daemon=True).start()
         while app.is_running:

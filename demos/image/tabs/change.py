@@ -12,7 +12,6 @@ from typing import Any
 
 import gradio as gr
 from PIL import Image, ImageOps
-from shared.provenance import CHANGED, save_png
 
 from demos.image.edit import (
     Edit,
@@ -27,6 +26,7 @@ from demos.image.show_change import HOW, PAD_SIDE, draw_blobs, show_pad, show_tw
 from demos.image.tabs.how import HowControl
 from shared.data_urls import to_data_url
 from shared.errors import InvalidRequest
+from shared.recipe_files import CHANGED, save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import QUICK, wire_generation

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from shared.provenance import save_png
 
 from demos.image.builder import ask_for
 from demos.image.compare import (
@@ -24,6 +23,7 @@ from demos.image.show_compare import draw_sheet, show_grid, show_progress
 from demos.image.tabs.draw import PROMPT
 from demos.image.tabs.how import HowControl
 from shared.critters.vocabulary import read_worlds
+from shared.recipe_files import save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons
 from shared.ui.events import QUICK, wire_generation

@@ -13,7 +13,6 @@ from typing import Any
 
 import gradio as gr
 from PIL import Image
-from shared.provenance import read_recipe, save_png
 
 from demos.image.builder import BEHAVIOUR, FIRST, KITS, Built, ask_for, list_examples, show_builder
 from demos.image.generate import (
@@ -33,6 +32,7 @@ from demos.image.tabs.inside import create_inside
 from shared.catalog import ModelSpec
 from shared.critters.vocabulary import read_worlds
 from shared.errors import GalleryError
+from shared.recipe_files import read_recipe, save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import LIVE, QUICK, wire_generation

@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 from PIL import Image
-from shared.provenance import save_png
 
 from demos.image.generate import ImageRequest
 from demos.image.run import BUNDLED, run_image
+from shared.recipe_files import save_png
 from shared.room import Room, Waiting
 from shared.ui.endpoints import add_endpoint
 from shared.ui.files import new_file
