@@ -135,7 +135,8 @@ def test_nothing_imports_upwards(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_gradio_stays_in_the_page(path: Path) -> None:
     parts = path.relative_to(ROOT).parts
-    pages = path.name in ("ui.py", "cache_panel.py", "serve.py") or "tabs" in parts
+    pages = path.name in ("app.py", "page.py", "cache_panel.py", "serve.py") or "tabs" in parts
+    pages = pages or "ui" in parts
     allowed = pages or parts[0] == "benchmarks"
     assert allowed or "gradio" not in {name.split(".")[0] for name in imports_of(path)}
 
