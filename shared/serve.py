@@ -22,7 +22,7 @@ from shared.devices import device_memory_bytes
 from shared.errors import GalleryError
 from shared.metrics import create_metrics_route
 from shared.model_cache import ModelCache
-from shared.settings import Settings
+from shared.settings import ROOT, Settings
 from shared.ui import CSS_PATH, add_endpoint, create_theme
 
 SHUTDOWN_SECONDS = 3.0
@@ -95,7 +95,7 @@ def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
     routes = [*app_options.get("routes", []), *create_asset_routes(settings)]
     return app.launch(
         theme=create_theme(),
-        css_paths=[CSS_PATH],
+        css_paths=[CSS_PATH, *sorted((ROOT / "demos").glob("*/room.css"))],
         footer_links=["api", "settings"],
         enable_monitoring=False,
         max_file_size="10mb",
