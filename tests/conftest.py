@@ -26,7 +26,7 @@ CHROMIUM_FLAGS = [
 
 
 @contextmanager
-def run_app(log: Path, *command: str, root: Path = ROOT, **environment: str) -> Iterator[str]:
+def run_app(log: Path, *command: str, root: Path | str = ROOT, **environment: str) -> Iterator[str]:
     """Run ``python app.py`` on a free port and yield its address; ``log`` gets its errors.
 
     ``command`` runs something else instead, such as ``"-m", "demos.text.ui"``, and ``root`` is

@@ -17,7 +17,7 @@ from demos.image.tabs.train import create_train
 from shared.catalog import Catalog
 from shared.critters.live_prompts import PROMPTS
 from shared.guests import Shelf
-from shared.live_training import TRAINING_LINE
+from shared.live.process import TRAINING_LINE
 from shared.serve import create_cache, launch
 from shared.settings import ROOT, Settings
 from shared.ui import choose_model, create_hall

@@ -22,7 +22,7 @@ for package in (demos, shared):
 """
 TRAIN_ONE = """
 from shared.errors import GalleryError
-from shared.live_training import follow_training
+from shared.live.process import follow_training
 try:
     next(follow_training("train_vae", []))
 except GalleryError as error:

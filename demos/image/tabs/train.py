@@ -13,8 +13,8 @@ from demos.image.room import BUNDLED, ImageRoom
 from demos.image.training import EXAMPLE, SCRIPT, begin_story, name_model, plan
 from shared.critters.live_prompts import PROMPTS
 from shared.guests import Shelf
-from shared.tabs.train import QUICK, Exhibit, Training, wire_training
-from shared.training_story import Story, TrainingRequest, read_example
+from shared.live.story import Story, TrainingRequest, read_example
+from shared.live.tab import QUICK, Exhibit, Training, wire_training
 from shared.ui import CAPTION, RunButtons, SeedControl, create_slider, say_errors, tab_floor
 
 ABOUT = (

@@ -8,8 +8,8 @@ import gradio as gr
 
 from demos.latent.room import LatentRoom
 from demos.latent.training import EXAMPLE, TrainRequest, begin_story, plan
-from shared.tabs.train import Exhibit, Training, wire_training
-from shared.training_story import read_example
+from shared.live.story import read_example
+from shared.live.tab import Exhibit, Training, wire_training
 from shared.ui import CAPTION, RunButtons, SeedControl, create_slider, tab_floor
 
 ABOUT = (

@@ -18,9 +18,9 @@ from typing import Any
 import gradio as gr
 
 from shared.errors import GalleryError
-from shared.live_training import MOST_IN_LINE, TRAINING_LINE, follow_training
-from shared.training_film import BEHAVIOUR, FILM, show_curves
-from shared.training_story import Story
+from shared.live.film import BEHAVIOUR, FILM, show_curves
+from shared.live.process import MOST_IN_LINE, TRAINING_LINE, follow_training
+from shared.live.story import Story
 from shared.ui import CAPTION, RunButtons, SeedControl, say_errors
 
 TRAINING_QUEUE = "training"

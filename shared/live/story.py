@@ -17,9 +17,7 @@ from typing import Any
 from PIL import Image
 from pydantic import Field
 
-from shared.live_training import Report, count_threads
-from shared.requests import Request
-from shared.training_film import (
+from shared.live.film import (
     Curve,
     format_minutes,
     format_value,
@@ -27,6 +25,8 @@ from shared.training_film import (
     make_frame,
     show_curves,
 )
+from shared.live.process import Report, count_threads
+from shared.requests import Request
 
 EXAMPLE_FRAMES = 8  # of a recorded example, which comes with the page
 
