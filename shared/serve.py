@@ -24,7 +24,7 @@ from shared.errors import GalleryError
 from shared.limits import QUICK, THREADS
 from shared.metrics import create_metrics_route
 from shared.model_cache import ModelCache
-from shared.settings import Settings
+from shared.settings import ROOT, Settings
 from shared.temporary_files import (
     MOST_AGE,
     SWEEP_SECONDS,
@@ -102,7 +102,7 @@ def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
     routes = [*app_options.get("routes", []), *create_asset_routes(settings)]
     return app.launch(
         theme=create_theme(),
-        css_paths=[CSS_PATH],
+        css_paths=[CSS_PATH, *sorted((ROOT / "demos").glob("*/room.css"))],
         footer_links=["api", "settings"],
         enable_monitoring=False,
         max_file_size="10mb",

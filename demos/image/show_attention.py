@@ -7,7 +7,7 @@ For one component:
     yield show_attention(step.maps, picture)    # its value
 
 The value holds all steps. The page shows one by moving a sheet of masks, so that the slider asks
-nobody; the look is in gallery.css.
+nobody; the look is in room.css.
 """
 
 from __future__ import annotations

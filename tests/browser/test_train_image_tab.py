@@ -16,7 +16,7 @@ from demos.image.tabs.train import create_train
 from shared.catalog import Catalog
 from shared.critters.live_prompts import PROMPTS
 from shared.guests import Shelf
-from shared.live_training import TRAINING_LINE
+from shared.live.process import TRAINING_LINE
 from shared.room import Room
 from shared.serve import create_cache, launch
 from shared.settings import Settings

@@ -11,16 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from demos.music.score.notation import (
-    SIGNS,
-    TICKS,
-    Head,
-    Notation,
-    Sign,
-    Staff,
-    is_compound,
-    notate,
-)
+from demos.music.score.notation import Notation, Staff, notate
+from demos.music.score.signs import SIGNS, TICKS, Head, Sign, is_compound
 from shared.errors import InvalidRequest
 from shared.tunes.arrangement import Arrangement
 from shared.tunes.controls import INSTRUMENTS, STYLE_NAMES, TuneControls, spell_note

@@ -18,9 +18,7 @@ from PIL import Image
 from pydantic import Field
 
 from shared.data_urls import to_data_url
-from shared.live_training import Report, count_threads
-from shared.requests import Request
-from shared.training_film import (
+from shared.live.film import (
     Curve,
     format_minutes,
     format_value,
@@ -28,6 +26,8 @@ from shared.training_film import (
     make_frame,
     show_curves,
 )
+from shared.live.process import Report, count_threads
+from shared.requests import Request
 
 EXAMPLE_FRAMES = 8  # of a recorded example, which comes with the page
 
