@@ -24,7 +24,7 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain, islice
@@ -45,7 +45,7 @@ from shared.tunes.compose import TuneModel, write_tune
 from shared.tunes.controls import ANY, QUARTERS_PER_MINUTE, TuneControls
 from shared.tunes.tokens import ids_to_score, meter_of
 from training import music_metrics as metrics
-from training.common import Budget, count_parameters, describe_hardware
+from training.common import Budget, count_parameters, describe_hardware, flatten
 from training.music_baselines import measure_lstm, measure_markov, measure_model, train_lstm
 from training.music_data import SOURCE, load_tunes, split_tunes
 from training.music_pieces import Tune
@@ -289,11 +289,6 @@ def evaluate(folder: Path, source: Path, *, minutes: float, pieces: int) -> dict
 
 def _round(value: Any) -> float:
     return round(float(value), 4)
-
-
-def flatten(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain figures only."""
-    return {name: value for name, value in figures.items() if not isinstance(value, dict | list)}
 
 
 def main() -> None:
