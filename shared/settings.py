@@ -108,7 +108,9 @@ class Settings(BaseSettings):
     ] = None
 
     @classmethod
-    def settings_customise_sources(cls, *_: Any, init_settings: Any, **__: Any) -> tuple[Any, ...]:
+    def settings_customise_sources(  # type: ignore[override]
+        cls, *_: Any, init_settings: Any, **__: Any
+    ) -> tuple[Any, ...]:
         """Let ``Settings()`` hold the defaults: only ``from_environment`` reads variables."""
         return (init_settings,)
 
