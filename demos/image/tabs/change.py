@@ -29,7 +29,7 @@ from shared.errors import InvalidRequest
 from shared.recipe_files import CHANGED, save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
-from shared.ui.events import QUICK, wire_generation
+from shared.ui.events import QUEUED, QUICK, wire_generation
 from shared.ui.files import new_file
 from shared.ui.layout import CAPTION, tab_floor
 from shared.uploads import read_data_url, read_picture
@@ -167,10 +167,10 @@ def create_change(room: Room, model: gr.Dropdown) -> None:
         begin=[taken.change],  # the button first reads the pad
     )
     asked = [buttons.run.click, prompt.submit]
-    gr.on(asked, take, [mode, *sent], [taken, problem], js=TAKE, **QUICK)
+    gr.on(asked, take, [mode, *sent], [taken, problem], js=TAKE, **QUEUED)
     laid = [
-        upload.upload(take_upload, upload, [sheet, problem, upload], **QUICK),
-        again.click(take_result, made, [sheet, problem], **QUICK),
+        upload.upload(take_upload, upload, [sheet, problem, upload], **QUEUED),
+        again.click(take_result, made, [sheet, problem], **QUEUED),
     ]
     for event in laid:
         event.then(None, sheet, None, js=LAY, api_visibility="private")
