@@ -26,7 +26,7 @@ import psutil
 import soundfile
 from gradio_client import Client
 from PIL import Image
-from shared.tunes.midi import read_midi
+from demos.music.score.midi import read_midi
 
 from benchmarks.startup import start
 from demos.image.generate import ImageRequest, generate_image
