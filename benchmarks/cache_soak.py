@@ -30,7 +30,7 @@ from demos.image.generate import ImageRequest, generate_image
 from demos.latent.generate import PairRequest, sample
 from demos.music.generate import MusicRequest, generate_music
 from demos.text.generate import TextRequest, generate_text
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 
@@ -70,7 +70,7 @@ def budget_for_two(settings: Settings) -> int:
 def measure_growth(switches: int) -> float:
     """Percent that resident memory grows from the first quarter of ``switches`` to the end."""
     settings = Settings(device="cpu", offline=True)
-    cache = ModelCache(budget_for_two(settings), Catalog(settings))
+    cache = ModelCache(budget_for_two(settings), GalleryLoader(Catalog(settings)))
     keys = [spec.key for spec in Catalog(settings) if spec.bundled]
     choice = random.Random(0)
 

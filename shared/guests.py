@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.catalog import Catalog, ModelSpec
+from shared.catalog.spec import VISITOR_PREFIX
 from shared.errors import GalleryError
 from shared.model_cache import ModelCache
 from shared.sources import Folder
@@ -87,18 +88,18 @@ class Shelf:
         self.discard()
         self.kept = dataclasses.replace(
             like,
-            key=f"{like.task}/guest-{folder.name}",
+            key=f"{like.task}/{VISITOR_PREFIX}{folder.name}",
             title=title,
             summary="Trained by a visitor, for one visit.",
             sources=(Trained(folder),),
         )
-        self._catalog.add_guest(self.kept)
+        self._catalog.add_visitor_model(self.kept)
         return self.kept
 
     def discard(self) -> None:
         """Forget the model that is kept, if there is one, and remove its files."""
         if self.kept:
-            self._catalog.remove_guest(self.kept.key)
+            self._catalog.remove_visitor_model(self.kept.key)
             self._cache.unload(self.kept.key)
             shutil.rmtree(self._folder / self.kept.key.rpartition("-")[2], ignore_errors=True)
             self.kept = None

@@ -39,16 +39,28 @@ RULES = {
         "shared.requests",
         "shared.training_film",
     },
-    "shared/guests.py": GROUND | {"shared.catalog", "shared.model_cache", "shared.sources"},
+    "shared/guests.py": GROUND
+    | {"shared.catalog", "shared.catalog.spec", "shared.model_cache", "shared.sources"},
     "shared/film.py": set(),
     "shared/recipes.py": GROUND | {"shared.catalog", "shared.requests"},
     "shared/sources.py": GROUND | {"shared.loader"},
     "shared/hub.py": GROUND | {"shared.loader", "shared.sources"},
-    "shared/catalog.py": GROUND
-    | {"shared.loader", "shared.hub", "shared.sources", "shared.nets"}
-    | {"shared.batching", "shared.llamacpp", "shared.sampling"}
+    "shared/catalog/spec.py": GROUND | {"shared.hub", "shared.loader", "shared.sources"},
+    "shared/catalog/language_model.py": {"shared.batching", "shared.sampling"},
+    "shared/catalog/loaders.py": GROUND
+    | {"shared.catalog.language_model", "shared.catalog.spec", "shared.hub", "shared.nets"}
+    | {"shared.batching", "shared.llamacpp"}
     | {"shared.musicgen", "shared.musicgen.engine", "shared.musicgen.with_transformers"}
     | {"shared.tunes.compose", "shared.tunes.copying", "shared.tunes.tokens"},
+    "shared/catalog/entries.py": {"shared.catalog.loaders", "shared.catalog.spec"}
+    | {"shared.hub", "shared.musicgen", "shared.sources"},
+    "shared/catalog/local_models.py": {"shared.catalog.loaders", "shared.catalog.spec"}
+    | {"shared.errors", "shared.musicgen"},
+    "shared/catalog/catalog.py": GROUND
+    | {"shared.catalog.entries", "shared.catalog.local_models", "shared.catalog.spec"}
+    | {"shared.llamacpp", "shared.loader", "shared.sources"},
+    "shared/catalog/loader.py": GROUND
+    | {"shared.catalog.catalog", "shared.catalog.loaders", "shared.catalog.spec", "shared.loader"},
     "shared/sampling.py": set(),
     "shared/decoder.py": set(),
     "shared/batching.py": {"shared.decoder", "shared.sampling"},

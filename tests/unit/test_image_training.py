@@ -17,7 +17,7 @@ import pytest
 
 from demos.image.room import BUNDLED, HOLDER
 from demos.image.training import KIND, SCRIPT, begin_story, name_model, plan
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.errors import GalleryError, InvalidRequest, UnknownModel
 from shared.guests import Shelf
 from shared.live_training import Report, follow_training
@@ -42,7 +42,7 @@ PNG = bytes.fromhex(  # one pixel
 
 @pytest.fixture
 def cache() -> Iterator[ModelCache]:
-    cache = ModelCache(10**9, Catalog(SETTINGS))
+    cache = ModelCache(10**9, GalleryLoader(Catalog(SETTINGS)))
     yield cache
     cache.close()
 
@@ -241,12 +241,12 @@ def test_who_leaves_takes_the_files_along(cache: ModelCache, tiny_pipeline: Any)
 HOST = """
 import tempfile, sys
 tempfile.tempdir = sys.argv[1]
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.guests import Shelf
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 catalog = Catalog(Settings())
-shelf = Shelf(ModelCache(10**6, catalog), catalog)
+shelf = Shelf(ModelCache(10**6, GalleryLoader(catalog)), catalog)
 shelf.fresh.mkdir()
 print("ready", flush=True)
 sys.stdin.read()
