@@ -54,7 +54,7 @@ class Recipe:
         """Write down what ``request`` asked of the model of ``spec``; its seed must be drawn."""
         device = pick_device(settings.device if spec.gpu else "cpu")
         return cls(
-            model=spec.key,
+            model=spec.public_key,
             revision=spec.pick(settings).version,
             seed=request.seed,
             settings=request.model_dump(exclude={"seed"}),

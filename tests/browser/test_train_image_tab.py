@@ -15,11 +15,11 @@ from demos.image.room import ImageRoom
 from demos.image.tabs.draw import create_draw
 from demos.image.tabs.train import create_train
 from shared.catalog import Catalog
-from shared.guests import Shelf
 from shared.live_training import TRAINING_LINE
 from shared.serve import create_cache, launch
 from shared.settings import ROOT, Settings
 from shared.ui import choose_model, create_hall
+from shared.visitor_models import VisitorModels
 from tests.browser.conftest import OpenPage
 from training.live_prompts import PROMPTS
 
@@ -81,15 +81,15 @@ def test_the_tab_is_ready_on_any_screen(tab_url: str, open_page: OpenPage) -> No
 def test_a_training_is_watched_stopped_kept_used_and_discarded(
     tab_url: str, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, close = threading.Event(), Shelf.close
+    left, close = threading.Event(), VisitorModels.close
     folders: list[Path] = []
 
-    def tell(shelf: Shelf) -> None:
-        folders.append(shelf.fresh.parent)
-        close(shelf)
+    def tell(models: VisitorModels) -> None:
+        folders.append(models.fresh.parent)
+        close(models)
         left.set()
 
-    monkeypatch.setattr(Shelf, "close", tell)
+    monkeypatch.setattr(VisitorModels, "close", tell)
     with open_page(tab_url) as page:
         page.set_default_timeout(LONG)
         picker = page.get_by_label("Model", exact=True)

@@ -29,9 +29,9 @@ RULES = {
     },
     "shared/loader.py": set(),
     "shared/processes.py": {"shared.errors"},
-    "shared/residents.py": {"shared.loader"},
-    "shared/model_cache.py": {"shared.errors", "shared.loader", "shared.residents"},
-    "shared/metrics.py": {"shared.model_cache"},
+    "shared/cache_entries.py": {"shared.errors", "shared.loader"},
+    "shared/model_cache.py": {"shared.cache_entries", "shared.errors", "shared.loader"},
+    "shared/metrics.py": {"shared.catalog.spec", "shared.model_cache"},
     "shared/live_training.py": {"shared.errors", "shared.settings"},
     "shared/training_film.py": set(),
     "shared/training_story.py": {
@@ -39,8 +39,9 @@ RULES = {
         "shared.requests",
         "shared.training_film",
     },
-    "shared/guests.py": GROUND
-    | {"shared.catalog", "shared.catalog.spec", "shared.model_cache", "shared.sources"},
+    "shared/visitor_models.py": GROUND
+    | {"shared.catalog", "shared.catalog.spec", "shared.loader", "shared.model_cache"}
+    | {"shared.sources"},
     "shared/film.py": set(),
     "shared/recipes.py": GROUND | {"shared.catalog", "shared.requests"},
     "shared/sources.py": GROUND | {"shared.loader"},

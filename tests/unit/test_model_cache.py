@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.errors import CacheBusy, CacheClosed, CacheFull, ModelUnavailable, OutOfMemory
+from shared.errors import CacheClosed, CacheFull, ModelUnavailable, OutOfMemory
 from shared.model_cache import ModelCache
 from tests.unit.cache_fakes import (
     FakeModel,
@@ -205,6 +205,7 @@ def test_a_model_larger_than_the_budget_is_refused_at_once() -> None:
     cache, loader, _ = make_cache(budget=5, patience=60)
     with pytest.raises(CacheFull, match="Choose a smaller model"), cache.lease("a"):
         pass
+    assert not loader.fetches, "gigabytes may not be downloaded in vain"
     assert not loader.loads
 
 
@@ -325,33 +326,6 @@ def test_a_failed_load_tells_those_who_watch() -> None:
     loader.errors = [damaged("a")]
     with pytest.raises(ModelUnavailable, match="a is damaged"):
         list(cache.prepare("a"))
-    use(cache, "a")
-
-
-def test_an_exclusive_model_is_lent_in_order() -> None:
-    cache, loader, _ = make_cache(patience=10)
-    loader.exclusive = {"a"}
-    order = []
-
-    def visit(number: int) -> None:
-        with cache.lease("a"):
-            order.append(number)
-            assert find(cache, "a")["leases"] == 1
-
-    with ThreadPoolExecutor(5) as pool, cache.lease("a"):
-        for number in range(5):
-            pool.submit(visit, number)
-            wait_for_waiters(cache, number + 1)
-    assert order == [0, 1, 2, 3, 4]
-
-
-def test_who_waits_too_long_for_an_exclusive_model_is_told_and_leaves_the_line() -> None:
-    cache, loader, _ = make_cache()
-    loader.exclusive = {"a"}
-    with cache.lease("a", holder="the music room"):
-        with pytest.raises(CacheBusy, match="in use by the music room"), cache.lease("a"):
-            pass
-        assert cache.snapshot()["waiters"] == 0
     use(cache, "a")
 
 
