@@ -45,6 +45,9 @@ class HeldLoader(Loader):
     def load(self, key: str, *_: object) -> int:
         return self.catalog.get(key).bytes
 
+    def move(self, model: Any, device: str) -> None:
+        """There is one device."""
+
     def measure(self, model: int) -> Mapping[Hashable, int]:
         return {model: model}
 

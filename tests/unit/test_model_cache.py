@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import threading
 import weakref
 from collections.abc import Iterator
@@ -486,3 +487,22 @@ def test_a_forked_child_can_lease_though_a_load_was_under_way() -> None:
             os._exit(0)
         loader.gate.set()
         assert os.waitpid(child, 0)[1] == 0
+
+
+# The log
+
+
+def test_loads_evictions_and_refusals_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "shared")
+    cache, loader, _ = make_cache(sizes={"a": 10**7, "b": 10**7, "c": 10**8}, budget=10**7)
+    use(cache, "a", "b")
+    with pytest.raises(CacheFull), cache.lease("c"):
+        pass
+    loader.errors = [OSError("/tmp/secret/guest-5ec2e7")]
+    with pytest.raises(OSError, match="secret"), cache.lease("a"):
+        pass
+    lines = [record.getMessage() for record in caplog.records]
+    assert any(re.match(r"Loaded a \(10 MB on cpu\) in \d+\.\d s", line) for line in lines)
+    assert "Evicted a (10 MB on cpu): 10 MB are needed" in lines
+    assert any(line.startswith("No c: c needs 100 MB, but models may take") for line in lines)
+    assert "No a: OSError" in lines

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from shared.catalog import Catalog
+from shared.catalog.spec import VISITOR_PREFIX
 from shared.recipes import Recipe
 from shared.requests import Request
 from shared.settings import Settings
@@ -29,3 +31,12 @@ def test_json_round_trip() -> None:
     recipe = make_recipe()
     assert Recipe.from_json(recipe.to_json()) == recipe
     assert json.loads(recipe.to_json())["settings"]["prompt"] == "a fox"
+
+
+def test_a_recipe_does_not_give_away_a_visitors_own_model() -> None:
+    settings = Settings(device="cpu")
+    like = Catalog(settings).get("image/critters")
+    spec = replace(like, key=f"image/{VISITOR_PREFIX}5ec2e7")
+    recipe = Recipe.of(spec, Wish.parse(seed=5), settings)
+    assert recipe.model == "image/trained-by-a-visitor"
+    assert "5ec2e7" not in recipe.to_json()
