@@ -26,14 +26,14 @@ import psutil
 import soundfile
 from gradio_client import Client
 from PIL import Image
-from demos.music.score.midi import read_midi
 
 from benchmarks.startup import start
 from demos.image.generate import ImageRequest, generate_image
 from demos.latent.generate import PairRequest, sample
 from demos.music.generate import MusicRequest, generate_music
+from demos.music.score.midi import read_midi
 from demos.text.generate import TextRequest, generate_text
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 
@@ -73,7 +73,7 @@ def budget_for_two(settings: Settings) -> int:
 def measure_growth(switches: int) -> float:
     """Percent that resident memory grows from the first quarter of ``switches`` to the end."""
     settings = Settings(device="cpu", offline=True)
-    cache = ModelCache(budget_for_two(settings), Catalog(settings))
+    cache = ModelCache(budget_for_two(settings), GalleryLoader(Catalog(settings)))
     keys = [spec.key for spec in Catalog(settings) if spec.bundled]
     choice = random.Random(0)
 

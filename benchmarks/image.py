@@ -43,14 +43,15 @@ pipeline({prompt!r}, num_inference_steps={steps}, guidance_scale={guidance}, gen
 ROOM = """
 from threading import Event
 from demos.image.generate import ImageRequest, generate_image
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 request = ImageRequest.parse(
     prompt={prompt!r}, num_inference_steps={steps}, guidance_scale={guidance}, seed=1
 )
 settings = Settings()
-with ModelCache(settings.cache_bytes, Catalog(settings)).lease("image/critters") as pipeline:
+cache = ModelCache(settings.cache_bytes, GalleryLoader(Catalog(settings)))
+with cache.lease("image/critters") as pipeline:
     for step in generate_image(pipeline, request, Event()):
         pass
 """

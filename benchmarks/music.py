@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.music_tunes import measure_tunes
 from demos.music.musicgen import MusicGenRequest, Wish, generate_musicgen
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.musicgen import with_audiocraft
 from shared.musicgen.engine import render
 from shared.settings import Settings
@@ -82,8 +82,9 @@ def load_engine(folder: Path) -> Any:
             ffn_dim=4 * WIDTH,
         )
     catalog = Catalog(Settings(device="cpu", local_models=(("music/benchmark", folder),)))
-    files = catalog.fetch("music/benchmark", lambda *_: None)
-    return catalog.load("music/benchmark", files, "cpu", lambda *_: None)
+    loader = GalleryLoader(catalog)
+    files = loader.fetch("music/benchmark", lambda *_: None)
+    return loader.load("music/benchmark", files, "cpu", lambda *_: None)
 
 
 def call_transformers(engine: Any, request: MusicGenRequest) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from demos.music.generate import MusicRequest, generate_music
 from demos.music.recording import Recording
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
 from shared.room import throttle
 from shared.settings import Settings
@@ -44,7 +44,7 @@ TOKENS = 200
 def measure_tunes(rounds: int) -> dict[str, float]:
     """Compose, render, and compare with ``generate()``."""
     settings = Settings(device="cpu")
-    cache = ModelCache(settings.cache_bytes, Catalog(settings))
+    cache = ModelCache(settings.cache_bytes, GalleryLoader(Catalog(settings)))
     factors, first_sounds, ratios, rates = [], [], [], []
     with cache.lease(MODEL, "the benchmark") as model:
         for number in range(rounds + 1):

@@ -60,7 +60,7 @@ def create_asset_routes(settings: Settings, rooms: Path = ROOT / "demos") -> lis
             spec = catalog.get(f"{task}/{name}")
             if not spec.is_here(settings):  # a look at a page is no reason for a download
                 raise HTTPException(404)
-            folder = catalog.fetch(spec.key, lambda *_: None)
+            folder = spec.fetch(settings, lambda *_: None)
         except GalleryError as error:
             raise HTTPException(404) from error
         # The names are known: a checkpoint may link them to files elsewhere, as hub caches do.

@@ -62,7 +62,7 @@ class BatchWriter:
 
     def __init__(self, model: PreTrainedModel, rows: int = BATCH_ROWS) -> None:
         """Take over the weights of ``model``, for which ``decoder.can_decode`` holds."""
-        self._decoder = Decoder(model)
+        self._decoder = Decoder(model, rows)
         # A step is many small operations: waking a thread for each takes longer than it saves.
         self._threads = ThreadpoolController().select(user_api="openmp")
         self._rows = rows

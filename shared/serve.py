@@ -18,7 +18,7 @@ import psutil
 
 from shared import processes, zero_gpu
 from shared.assets import create_asset_routes
-from shared.catalog import Catalog, ModelSpec, is_guest
+from shared.catalog import Catalog, GalleryLoader, ModelSpec, is_visitor_model
 from shared.devices import device_memory_bytes
 from shared.errors import GalleryError
 from shared.limits import QUICK, THREADS
@@ -62,7 +62,7 @@ def add_catalog_endpoints(cache: ModelCache, catalog: Catalog) -> None:
         """Return what the model cache holds, its budget, and its counts so far."""
         snapshot = cache.snapshot()
         # Whoever knows the key of a visitor's own model could use it.
-        models = [one for one in snapshot["models"] if not is_guest(one["key"])]
+        models = [one for one in snapshot["models"] if not is_visitor_model(one["key"])]
         return snapshot | {"models": models}
 
     for function in (list_models, cache_snapshot):
@@ -84,7 +84,7 @@ def create_cache(settings: Settings) -> ModelCache:
     """Make the process's cache over the catalogue."""
     return ModelCache(
         settings.cache_bytes,
-        Catalog(settings),
+        GalleryLoader(Catalog(settings)),
         device_budget=lambda device: settings.device_bytes or device_memory_bytes(device),
         memory=lambda: int(psutil.Process().memory_info().rss),
         patience=settings.patience_seconds,

@@ -29,7 +29,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from shared.catalog import Catalog
+from shared.catalog import Catalog, move_modules
 from shared.errors import GalleryError
 from shared.model_cache import ModelCache
 from shared.settings import Settings
@@ -72,7 +72,7 @@ def preload(cache: ModelCache, catalog: Catalog, settings: Settings) -> None:
 
             if torch.cuda.is_available():
                 with cache.lease(key, "the gallery") as model:
-                    catalog.move(model, "cuda")
+                    move_modules(model, "cuda")
     if failures:
         raise GalleryError(" ".join(failures))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import gradio as gr
 from starlette.requests import Request
@@ -44,6 +45,9 @@ class HeldLoader(Loader):
 
     def load(self, key: str, *_: object) -> int:
         return self.catalog.get(key).bytes
+
+    def move(self, model: Any, device: str) -> None:
+        """There is one device."""
 
     def measure(self, model: int) -> Mapping[Hashable, int]:
         return {model: model}

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from shared.batching import BatchWriter, choose_writer
@@ -313,3 +314,36 @@ def test_stop_ends_it_before_the_next_token_and_the_row_is_free_again(
 def test_it_ends_where_the_context_is_full(writer: Any, model: LlamaForCausalLM) -> None:
     assert len(write(writer(model), count=1000)) == CONTEXT - len(PROMPT)
     assert len(write(writer(model), count=9, prompt_ids=[1] * (CONTEXT - 1))) == 1
+
+
+def test_the_memory_is_counted_before_it_is_used(model: LlamaForCausalLM) -> None:
+    writer = BatchWriter(model)
+    before = writer.memory
+    texts = [writer.write(make_draft(seed, PROMPT, Sampling()), Event()) for seed in range(8)]
+    for text in texts:
+        next(text)
+    assert writer.memory == before
+    rows = writer._decoder.cache.shape[2]
+    assert sum(before.values()) > rows * writer._decoder.cache[:, :, 0].nbytes
+
+
+def test_others_keep_their_threads(model: LlamaForCausalLM) -> None:
+    def count_threads() -> list[int]:
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    class Slow(Decoder):
+        """Takes its step when the other is at the same step."""
+
+        def _run(self, first: int, ids: Sequence[Sequence[int]]) -> Any:
+            meeting.wait(10)
+            during.extend(count_threads())
+            return super()._run(first, ids)
+
+    during: list[int] = []
+    meeting = threading.Barrier(2)
+    with threadpool_limits(2, "blas"):
+        decoders = [Slow(model), Slow(model)]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda decoder: decoder.read(0, PROMPT), decoders))
+        assert set(during) == {1}
+        assert set(count_threads()) == {2}

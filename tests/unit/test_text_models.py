@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from shared import llamacpp
-from shared.catalog import Catalog, LanguageModel, load_gguf
+from shared.catalog import Catalog, GalleryLoader, LanguageModel, load_gguf
 from shared.errors import ModelUnavailable
 from shared.hub import Hub
 from shared.sampling import Draft, Sampling
@@ -47,7 +47,8 @@ def ignore(stage: str, done: int, total: int) -> None:
 
 
 def load(catalog: Catalog, key: str) -> LanguageModel:
-    model = catalog.load(key, catalog.fetch(key, ignore), catalog.devices(key)[0], ignore)
+    loader = GalleryLoader(catalog)
+    model = loader.load(key, loader.fetch(key, ignore), loader.devices(key)[0], ignore)
     assert isinstance(model, LanguageModel)
     return model
 
@@ -235,8 +236,8 @@ def test_a_folder_of_the_operators_own_is_not_replaced(smollm2: Settings, tmp_pa
 
 def test_it_takes_the_memory_that_is_promised(smollm2: Settings, writer: LanguageModel) -> None:
     catalog = Catalog(smollm2)
-    assert sum(catalog.measure(writer).values()) == pytest.approx(
-        catalog.expected_bytes(WRITER), rel=0.1
+    assert sum(GalleryLoader(catalog).measure(writer).values()) == pytest.approx(
+        GalleryLoader(catalog).expected_bytes(WRITER), rel=0.1
     )
     assert catalog.devices(WRITER) == ("cpu",)
 
@@ -262,14 +263,15 @@ def test_it_answers_a_question(writer: LanguageModel) -> None:
 def test_a_gguf_folder_of_the_operator_becomes_a_model(smollm2: Settings, tmp_path: Path) -> None:
     catalog = Catalog(smollm2)
     folder = tmp_path / "mine"
-    shutil.copytree(catalog.fetch(WRITER, ignore), folder)
+    shutil.copytree(GalleryLoader(catalog).fetch(WRITER, ignore), folder)
     settings = Settings(device="cpu", local_models=(("text/mine", folder), (SMOLLM2, folder)))
     catalog = Catalog(settings)
     for key in ("text/mine", SMOLLM2):
         spec = catalog.get(key, "text")
         assert spec.place == "local"
         assert catalog.devices(key) == ("cpu",)
-        assert catalog.expected_bytes(key) == next(folder.glob("*.gguf")).stat().st_size
+        size = next(folder.glob("*.gguf")).stat().st_size
+        assert GalleryLoader(catalog).expected_bytes(key) == size
     loaded = load(catalog, "text/mine")
     assert loaded.model is None
     ids = list(loaded.tokenizer("The capital of France is").input_ids)
@@ -289,7 +291,7 @@ def test_a_gguf_without_llama_cpp_names_the_way_out(
 
 def test_a_damaged_gguf_is_said_to_be_damaged(smollm2: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
-    shutil.copytree(Catalog(smollm2).fetch(WRITER, ignore), folder)
+    shutil.copytree(GalleryLoader(Catalog(smollm2)).fetch(WRITER, ignore), folder)
     file = next(folder.glob("*.gguf"))
     file.unlink()
     file.write_bytes(b"GGUF and then nothing")
@@ -301,7 +303,7 @@ def test_a_damaged_gguf_is_said_to_be_damaged(smollm2: Settings, tmp_path: Path)
 def test_a_tokenizer_is_read_from_the_file_where_none_lies_beside_it(
     smollm2: Settings, writer: LanguageModel, tmp_path: Path
 ) -> None:
-    file = next(Catalog(smollm2).fetch(WRITER, ignore).glob("*.gguf"))
+    file = next(GalleryLoader(Catalog(smollm2)).fetch(WRITER, ignore).glob("*.gguf"))
     (tmp_path / file.name).symlink_to(file)
     loaded = load_gguf(tmp_path, None)  # type: ignore[arg-type]
     text = chat(writer, "Hello, 𓀀!")
