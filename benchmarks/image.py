@@ -30,6 +30,7 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.latent import CHROMIUM_FLAGS, PATIENCE, SWEEP, grasp
 from benchmarks.startup import start
+from shared.catalog import Catalog
 from shared.settings import ROOT
 
 PROMPT = "a happy blue monster with yellow horns"
@@ -89,7 +90,7 @@ def measure_drawing(rounds: int, steps: int, guidance: float) -> dict[str, float
         prompt=PROMPT, num_inference_steps=steps, guidance_scale=guidance, seed=1
     )
     nine = request.model_copy(update={"num_images": 9})
-    with create_cache(Settings()).lease("image/critters") as pipeline:
+    with create_cache(Catalog(Settings())).lease("image/critters") as pipeline:
 
         def bare() -> None:
             pipeline(

@@ -80,11 +80,12 @@ def _list_specs(catalog: Catalog) -> Iterator[ModelSpec]:
             yield catalog.get(writing_key)
 
 
-def create_cache(settings: Settings) -> ModelCache:
+def create_cache(catalog: Catalog) -> ModelCache:
     """Make the process's cache over the catalogue."""
+    settings = catalog.settings
     return ModelCache(
         settings.cache_bytes,
-        GalleryLoader(Catalog(settings)),
+        GalleryLoader(catalog),
         device_budget=lambda device: settings.device_bytes or device_memory_bytes(device),
         memory=lambda: int(psutil.Process().memory_info().rss),
         patience=settings.patience_seconds,
@@ -92,14 +93,14 @@ def create_cache(settings: Settings) -> ModelCache:
     )
 
 
-def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
+def launch(app: gr.Blocks, catalog: Catalog, **options: Any) -> Any:
     """Queue and launch ``app`` with the gallery's look, limits and files for the page.
 
     ``options`` go to Gradio.
     """
-    app.queue(max_size=settings.max_queue, default_concurrency_limit=QUICK)
+    app.queue(max_size=catalog.settings.max_queue, default_concurrency_limit=QUICK)
     app_options = options.pop("app_kwargs", {})
-    routes = [*app_options.get("routes", []), *create_asset_routes(settings)]
+    routes = [*app_options.get("routes", []), *create_asset_routes(catalog)]
     return app.launch(
         theme=create_theme(),
         css_paths=[CSS_PATH, *sorted((ROOT / "demos").glob("*/room.css"))],
@@ -113,7 +114,7 @@ def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
     )
 
 
-def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
+def serve(build: Callable[[ModelCache, Catalog], gr.Blocks]) -> None:
     """Launch what ``build`` makes with the settings of the environment, until Ctrl-C or SIGTERM.
 
     Then loads are given up, and work under way has ``SHUTDOWN_SECONDS`` to end. The process ends
@@ -121,14 +122,14 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
     """
     try:
         settings = zero_gpu.adapt(Settings.from_environment())
-        cache = create_cache(settings)
-        folder = open_process_folder()
-        app = build(settings, cache)
-        app.delete_cache = (SWEEP_SECONDS, MOST_AGE)  # what passed through components
         catalog = Catalog(settings)
+        cache = create_cache(catalog)
+        folder = open_process_folder()
+        app = build(cache, catalog)
+        app.delete_cache = (SWEEP_SECONDS, MOST_AGE)  # what passed through components
         for key in settings.preload:
             catalog.get(key)  # a misspelt one is told at once
-        preload = functools.partial(zero_gpu.preload, cache, catalog, settings)
+        preload = functools.partial(zero_gpu.preload, cache, catalog)
         if zero_gpu.ACTIVE:
             preload()
     except GalleryError as error:
@@ -136,7 +137,7 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # which is what Ctrl-C does
     try:
         routes = [create_metrics_route(cache)] if settings.metrics else []
-        launch(app, settings, prevent_thread_lock=True, app_kwargs={"routes": routes})
+        launch(app, catalog, prevent_thread_lock=True, app_kwargs={"routes": routes})
         gc.freeze()  # what is there by now stays
         gc.enable()
         if not zero_gpu.ACTIVE:  # the page is up first

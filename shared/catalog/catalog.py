@@ -14,13 +14,13 @@ from shared.loader import HOST
 from shared.settings import Settings
 from shared.sources import Folder
 
-# What visitors trained for themselves (shared/visitor_models.py), by key. All catalogues of the
-# process share it.
-_VISITOR_MODELS: dict[str, ModelSpec] = {}
-
 
 class Catalog:
-    """The models that can be chosen here, and some that are found by key only."""
+    """The models that can be chosen here, and some that are found by key only.
+
+    Attributes:
+        settings: Those of the process, which has one catalogue.
+    """
 
     def __init__(self, settings: Settings, specs: Iterable[ModelSpec] = SPECS) -> None:
         """Make a catalogue of ``specs`` and the operator's folders, for this process's settings.
@@ -29,7 +29,7 @@ class Catalog:
             GalleryError: A folder of ``settings.local_models`` is of no room or cannot be read.
         """
         self.settings = settings
-        self._visitor_models = _VISITOR_MODELS
+        self._visitor_models: dict[str, ModelSpec] = {}
         self._specs = {spec.key: spec for spec in specs}
         for key, path in settings.local_models:
             try:

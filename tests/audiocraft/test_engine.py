@@ -196,7 +196,7 @@ def test_our_chroma_is_that_of_transformers() -> None:
 def test_the_endpoint_answers(folders: dict[str, Path]) -> None:
     settings = Settings(device="cpu", local_models=((KEY, folders["mono"]),))
     catalog = Catalog(settings)
-    room = Room("music", ModelCache(10**10, GalleryLoader(catalog)), settings, catalog)
+    room = Room("music", ModelCache(10**10, GalleryLoader(catalog)), catalog)
     wav, _, recipe = answer_musicgen(room, WORDS, KEY, 2, 1.0, seed=3)
     samples, rate = soundfile.read(wav)
     assert len(samples) == 2 * rate == 2 * RATE

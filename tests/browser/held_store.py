@@ -76,7 +76,7 @@ def main() -> None:
 
     with gr.Blocks() as app:
         create_cache_panel(cache, catalog)
-    launch(app, settings, app_kwargs={"routes": [Route("/steer/{wish}", steer)]})
+    launch(app, catalog, app_kwargs={"routes": [Route("/steer/{wish}", steer)]})
 
 
 if __name__ == "__main__":

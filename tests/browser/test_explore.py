@@ -264,7 +264,7 @@ def test_the_recipe_gives_the_same_pair_in_python(desktop: Page) -> None:
 
     settings = Settings()
     catalog = Catalog(settings)
-    room = Room("latent", ModelCache(10**9, GalleryLoader(catalog)), settings, catalog)
+    room = Room("latent", ModelCache(10**9, GalleryLoader(catalog)), catalog)
     names = recipe["settings"].pop("models")
     request = PairRequest.parse(seed=recipe["seed"], **recipe["settings"])
     folders = [ROOT / "models" / name.replace("/", "-") for name in names]

@@ -34,9 +34,9 @@ def tab_url() -> Iterator[str]:
     """The tab beside Draw, over few critters and with a slim U-Net."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_IS_E2E_TEST", "1")  # who leaves is forgotten in a second, not an hour
-        settings = Settings()
-        cache = create_cache(settings)
-        room = Room("image", cache, settings, Catalog(settings))
+        catalog = Catalog(Settings())
+        cache = create_cache(catalog)
+        room = Room("image", cache, catalog)
         with gr.Blocks() as app, gr.Column(elem_classes=["room", "room-image"]):
             model = choose_model(room.catalog, "image")
             with gr.Tabs():
@@ -44,7 +44,7 @@ def tab_url() -> Iterator[str]:
                     create_train(room, model, TINY)
                 with gr.Tab("Draw"):
                     create_draw(room, model)
-        _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True)
+        _, url, _ = launch(app, catalog, prevent_thread_lock=True, quiet=True)
         yield url
         cache.close()
         app.close(verbose=False)

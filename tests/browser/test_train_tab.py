@@ -31,11 +31,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @contextmanager
 def run_tab(*options: str) -> Iterator[str]:
     """The tab by itself, over few critters; ``options`` go to the training scripts."""
-    settings = Settings()
-    cache = create_cache(settings)
+    catalog = Catalog(Settings())
+    cache = create_cache(catalog)
     with gr.Blocks() as app, gr.Column(elem_classes=["room", "room-latent"]):
-        create_train(Room("latent", cache, settings, Catalog(settings)), [*TINY, *options])
-    _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True)
+        create_train(Room("latent", cache, catalog), [*TINY, *options])
+    _, url, _ = launch(app, catalog, prevent_thread_lock=True, quiet=True)
     yield url
     cache.close()
     app.close(verbose=False)

@@ -49,10 +49,9 @@ def loader() -> HeldLoader:
 @pytest.fixture
 def room(loader: HeldLoader, open_page: OpenPage) -> Iterator[Page]:
     """The image room over the real cache, catalogue and model."""
-    settings = Settings()
     cache = ModelCache(10**10, loader)
-    app = build_app(settings, cache, [one for one in DEMOS if one.slug == "image"])
-    _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True)
+    app = build_app(cache, loader.catalog, [one for one in DEMOS if one.slug == "image"])
+    _, url, _ = launch(app, loader.catalog, prevent_thread_lock=True, quiet=True)
     with open_page(url) as page:
         yield page
     cache.close()

@@ -16,11 +16,12 @@ def test_a_script_may_use_a_room_without_the_page() -> None:
 FIRST_PAGE = """
 import sys, urllib.request
 import app
+from shared.catalog import Catalog
 from shared.settings import Settings
 from shared.serve import create_cache, launch
-settings = Settings()
-gallery = app.build_app(settings, create_cache(settings))
-_, url, _ = launch(gallery, settings, prevent_thread_lock=True, quiet=True)
+catalog = Catalog(Settings())
+gallery = app.build_app(create_cache(catalog), catalog)
+_, url, _ = launch(gallery, catalog, prevent_thread_lock=True, quiet=True)
 assert urllib.request.urlopen(url).status == 200
 early = {"torch", "transformers", "diffusers", "audiocraft"} & set(sys.modules)
 sys.exit(f"imported before the first page: {early}" if early else 0)

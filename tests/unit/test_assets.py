@@ -13,6 +13,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from shared.assets import create_asset_routes
+from shared.catalog import Catalog
 from shared.settings import ROOT, Settings
 
 VAE, GAN = "weights/latent/critters-vae", "weights/latent/critters-gan"
@@ -31,7 +32,7 @@ def rooms(tmp_path: Path) -> Path:
 
 
 def serve(rooms: Path = ROOT / "demos", path: str = "", **settings: Any) -> TestClient:
-    routes = create_asset_routes(Settings(**settings), rooms)
+    routes = create_asset_routes(Catalog(Settings(**settings)), rooms)
     app = Starlette(routes=[Mount(path, routes=routes)] if path else routes)
     return TestClient(app, raise_server_exceptions=True)
 

@@ -292,7 +292,7 @@ def test_all_of_its_memory_is_counted(engine: Any) -> None:
 def make_room(folder: Path, key: str = "music/musicgen-small") -> Room:
     settings = Settings(device="cpu", local_models=((key, folder),))
     catalog = Catalog(settings)
-    return Room("music", ModelCache(10**10, GalleryLoader(catalog)), settings, catalog)
+    return Room("music", ModelCache(10**10, GalleryLoader(catalog)), catalog)
 
 
 def test_the_endpoint_answers_with_a_wav_that_repeats(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_damaged_checkpoint_is_told(tmp_path: Path) -> None:
 def test_models_that_are_not_here_say_how_they_come() -> None:
     settings = Settings(device="cpu", offline=True)
     catalog = Catalog(settings)
-    room = Room("music", ModelCache(10**10, GalleryLoader(catalog)), settings, catalog)
+    room = Room("music", ModelCache(10**10, GalleryLoader(catalog)), catalog)
     with pytest.raises(ModelUnavailable, match=r"one-time download of about [\d,]+ MB"):
         answer_musicgen(room, WORDS, "music/musicgen-small", 1, 1.0, 1)
     with pytest.raises(ModelUnavailable, match="hf download facebook/musicgen-melody"):

@@ -28,7 +28,7 @@ def room() -> Iterator[Room]:
     settings = Settings(device="cpu", offline=True)
     catalog = Catalog(settings)
     cache = ModelCache(10**9, GalleryLoader(catalog))
-    yield Room("text", cache, settings, catalog)
+    yield Room("text", cache, catalog)
     cache.close()
 
 
