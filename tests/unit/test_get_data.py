@@ -106,7 +106,15 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 def get_data(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "training.get_data", "--pause", "0", "--to", folder / "data"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "training.get_data",
+        "--pause",
+        "0",
+        "--to",
+        folder / "data",
+    ]
     command += ["--manifest", folder / "manifest.json", *arguments]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
