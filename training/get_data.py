@@ -90,7 +90,7 @@ def digest_songs(archive: zipfile.ZipFile) -> str:
 
 
 def songs(archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
-    """Yield the path of each song in the archive, and its last four parts, composer to file."""
+    """Yield the path of each song in the archive, and its last four parts, composer first."""
     for path in archive.namelist():
         parts = path.split("/")[-4:]
         if path.endswith(".mxl") and len(parts) == 4 and ".." not in parts:

@@ -3,8 +3,8 @@
     python -m training.music_lieder [--data PATH]
 
 reads the compressed MusicXML files (``*.mxl``) in PATH, a folder or a zip file, and prints what
-they hold. They are in the folder ``scores`` of https://github.com/OpenScore/Lieder; the default
-place of a copy is ``.cache/training/music/lieder``.
+they hold. They are in the folder ``scores`` of https://github.com/OpenScore/Lieder;
+``python -m training.get_data`` puts them into the default place, ``.cache/training/music/lieder``.
 
 MusicXML (https://www.w3.org/2021/06/musicxml40/) is read here as far as notes need it: durations,
 chords, ties, voices (``backup`` and ``forward``), key, meter, tempo. music21 takes a hundred times

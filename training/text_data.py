@@ -6,11 +6,9 @@ The folder holds plain ``.txt`` files in UTF-8, works separated by a line ``<|en
 * ``book*.txt``: Project Gutenberg texts without their licence header. Wrapped lines are joined
   into paragraphs, and verse inside a book keeps its lines.
 
-Anybody can make such a folder: download the "Plain Text UTF-8" files of some books from
-gutenberg.org, cut the header above ``*** START`` and everything below ``*** END``, and join them
-with ``<|endoftext|>`` into ``books.txt``; the poems go the same way into ``poems.txt``. The books
-that the bundled model saw are listed in its model card. The folder's default place is
-``.cache/training/text/source``.
+``python -m training.get_data`` makes such a folder in its default place,
+``.cache/training/text/source``; any other texts go the same way. The books that the bundled model
+saw are listed in its model card.
 
 What a filter takes out is counted by reason, and the counts travel with the model.
 """
