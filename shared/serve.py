@@ -51,7 +51,7 @@ def add_catalog_endpoints(cache: ModelCache, catalog: Catalog) -> None:
                 "licence": spec.licence,
                 "parameters": spec.parameters,
                 "bytes": spec.bytes,
-                "source": spec.place,
+                "source": spec.origin,
                 "download_bytes": catalog.download_bytes(spec.key),
                 "loaded": spec.key in loaded,
             }
@@ -75,9 +75,9 @@ def _list_specs(catalog: Catalog) -> Iterator[ModelSpec]:
     """Yield every entry, each followed by what writes in its place on this machine."""
     for spec in catalog:
         yield spec
-        writing_key = catalog.writing_key(spec.key)
-        if writing_key != spec.key:
-            yield catalog.get(writing_key)
+        engine_key = catalog.engine_key(spec.key)
+        if engine_key != spec.key:
+            yield catalog.get(engine_key)
 
 
 def create_cache(catalog: Catalog) -> ModelCache:

@@ -61,7 +61,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 download_bytes=270_000_000,
             ),
         ),
-        writer=ModelSpec(
+        engine=ModelSpec(
             key="text/smollm2-135m-gguf",
             title="SmolLM2 135M Instruct, four bits",
             licence="Apache-2.0",

@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from demos.image import generate
-from shared.batching import choose_writer
+from shared.batching import choose_engine
 from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
 from shared.tunes.compose import TuneModel
 from shared.tunes.tokens import build_tokenizer as build_note_tokenizer
@@ -160,7 +160,7 @@ def tune_model() -> TuneModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = LlamaForCausalLM(config).eval()
-    return TuneModel(model, tokenizer, choose_writer(model))
+    return TuneModel(model, tokenizer, choose_engine(model))
 
 
 @pytest.fixture

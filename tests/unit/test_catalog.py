@@ -124,7 +124,7 @@ def test_every_part_of_a_model_moves(key: str) -> None:
     model = load(CATALOG, key)
     LOADER.move(model, "meta")
     # What writes on the CPU has taken weights over, and stays there.
-    kept = getattr(getattr(model, "writer", None), "memory", {})
+    kept = getattr(getattr(model, "engine", None), "memory", {})
     moved = LOADER.measure(model).keys() - kept.keys()
     assert moved
     assert all(str(identity).startswith("('meta'") for identity in moved)
@@ -188,7 +188,7 @@ def test_a_folder_of_the_operator_becomes_a_model(checkpoint: Path) -> None:
     model = load(catalog, "text/mine")
     assert isinstance(model, LanguageModel)
     assert spec.parameters == sum(weight.numel() for weight in model.model.parameters())
-    assert (spec.title, spec.licence, spec.place) == ("mine", "see its folder", "local")
+    assert (spec.title, spec.licence, spec.origin) == ("mine", "see its folder", "local")
     assert catalog.download_bytes("text/mine") == 0
 
 

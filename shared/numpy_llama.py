@@ -81,8 +81,8 @@ class _OneBlasThread:
 _one_blas_thread = _OneBlasThread()
 
 
-def can_decode(model: PreTrainedModel) -> bool:
-    """Whether ``Decoder`` knows how ``model`` is built, and is faster."""
+def can_run(model: PreTrainedModel) -> bool:
+    """Whether ``NumpyLlama`` knows how ``model`` is built, and is faster."""
     config: Any = model.config
     return (
         type(model).__name__ == "LlamaForCausalLM"
@@ -96,7 +96,7 @@ def can_decode(model: PreTrainedModel) -> bool:
     )
 
 
-class Decoder:
+class NumpyLlama:
     """Computes the logits of next tokens for several texts, each at its own length.
 
     Texts live in rows 0, 1, ... without a gap; ``move`` fills one. What a row held is kept until
@@ -105,7 +105,7 @@ class Decoder:
     """
 
     def __init__(self, model: PreTrainedModel, rows: int = 16) -> None:
-        """Take over the weights of ``model``, for which ``can_decode`` holds.
+        """Take over the weights of ``model``, for which ``can_run`` holds.
 
         Args:
             model: A small Llama.
