@@ -128,7 +128,7 @@ class Decoder:
         self.cache = np.zeros(shape, np.float32)
         self.texts: list[list[int]] = [
             [] for _ in range(rows)
-        ]  # the ids that they are of, row by row
+        ]  # row by row
 
     @property
     def nbytes(self) -> int:

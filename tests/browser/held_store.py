@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import gradio as gr
 from starlette.requests import Request
