@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import multiprocessing
 import os
 import signal
@@ -73,11 +74,11 @@ def _list_specs(catalog: Catalog) -> Iterator[ModelSpec]:
             yield catalog.get(writing_key)
 
 
-def create_cache(settings: Settings) -> ModelCache:
-    """Make the process's cache over the catalogue."""
+def create_cache(settings: Settings, catalog: Catalog | None = None) -> ModelCache:
+    """Make the process's cache over ``catalog``, or over one of its own."""
     return ModelCache(
         settings.cache_bytes,
-        GalleryLoader(Catalog(settings)),
+        GalleryLoader(catalog or Catalog(settings)),
         device_budget=lambda device: settings.device_bytes or device_memory_bytes(device),
         memory=lambda: int(psutil.Process().memory_info().rss),
         patience=settings.patience_seconds,
@@ -111,11 +112,12 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
     Then loads are given up, and work under way has ``SHUTDOWN_SECONDS`` to end. The process ends
     with 0, or with a plain message if it cannot start.
     """
+    _log_to_stderr()
     try:
         settings = zero_gpu.adapt(Settings.from_environment())
-        cache = create_cache(settings)
-        app = build(settings, cache)
         catalog = Catalog(settings)
+        cache = create_cache(settings, catalog)
+        app = build(settings, cache)
         for key in settings.preload:
             catalog.get(key)  # a misspelt one is told at once
         preload = functools.partial(zero_gpu.preload, cache, catalog, settings)
@@ -133,6 +135,16 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
             time.sleep(0.5)  # and not one long wait, which Ctrl-C does not end on Windows
     except KeyboardInterrupt:
         _end(app, cache)
+
+
+def _log_to_stderr(level: int = logging.INFO) -> None:
+    """Let the gallery's own modules write what they do to the log."""
+    logger = logging.getLogger("shared")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(level)
 
 
 def _end(app: gr.Blocks, cache: ModelCache) -> None:
