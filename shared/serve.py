@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -120,6 +121,7 @@ def serve(build: Callable[[ModelCache, Catalog], gr.Blocks]) -> None:
     Then loads are given up, and work under way has ``SHUTDOWN_SECONDS`` to end. The process ends
     with 0, or with a plain message if it cannot start.
     """
+    _log_to_stderr()
     try:
         settings = zero_gpu.adapt(Settings.from_environment())
         catalog = Catalog(settings)
@@ -146,6 +148,16 @@ def serve(build: Callable[[ModelCache, Catalog], gr.Blocks]) -> None:
             time.sleep(0.5)  # and not one long wait, which Ctrl-C does not end on Windows
     except KeyboardInterrupt:
         _end(app, cache, folder)
+
+
+def _log_to_stderr(level: int = logging.INFO) -> None:
+    """Let the gallery's own modules write what they do to the log."""
+    logger = logging.getLogger("shared")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(level)
 
 
 def _end(app: gr.Blocks, cache: ModelCache, folder: ProcessFolder) -> None:

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from shared.batching import BatchEngine, choose_engine
@@ -328,25 +327,3 @@ def test_the_memory_is_counted_before_it_is_used(model: LlamaForCausalLM) -> Non
     assert engine.memory == before
     rows = engine._llama.cache.shape[2]
     assert sum(before.values()) > rows * engine._llama.cache[:, :, 0].nbytes
-
-
-def test_others_keep_their_threads(model: LlamaForCausalLM) -> None:
-    def count_threads() -> list[int]:
-        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
-
-    class Slow(NumpyLlama):
-        """Takes its step when the other is at the same step."""
-
-        def _run(self, first: int, ids: Sequence[Sequence[int]]) -> Any:
-            meeting.wait(10)
-            during.extend(count_threads())
-            return super()._run(first, ids)
-
-    during: list[int] = []
-    meeting = threading.Barrier(2)
-    with threadpool_limits(2, "blas"):
-        llamas = [Slow(model), Slow(model)]
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda llama: llama.read(0, PROMPT), llamas))
-        assert set(during) == {1}
-        assert set(count_threads()) == {2}
