@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,10 @@ def test_an_operators_folder_takes_the_place_of_ours(tmp_path: Path) -> None:
     shutil.rmtree(mine)
     assert client.get(f"/{GAN}/config.json").json()["z_dim"] == 64  # as torch: ours again
     assert client.get("/weights/latent/mine-gan/config.json").status_code == 404
+
+
+def test_no_comment_of_a_style_sheet_ends_before_its_end() -> None:
+    # "demos/*/room.css" in a comment ends it, and the browser drops the rule that follows.
+    for path in [ROOT / "shared/gallery.css", *(ROOT / "demos").glob("*/room.css")]:
+        rules = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert "*/" not in rules, path
