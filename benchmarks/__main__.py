@@ -90,7 +90,7 @@ def show_markdown(rows: Sequence[Row]) -> str:
         "# Figures",
         "",
         "Written by `make figures`; do not edit. The documented values are in",
-        "[benchmarks/documented.py](../benchmarks/documented.py). Today's are from the short forms.",
+        "[benchmarks/documented.py](../benchmarks/documented.py).",
         "",
         f"Machine: {describe_machine()}. {date.today()}, load {os.getloadavg()[0]:.1f} at the end.",
         "",
