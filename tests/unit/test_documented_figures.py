@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,10 @@ def test_every_benchmark_and_evaluation_measures_a_documented_figure() -> None:
     helpers = {"__init__", "__main__", "documented", "music_tunes"}
     modules = {f"{path.parent.name}.{path.stem}" for path in files if path.stem not in helpers}
     assert modules == {figure.command.module for figure in FIGURES}
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 130
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    assert [link for link in links if not (ROOT / link).exists()] == []
