@@ -8,9 +8,9 @@ from pathlib import Path
 import av
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, TimeoutError, expect
 
-from tests.browser.conftest import enter_latent
+from tests.browser.conftest import enter_latent, enter_wing
 from training.critter_data import VALUES, render_critter
 
 LONG = 120_000  # milliseconds; the first use of a room imports its libraries
@@ -93,6 +93,28 @@ def test_a_real_critter_is_chosen_with_the_keyboard(page: Page) -> None:
     expect(page.locator(".three figure").nth(1)).to_contain_text("dB", timeout=LONG)
     page.get_by_role("button", name="Look inside").filter(visible=True).click()
     expect(page.locator(".whiskers title")).to_have_count(64)
+
+
+@pytest.mark.parametrize(
+    ("room", "tab", "script"),
+    [("Latent", "Reconstruct", "latent/sketch.js"), ("Images", "Change", "image/pad.js")],
+)
+def test_a_pad_takes_no_clicks_that_it_would_lose(
+    desktop: Page, room: str, tab: str, script: str
+) -> None:
+    """Its script comes over the network, after the pad is on the page."""
+    held: list[Route] = []
+    desktop.route(f"**/rooms/{script}", lambda route: held.append(route))
+    with desktop.expect_request(f"**/rooms/{script}"):
+        enter_wing(desktop, room, tab)
+        if tab == "Reconstruct":
+            desktop.get_by_role("tab", name="Draw").click()
+    clear = desktop.locator(".sketch").filter(visible=True).get_by_text("Clear", exact=True)
+    expect(clear).to_be_visible()
+    with pytest.raises(TimeoutError):
+        clear.click(trial=True, timeout=1000)
+    held[0].continue_()
+    clear.click(timeout=LONG)
 
 
 def test_a_drawing_is_redrawn_after_each_stroke(page: Page) -> None:

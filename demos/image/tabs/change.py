@@ -28,7 +28,7 @@ from shared.errors import InvalidRequest
 from shared.provenance import CHANGED, save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
-from shared.ui.events import QUICK, wire_generation
+from shared.ui.events import QUEUED, QUICK, wire_generation
 from shared.ui.files import new_file
 from shared.ui.layout import CAPTION, tab_floor
 from shared.uploads import read_data_url, read_picture
@@ -166,7 +166,7 @@ def create_change(room: Room, model: gr.Dropdown) -> None:
         begin=[taken.change],  # the button first reads the pad
     )
     asked = [buttons.run.click, prompt.submit]
-    gr.on(asked, take, [mode, *sent], [taken, problem], js=TAKE, **QUICK)
+    gr.on(asked, take, [mode, *sent], [taken, problem], js=TAKE, **QUEUED)
     laid = [
         upload.upload(take_upload, upload, [sheet, problem, upload], **QUICK),
         again.click(take_result, made, [sheet, problem], **QUICK),
