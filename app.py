@@ -7,6 +7,16 @@ Without names, all rooms are there.
 
 from __future__ import annotations
 
+import gc
+import sys
+
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    sys.exit("The gallery runs on Python 3.11, 3.12 or 3.13. Start it with one of these.")
+if __name__ == "__main__":
+    # Nearly all that is made until the page is up stays: looking for garbage in it takes a seventh
+    # of that time. ``serve`` turns the collector on again.
+    gc.disable()
+
 import argparse
 from collections.abc import Sequence
 from functools import partial
@@ -23,8 +33,6 @@ from shared.serve import add_catalog_endpoints, serve
 from shared.settings import Settings
 from shared.turns import Turns
 
-# Seconds between sweeps of what visitors made, and how old it may get.
-CACHE_SWEEP = (3600, 86_400)
 HEADLINE = """
 <h1>Generative Gallery</h1>
 <p>Machines that make things, and how they do it. Everything here runs on this computer.</p>
@@ -34,7 +42,7 @@ HEADLINE = """
 def build_app(settings: Settings, cache: ModelCache, demos: Sequence[Demo] = DEMOS) -> gr.Blocks:
     """Build the page with one tab per room, all on ``cache``."""
     catalog, turns = Catalog(settings), Turns()
-    with gr.Blocks(title="Generative Gallery", delete_cache=CACHE_SWEEP) as app:
+    with gr.Blocks(title="Generative Gallery") as app:
         with gr.Row(elem_classes="gallery-top"):
             gr.HTML(HEADLINE, elem_classes="gallery-head", padding=False)
             create_cache_panel(cache, catalog)

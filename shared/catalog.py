@@ -628,7 +628,7 @@ SPECS: tuple[ModelSpec, ...] = (
         parameters=737_000,
         summary="Our own classifier, which reads off a monster what it has. Measures the others.",
         load=load_judge,
-        sources=(Bundled("judge", "training"),),
+        sources=(Bundled("latent-critters-judge"),),
         gpu=False,
     ),
 )

@@ -1,19 +1,22 @@
-"""Animations as GIF and MP4, with what they were made from inside the file."""
+"""Animations as GIF and MP4, with their recipes inside the file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from shared.recipe_files import add_to_film, make_gif_comment
 
 
 def save_gif(
     frames: Sequence[Image.Image],
     path: Path,
-    comment: str,
+    recipe: Mapping[str, Any],
     *,
     seconds: Sequence[float],
     height: int,
@@ -23,7 +26,7 @@ def save_gif(
     Args:
         frames: RGB pictures, all of one size.
         path: The file.
-        comment: Kept in the file, such as the recipe.
+        recipe: Kept in the file.
         seconds: How long each frame is shown; the format counts hundredths.
         height: Of the animation, in pixels; each pixel of a frame becomes a sharp square.
     """
@@ -36,14 +39,14 @@ def save_gif(
         append_images=pictures[1:],
         duration=[round(1000 * shown) for shown in seconds],
         loop=0,
-        comment=comment.encode(),
+        comment=make_gif_comment(recipe),
     )
 
 
 def save_mp4(
     frames: Sequence[Image.Image],
     path: Path,
-    comment: str,
+    recipe: Mapping[str, Any],
     *,
     seconds: Sequence[float],
     height: int,
@@ -58,7 +61,7 @@ def save_mp4(
     Args:
         frames: As for ``save_gif``.
         path: The file.
-        comment: As for ``save_gif``.
+        recipe: As for ``save_gif``.
         seconds: How long each frame is shown.
         height: As for ``save_gif``; even.
         frames_per_second: Of the film.
@@ -68,7 +71,7 @@ def save_mp4(
 
     # faststart: what a player must read first stands first.
     with av.open(str(path), "w", "mp4", options={"movflags": "+faststart"}) as film:
-        film.metadata["comment"] = comment
+        add_to_film(film, recipe)
         stream = film.add_stream(
             "libx264", frames_per_second, options={"crf": str(crf), "preset": "veryfast"}
         )

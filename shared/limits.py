@@ -20,7 +20,7 @@ QUEUES: dict[str, int] = {
     "endpoint": 8,
     # Pictures and probabilities that follow typing or a slider: stale as soon as they wait.
     "live": 4,
-    # One trains, the others see their place in line (live_training.MOST_IN_LINE).
+    # One trains, the others see their place in line (live.process.MOST_IN_LINE).
     "training": 12,
     # Loads started in "Models in memory": a click must not wait behind somebody's download.
     "load": 16,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import platform
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -24,52 +22,26 @@ def _library_versions() -> dict[str, str]:
     return {name: version(name) for name in _LIBRARIES} | {"python": platform.python_version()}
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def make_recipe(spec: ModelSpec, request: Request, settings: Settings) -> dict[str, Any]:
+    """Write down what ``request``, whose seed must be drawn, asked of the model of ``spec``.
 
+    The same recipe on the same machine gives the same output. Its fields are plain JSON values:
 
-@dataclass(frozen=True)
-class Recipe:
-    """The record of one output. The same recipe on the same machine gives the same output.
-
-    Attributes:
-        model: Key in the catalogue.
-        revision: Which weights: ``bundled`` for ours, the commit of a hub model, the name and
-            version of a package, ``local`` for a folder of the operator.
-        seed: The seed that was used, never -1.
-        settings: The rest of the request.
+    - ``model``: key in the catalogue.
+    - ``revision``: which weights: ``bundled`` for ours, the commit of a hub model, the name and
+      version of a package, ``local`` for a folder of the operator.
+    - ``seed``: the one that was used, never -1.
+    - ``settings``: the rest of the request.
+    - ``dtype``, ``gallery``, ``libraries``, ``made``: number format, versions, and when.
     """
-
-    model: str
-    revision: str
-    seed: int
-    settings: dict[str, Any]
-    dtype: str
-    gallery: str = GALLERY_VERSION
-    libraries: dict[str, str] = field(default_factory=_library_versions)
-    made: str = field(default_factory=_now)
-
-    @classmethod
-    def of(cls, spec: ModelSpec, request: Request, settings: Settings) -> Recipe:
-        """Write down what ``request`` asked of the model of ``spec``; its seed must be drawn."""
-        device = pick_device(settings.device if spec.gpu else "cpu")
-        return cls(
-            model=spec.key,
-            revision=spec.pick(settings).version,
-            seed=request.seed,
-            settings=request.model_dump(exclude={"seed"}),
-            dtype=spec.dtype or str(pick_dtype(device)).removeprefix("torch."),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        """Write the recipe as indented JSON."""
-        return json.dumps(self.to_dict(), indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> Recipe:
-        """Read what ``to_json`` wrote. Raises ValueError or TypeError on anything else."""
-        return cls(**json.loads(text))
+    device = pick_device(settings.device if spec.gpu else "cpu")
+    return {
+        "model": spec.key,
+        "revision": spec.pick(settings).version,
+        "seed": request.seed,
+        "settings": request.model_dump(exclude={"seed"}),
+        "dtype": spec.dtype or str(pick_dtype(device)).removeprefix("torch."),
+        "gallery": GALLERY_VERSION,
+        "libraries": _library_versions(),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

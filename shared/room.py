@@ -16,7 +16,7 @@ from shared.catalog import Catalog, ModelSpec, Task
 from shared.limits import DEVICE
 from shared.loader import Progress
 from shared.model_cache import ModelCache
-from shared.recipes import Recipe
+from shared.recipes import make_recipe
 from shared.requests import Request
 from shared.settings import Settings
 from shared.turns import Turns
@@ -81,7 +81,7 @@ class Room:
 
         Settings that the request does not use are left out.
         """
-        recipe = Recipe.of(self.engine(model), request, self.settings).to_dict()
+        recipe = make_recipe(self.engine(model), request, self.settings)
         for name in request.unused:
             del recipe["settings"][name]
         return recipe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import multiprocessing
 import os
 import signal
@@ -23,7 +24,13 @@ from shared.errors import GalleryError
 from shared.limits import QUICK, THREADS
 from shared.metrics import create_metrics_route
 from shared.model_cache import ModelCache
-from shared.settings import Settings
+from shared.settings import ROOT, Settings
+from shared.temporary_files import (
+    MOST_AGE,
+    SWEEP_SECONDS,
+    ProcessFolder,
+    open_process_folder,
+)
 from shared.ui.endpoints import add_endpoint
 from shared.ui.theme import CSS_PATH, create_theme
 
@@ -95,7 +102,7 @@ def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
     routes = [*app_options.get("routes", []), *create_asset_routes(settings)]
     return app.launch(
         theme=create_theme(),
-        css_paths=[CSS_PATH],
+        css_paths=[CSS_PATH, *sorted((ROOT / "demos").glob("*/room.css"))],
         footer_links=["api", "settings"],
         enable_monitoring=False,
         max_file_size="10mb",
@@ -115,7 +122,9 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
     try:
         settings = zero_gpu.adapt(Settings.from_environment())
         cache = create_cache(settings)
+        folder = open_process_folder()
         app = build(settings, cache)
+        app.delete_cache = (SWEEP_SECONDS, MOST_AGE)  # what passed through components
         catalog = Catalog(settings)
         for key in settings.preload:
             catalog.get(key)  # a misspelt one is told at once
@@ -128,15 +137,17 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
     try:
         routes = [create_metrics_route(cache)] if settings.metrics else []
         launch(app, settings, prevent_thread_lock=True, app_kwargs={"routes": routes})
+        gc.freeze()  # what is there by now stays
+        gc.enable()
         if not zero_gpu.ACTIVE:  # the page is up first
             threading.Thread(target=_say_failure, args=[preload], daemon=True).start()
         while app.is_running:
             time.sleep(0.5)  # and not one long wait, which Ctrl-C does not end on Windows
     except KeyboardInterrupt:
-        _end(app, cache)
+        _end(app, cache, folder)
 
 
-def _end(app: gr.Blocks, cache: ModelCache) -> None:
+def _end(app: gr.Blocks, cache: ModelCache, folder: ProcessFolder) -> None:
     for impatient in (signal.SIGTERM, signal.SIGINT):
         signal.signal(impatient, signal.SIG_DFL)
     threading.Thread(target=app.close, args=[False], daemon=True).start()
@@ -144,6 +155,7 @@ def _end(app: gr.Blocks, cache: ModelCache) -> None:
     processes.stop()
     for worker in multiprocessing.active_children():  # those of ZeroGPU
         worker.terminate()
+    folder.close()
     # Threads may still be in the midst of a load, which nothing can interrupt. To wait for them
     # may take minutes, and to take Python apart under them can crash.
     sys.stdout.flush()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import InvalidRequest
+from shared.recipe_files import add_to_sound
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ def read_recording(
         raise
     except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError) as error:
         raise InvalidRequest(f"This file cannot be read as sound. {USABLE}") from error
-    # A file that was cut short can promise more than there is, or fill the rest with noughts.
+    # A file that was cut short can promise more than there is, or fill the rest with zeros.
     if samples.shape[1] < min(wanted, round(SHORTEST_SECONDS * rate)):
         raise InvalidRequest(
             f"This recording cannot be read: the file is damaged or cut short. {USABLE}"
@@ -124,24 +124,12 @@ def limit_peak(sound: Sound) -> Sound:
 
 
 def save_wav(sound: Sound, path: Path, recipe: Mapping[str, Any] | None = None) -> None:
-    """Write 16-bit WAV that never clips, with its recipe as the file's comment (LIST INFO)."""
+    """Write 16-bit WAV that never clips, with its recipe as the file's comment."""
     import soundfile
 
     samples = limit_peak(sound).samples.T
     channels = samples.shape[1]
     with soundfile.SoundFile(path, "w", sound.rate, channels, "PCM_16", format="WAV") as file:
         if recipe is not None:
-            file.comment = json.dumps(recipe, ensure_ascii=False)  # 3 kB fit
+            add_to_sound(file, recipe)
         file.write(samples)
-
-
-def read_recipe(path: Path) -> dict[str, Any] | None:
-    """Return the recipe inside a WAV file, or None if there is none that can be read."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(path) as file:
-            recipe = json.loads(file.comment)
-    except (soundfile.LibsndfileError, OSError, ValueError):
-        return None
-    return recipe if isinstance(recipe, dict) else None

@@ -57,15 +57,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Bundled:
-    """A folder of ours.
+    """A folder of ours, in ``models``.
 
     Attributes:
         name: Of the folder.
-        place: The folder of the repository that it lies in; ``models`` is where the settings say.
     """
 
     name: str
-    place: str = "models"
 
     @property
     def version(self) -> str:
@@ -75,7 +73,7 @@ class Bundled:
     @property
     def remedy(self) -> str:
         """The command that restores the folder."""
-        return f"Restore it with: git checkout -- {self.place}/{self.name}"
+        return f"Restore it with: git checkout -- models/{self.name}"
 
     def is_here(self, settings: Settings) -> bool:
         """Whether the folder is there."""
@@ -85,13 +83,12 @@ class Bundled:
         """Return the folder."""
         if not self.is_here(settings):
             raise ModelUnavailable(
-                f"is missing: there is no folder {self.place}/{self.name}. {self.remedy}"
+                f"is missing: there is no folder models/{self.name}. {self.remedy}"
             )
         return self._find(settings)
 
     def _find(self, settings: Settings) -> Path:
-        home = settings.models_dir if self.place == "models" else ROOT / self.place
-        return home / self.name
+        return settings.models_dir / self.name
 
 
 @dataclass(frozen=True)

@@ -26,16 +26,17 @@ CHROMIUM_FLAGS = [
 
 
 @contextmanager
-def run_app(log: Path, *command: str, **environment: str) -> Iterator[str]:
+def run_app(log: Path, *command: str, root: Path | str = ROOT, **environment: str) -> Iterator[str]:
     """Run ``python app.py`` on a free port and yield its address; ``log`` gets its errors.
 
-    ``command`` runs something else instead, such as ``"app.py", "text"``.
+    ``command`` runs something else instead, such as ``"app.py", "text"``, and ``root`` is
+    another folder with the code.
     """
     with (
         log.open("wb") as errors,
         subprocess.Popen(
             [sys.executable, "-u", *(command or ["app.py"])],
-            cwd=ROOT,
+            cwd=root,
             env={**os.environ, "GALLERY_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE", **environment},
             stdout=subprocess.PIPE,
             stderr=errors,

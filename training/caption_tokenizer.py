@@ -9,8 +9,8 @@ from typing import Any
 from tokenizers import pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from training.captions import GRAMMARS
-from training.grammar import MAX_TOKENS
+from shared.critters.captions import MAX_TOKENS
+from shared.critters.vocabulary import GRAMMARS
 
 
 def build_tokenizer(texts: Iterable[str] | None = None) -> CLIPTokenizer:

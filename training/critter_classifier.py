@@ -2,10 +2,10 @@
 
     python -m training.critter_classifier --threads 1 --bfloat16   # 15 minutes
     python -m training.critter_classifier --minutes 2 --out /tmp/judge   # a first look
-    python -m training.critter_classifier --world planets --out training/judge/planets \
-        --count 8000 --held-out 1000 --minutes 6
+    python -m training.critter_classifier --world sprouts --out training/judge/sprouts \
+        --count 16000 --held-out 1000 --minutes 5
 
-The other worlds (``training/worlds.py``) have a judge each.
+Each world (``shared/critters/worlds.py``) has a judge of its own.
 
 No model of the gallery is trained with it: it judges what they draw. Its features take the place
 that Inception's have in the Frechet inception distance, and its answers say which attributes a
@@ -24,8 +24,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shared.critters.picture_metrics import to_model_range
+from shared.critters.world import Attributes, World
+from shared.critters.worlds import WORLDS
 from shared.devices import pick_device
 from shared.nets import Judge, JudgeConfig
+from shared.nets.judge import judge
 from shared.settings import ROOT
 from training.common import (
     Budget,
@@ -39,38 +43,19 @@ from training.common import (
     stop_cleanly,
     write_record,
 )
-from training.critter_data import VALUES
-from training.critter_metrics import to_model_range
-from training.world import Attributes, Pictures, World
-from training.worlds import WORLDS
+from training.pictures import Pictures, load_pictures
 
 # World -> where its judge is.
 FOLDERS = {
-    "critters": ROOT / "training" / "judge",
-    "planets": ROOT / "training" / "judge" / "planets",
+    "critters": ROOT / "models" / "latent-critters-judge",
     "sprouts": ROOT / "training" / "judge" / "sprouts",
 }
 UNSEEN = -100  # label of what a picture does not show
-BARE = VALUES["top"].index("nothing")  # a critter without a top shows no accent colour
 
 
 def load_judge(folder: Path = FOLDERS["critters"]) -> Judge:
     """Load the trained classifier. Raises FileNotFoundError where there is none."""
     return Judge.from_pretrained(folder, local_files_only=True)
-
-
-@torch.inference_mode()
-def judge(model: Judge, images: Tensor, batch: int = 250) -> tuple[Tensor, dict[str, Tensor]]:
-    """Features (N, D) and the likeliest value of each attribute (N,) of images in [-1, 1]."""
-    device = next(model.parameters()).device
-    features, answers = [], []
-    for part in images.split(batch):
-        seen = model.extract_features(part.to(device))
-        features.append(seen.cpu())
-        answers.append({name: head(seen).argmax(1).cpu() for name, head in model.heads.items()})
-    return torch.cat(features), {
-        name: torch.cat([answer[name] for answer in answers]) for name in model.heads
-    }
 
 
 def measure_accuracy(
@@ -131,12 +116,12 @@ def train_judge(
 def main() -> None:
     """Train, and keep the weights of the end."""
     arguments = parse_arguments(
-        __doc__.split("\n")[0], out="training/judge", minutes=15, add=_add_arguments
+        __doc__.split("\n")[0], out="models/latent-critters-judge", minutes=15, add=_add_arguments
     )
     device, out = pick_device(arguments.device), arguments.out
     world = WORLDS[arguments.world]
-    data = world.load(arguments.count, seed=0)
-    held_out = world.load(arguments.held_out, seed=1)
+    data = load_pictures(world, arguments.count, seed=0)
+    held_out = load_pictures(world, arguments.held_out, seed=1)
     model = Judge(JudgeConfig(world.values)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
     budget = Budget(arguments.minutes)

@@ -38,15 +38,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from shared.catalog import SPECS
+from shared.critters.attributes import CRITTERS, VALUES, render_critter
+from shared.critters.captions import Caption, write_caption
+from shared.critters.picture_metrics import nearest_distances, to_model_range
+from shared.critters.vocabulary import read_worlds
+from shared.critters.world import World
+from shared.critters.worlds import WORLDS
+from shared.nets.judge import judge
 from shared.settings import ROOT
-from training.captions import read_worlds
 from training.common import describe_hardware
-from training.critter_classifier import FOLDERS, judge, load_judge
-from training.critter_data import CRITTERS, VALUES, load_critters, render_critter
-from training.critter_metrics import nearest_distances, to_model_range
-from training.grammar import Caption, write_caption
-from training.world import World
-from training.worlds import WORLDS
+from training.critter_classifier import FOLDERS, load_judge
+from training.pictures import load_critters
 
 DEFAULTS = next(spec for spec in SPECS if spec.key == "image/critters").defaults
 STEPS = int(DEFAULTS["num_inference_steps"])

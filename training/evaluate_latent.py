@@ -18,11 +18,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -33,134 +31,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shared.nets import VAE, Generator, Judge
-from shared.settings import ROOT
-from training.common import count_parameters, describe_hardware
-from training.critter_classifier import BARE, judge, load_judge
-from training.critter_data import SKEWS, VALUES, load_critters, sample_attributes
-from training.critter_metrics import (
-    Statistics,
-    density_and_coverage,
+from shared.critters.attributes import BARE, SKEWS, VALUES, sample_attributes
+from shared.critters.figures import (
+    View,
+    describe,
+    histogram,
+    measure_reconstructions,
+    plot,
+    time_pictures,
+    to_psnr,
+)
+from shared.critters.picture_metrics import (
     drawn_batches,
-    frechet_distance,
     nearest_distances,
-    pooled_features,
-    precision_and_recall,
     real_batches,
     to_model_range,
 )
+from shared.nets import VAE, Generator, Judge
+from shared.settings import ROOT
+from training.common import count_parameters, describe_hardware
+from training.critter_classifier import load_judge
 from training.find_directions import find_attributes, read_pictures
+from training.pictures import load_critters
 
 TRAINING_PICTURES = 50_000
-PAIRS = 1_000  # pictures whose distances from each other give the diversity
-POINTS = 120  # pictures of each kind that a plot shows
-BINS = 30
 PUSHES, PUSHED = (0.0, 0.5, 1.0, 1.5, 2.0), 300
 MODELS = ROOT / "models"
 SKEW = "smiling"
-
-
-@dataclass(frozen=True)
-class View:
-    """What the classifier sees in a set of pictures.
-
-    Attributes:
-        features: (N, D).
-        answers: Attribute -> (N,) the likeliest value.
-        sharpness: (N,) mean absolute difference of neighbouring pixels, 0 to 2.
-        colors: (N, 320) colours and edges, in which the classifier has no part.
-    """
-
-    features: Tensor
-    answers: dict[str, Tensor]
-    sharpness: Tensor
-    colors: Tensor
-
-    @classmethod
-    def of(cls, model: Judge, batches: Iterable[Tensor]) -> View:
-        """Look at images (B, 3, 64, 64) in [-1, 1], batch by batch."""
-        return cls.join([cls.look(model, images) for images in batches])
-
-    @classmethod
-    def look(cls, model: Judge, images: Tensor) -> View:
-        """Look at one batch of images."""
-        sharpness = (images[..., 1:] - images[..., :-1]).abs().mean(dim=(1, 2, 3))
-        return cls(*judge(model, images), sharpness, pooled_features(images))
-
-    @classmethod
-    def join(cls, parts: Sequence[View]) -> View:
-        """Put the views of several batches together."""
-        return cls(
-            torch.cat([part.features for part in parts]),
-            {name: torch.cat([part.answers[name] for part in parts]) for name in VALUES},
-            torch.cat([part.sharpness for part in parts]),
-            torch.cat([part.colors for part in parts]),
-        )
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def distance(self, other: View) -> float:
-        """Frechet distance of the features."""
-        return frechet_distance(
-            Statistics.of_features(self.features), Statistics.of_features(other.features)
-        )
-
-
-def visible(answers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The answers that count: the accent only of pictures with a top, which alone shows it."""
-    return {**answers, "accent": answers["accent"][answers["top"] != BARE]}
-
-
-def count_values(answers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """How many pictures show each value: attribute -> (number of its values,)."""
-    return {
-        name: torch.bincount(seen, minlength=len(VALUES[name]))
-        for name, seen in visible(answers).items()
-    }
-
-
-def share_values(answers: Mapping[str, Tensor]) -> dict[str, list[float]]:
-    """Share of pictures that show each value: attribute -> one number for each of its values."""
-    return {
-        name: [round(share, 4) for share in (count / max(1, int(count.sum()))).tolist()]
-        for name, count in count_values(answers).items()
-    }
-
-
-def cover(answers: Mapping[str, Tensor]) -> dict[str, float]:
-    """Share of an attribute's values that occur in at least one of a thousand pictures."""
-    least = len(answers["top"]) / 1000
-    counts = count_values(answers)
-    return {name: (count >= least).float().mean().item() for name, count in counts.items()}
-
-
-def evenness(answers: Mapping[str, Tensor]) -> dict[str, float]:
-    """Entropy of each attribute's values, as a share of the most there can be."""
-    result = {}
-    for name, count in count_values(answers).items():
-        shares = count.float() / max(1, int(count.sum()))
-        entropy = -torch.special.xlogy(shares, shares).sum().item()
-        result[name] = round(max(0.0, entropy) / math.log(len(count)), 3)
-    return result
-
-
-@torch.inference_mode()
-def measure_reconstructions(vae: VAE, images: Iterable[Tensor]) -> tuple[Tensor, float]:
-    """Redraw images (B, 3, 64, 64) in [-1, 1] from mu: the squared error of each, (N,), and L1."""
-    squared, absolute = [], []
-    for part in images:
-        error = vae.decode(vae.encode(part)[0]) - part
-        squared.append(error.square().mean(dim=(1, 2, 3)))
-        absolute.append(error.abs().mean(dim=(1, 2, 3)))
-    return torch.cat(squared), torch.cat(absolute).mean().item() / 2  # of a range of 0 to 1
-
-
-def to_psnr(squared: Tensor | float) -> Any:
-    """Peak signal-to-noise ratio in decibels of a squared error of colours in [-1, 1]."""
-    if isinstance(squared, Tensor):
-        return 10 * torch.log10(4 / squared)
-    return 10 * math.log10(4 / squared)
 
 
 def measure_psnr(vae: VAE, images: Tensor) -> float:
@@ -221,85 +118,6 @@ def invert(
         drawn = generator(z)
         best = distance(drawn, wanted).view(-1, starts).argmin(dim=1)
     return drawn.view(-1, starts, *drawn.shape[1:])[torch.arange(len(images)), best].clone()
-
-
-def describe(real: View, drawn: View) -> dict[str, Any]:
-    """Measure one set of pictures beside the real ones: the figures that need nothing else."""
-    precision, recall = precision_and_recall(real.features, drawn.features)
-    density, coverage = density_and_coverage(real.features, drawn.features)
-    even = evenness(drawn.answers)
-    return {
-        "frechet": round(drawn.distance(real), 3),
-        "colors_and_edges": round(
-            frechet_distance(
-                Statistics.of_features(drawn.colors), Statistics.of_features(real.colors)
-            ),
-            3,
-        ),
-        "precision": round(precision, 3),
-        "recall": round(recall, 3),
-        "density": round(density, 3),
-        "coverage": round(coverage, 3),
-        "diversity": round(torch.pdist(drawn.features[:PAIRS]).mean().item(), 3),
-        "sharpness": round(drawn.sharpness.mean().item(), 4),
-        "attributes": {name: round(share, 3) for name, share in cover(drawn.answers).items()},
-        "evenness": round(statistics.fmean(even.values()), 3),
-        "evenness_each": even,
-    }
-
-
-def plot(real: View, sets: Mapping[str, View]) -> dict[str, Any]:
-    """What the page plots of ``sets``: a few points, and how often which number occurs."""
-    return {
-        "points": project(real, sets),
-        "diversity": histogram(
-            {name: torch.pdist(view.features[: PAIRS // 2]) for name, view in sets.items()}
-        ),
-        "sharpness": histogram({name: view.sharpness for name, view in sets.items()}),
-        "values": {
-            name: {kind: share_values(view.answers)[name] for kind, view in sets.items()}
-            for name in VALUES
-        },
-    }
-
-
-def project(real: View, sets: Mapping[str, View]) -> dict[str, list[list[float]]]:
-    """The first pictures of each set on the two axes along which real pictures differ most."""
-    centred = real.features - real.features.mean(dim=0)
-    _, vectors = torch.linalg.eigh(centred.T @ centred)  # in ascending order
-    axes = vectors[:, -2:].flip(1)  # (D, 2)
-    return {
-        name: [
-            [round(float(x), 2), round(float(y), 2)]
-            for x, y in (view.features[:POINTS] - real.features.mean(dim=0)) @ axes
-        ]
-        for name, view in sets.items()
-    }
-
-
-def histogram(sets: Mapping[str, Tensor], bins: int = BINS) -> dict[str, Any]:
-    """Share of each set's numbers in each of ``bins`` equal steps that hold nearly all of them."""
-    ends = torch.cat(
-        [torch.quantile(_thin(values), torch.tensor([0.002, 0.998])) for values in sets.values()]
-    )
-    low, high = float(ends.min()), float(ends.max())
-    high = high if high > low else low + 1
-    return {
-        "from": round(low, 4),
-        "to": round(high, 4),
-        **{
-            name: [
-                round(float(share), 4)
-                for share in torch.histc(values.clamp(low, high), bins, low, high) / len(values)
-            ]
-            for name, values in sets.items()
-        },
-    }
-
-
-def _thin(values: Tensor) -> Tensor:
-    """At most a million of ``values``, as torch.quantile takes no more."""
-    return values[:: max(1, len(values) // 1_000_000 + 1)] if len(values) > 1_000_000 else values
 
 
 def find_repeats(answers: Mapping[str, Tensor], rows: Mapping[str, np.ndarray]) -> float:
@@ -405,18 +223,6 @@ def measure_push(
         ):
             shares[name].append(round(hits.float().mean().item(), 3))
     return {"count": len(start), "strengths": list(PUSHES), **shares}
-
-
-def time_pictures(generator: Generator, batch: int = 1, runs: int = 30) -> float:
-    """Milliseconds per picture, drawn ``batch`` at a time: the median of ``runs``."""
-    z = torch.randn(batch, generator.config.z_dim)
-    seconds = []
-    with torch.inference_mode():
-        for _ in range(runs + 3):  # the first ones warm up
-            start = time.perf_counter()
-            generator(z)
-            seconds.append(time.perf_counter() - start)
-    return 1000 * statistics.median(seconds[3:]) / batch
 
 
 def load_models(folder: Path, dataset: str) -> tuple[VAE, Generator]:

@@ -25,10 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shared.critters.attributes import BARE, VALUES
 from shared.nets import VAE, Generator
+from shared.nets.judge import judge
 from shared.settings import ROOT
-from training.critter_classifier import BARE, Judge, judge, load_judge
-from training.critter_data import VALUES
+from training.critter_classifier import Judge, load_judge
 
 FILE = "directions.json"
 PRINCIPAL = 8

@@ -10,13 +10,14 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor, nn
 
-from training.critter_classifier import judge, load_judge
-from training.critter_data import VALUES
+from shared.critters.attributes import VALUES
+from shared.critters.captions import Caption
+from shared.critters.live_prompts import PROMPTS
+from shared.nets.judge import judge
+from training.critter_classifier import load_judge
 from training.evaluate_image import GUIDANCE, STEPS, draw
-from training.grammar import Caption
 from training.image_nets import export_pipeline
 from training.live import LiveReport
-from training.live_prompts import PROMPTS
 
 
 def report_live(

@@ -16,7 +16,7 @@ from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from training.grammar import MAX_TOKENS
+from shared.critters.captions import MAX_TOKENS
 
 LATENT_CHANNELS = 16
 TEXT_WIDTH = 160

@@ -15,9 +15,11 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from torch import nn
 from transformers import CLIPTokenizer
 
+from shared.critters.attributes import CRITTERS
+from shared.critters.vocabulary import read_worlds
+from shared.critters.world import World
 from shared.nets import Judge
 from training.caption_tokenizer import build_tokenizer, grow_tokenizer, phrases
-from training.captions import read_worlds
 from training.common import (
     Budget,
     count_parameters,
@@ -26,7 +28,6 @@ from training.common import (
     save_checkpoint,
     write_record,
 )
-from training.critter_data import CRITTERS
 from training.evaluate_image import measure_following
 from training.image_live import report_live
 from training.image_nets import (
@@ -52,7 +53,6 @@ from training.image_stages import (
 )
 from training.live import LiveReport
 from training.mixture import Mixture
-from training.world import World
 
 MODEL = "image/critters"
 STAGES = ("autoencoder", "reader", "denoiser")
@@ -343,8 +343,8 @@ class Run:
             model=MODEL,
             worlds=[world.name for world in self.train.worlds],
             data=", ".join(f"{len(part):,} {part.world.name}" for part in self.train.parts)
-            + " drawn by training/worlds.py (CC0), none with a held-out pair; captions by "
-            f"training/captions.py; {len(self.held_out):,} to measure",
+            + " drawn by shared/critters/worlds.py (CC0), none with a held-out pair; "
+            f"captions by shared/critters/captions.py; {len(self.held_out):,} to measure",
             seed=self.seed,
             steps={
                 name: stage.step + self.before["steps"].get(name, 0)

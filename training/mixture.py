@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from training.grammar import Caption
-from training.world import Pictures, World
+from shared.critters.captions import Caption
+from shared.critters.world import World
+from training.pictures import Pictures
 
 
 @dataclass(frozen=True)

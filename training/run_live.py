@@ -58,7 +58,7 @@ def lower_priority() -> None:
 
 def count_critters(wanted: int) -> int:
     """Return how many critters to train on: ``wanted``, or more where the cache has more."""
-    from training.critter_data import critters_file
+    from training.pictures import critters_file
 
     any_count = critters_file(0, seed=0)
     there = [
@@ -96,8 +96,8 @@ def main() -> None:
 
     # Late, since it takes seconds.
     from training import common
-    from training.critter_data import load_critters
     from training.live import write_report
+    from training.pictures import load_critters
 
     common.DATA_CACHE = find_data_folder(common.DATA_CACHE, folder / "data")
 

@@ -31,9 +31,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shared.critters.attributes import SKEWS
+from shared.critters.picture_metrics import (
+    Statistics,
+    frechet_distance,
+    generate_images,
+    sample_batches,
+    to_model_range,
+)
 from shared.devices import pick_device
 from shared.nets import VAE, Discriminator, Generator, GeneratorConfig, ProjectedDiscriminator
 from shared.nets.gan import discriminator_loss, generator_loss, r1_penalty
+from shared.nets.judge import judge
 from training.common import (
     Budget,
     count_parameters,
@@ -47,16 +56,9 @@ from training.common import (
     update_ema,
     write_record,
 )
-from training.critter_classifier import judge, load_judge
-from training.critter_data import SKEWS, load_critters
-from training.critter_metrics import (
-    Statistics,
-    frechet_distance,
-    generate_images,
-    sample_batches,
-    to_model_range,
-)
+from training.critter_classifier import load_judge
 from training.live import LiveReport, draw_fixed_z
+from training.pictures import load_critters
 
 BETAS = (0.0, 0.99)
 EMA_DECAY = 0.998

@@ -23,7 +23,7 @@ No picture with a pair of ``HELD_OUT_PAIRS`` is used, neither for the autoencode
 takes autoencoder and tokenizer from there and trains the rest, from random weights, with pictures
 of how it goes (training/live.py): this is what the gallery does for visitors.
 
-    python -m training.train_image --worlds critters planets sprouts --start models/image-critters \
+    python -m training.train_image --worlds critters sprouts --start models/image-critters \
         --out /tmp/worlds --stage autoencoder --minutes 15 --threads 1
 
 goes on from a finished model to teach it more worlds (then the other stages, with ``--resume``):
@@ -36,6 +36,7 @@ import argparse
 from collections.abc import Collection
 from pathlib import Path
 
+from shared.critters.worlds import WORLDS
 from shared.devices import pick_device
 from training.common import parse_arguments
 from training.critter_classifier import load_judge
@@ -43,15 +44,15 @@ from training.image_nets import UNET_WIDTH
 from training.image_run import Run
 from training.image_stages import DENOISER_BATCH
 from training.mixture import Mixture
-from training.worlds import WORLDS
+from training.pictures import load_pictures
 
 # What each stage gets of the time of --stage all; and the reader with --autoencoder, in minutes.
 SHARES = {"autoencoder": 0.12, "reader": 0.02, "denoiser": 0.86}
 READER_SHARE, READER_LEAST = 0.04, 1 / 3
 # What each world gets of a batch, before that is scaled to the worlds there are.
-WORLD_SHARES = {"critters": 0.5, "planets": 0.25, "sprouts": 0.25}
+WORLD_SHARES = {"critters": 0.5, "sprouts": 0.25}
 # Pictures of each world for one critter: the others have fewer attributes.
-WORLD_COUNTS = {"critters": 1.0, "planets": 0.16, "sprouts": 0.32}
+WORLD_COUNTS = {"critters": 1.0, "sprouts": 0.32}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +99,9 @@ def mix(names: Collection[str], count: int, *, seed: int, all_pairs: bool) -> Mi
         seed: Another gives other pictures.
         all_pairs: Whether pictures with a held-out pair stay.
     """
-    parts = [WORLDS[name].load(round(count * WORLD_COUNTS[name]), seed=seed) for name in names]
+    parts = [
+        load_pictures(WORLDS[name], round(count * WORLD_COUNTS[name]), seed=seed) for name in names
+    ]
     total = sum(WORLD_SHARES[name] for name in names)
     return Mixture(
         parts if all_pairs else [part.without_held_out() for part in parts],

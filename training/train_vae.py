@@ -20,6 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shared.critters.attributes import SKEWS
+from shared.critters.picture_metrics import (
+    Statistics,
+    frechet_distance,
+    generate_images,
+    sample_batches,
+    to_model_range,
+)
 from shared.devices import pick_device
 from shared.nets import VAE, VAEConfig, kl_divergence
 from training.common import (
@@ -34,15 +42,8 @@ from training.common import (
     stop_cleanly,
     write_record,
 )
-from training.critter_data import SKEWS, load_critters
-from training.critter_metrics import (
-    Statistics,
-    frechet_distance,
-    generate_images,
-    sample_batches,
-    to_model_range,
-)
 from training.live import LiveReport, draw_fixed_z
+from training.pictures import load_critters
 
 KL_WARMUP = 0.3  # share of the run over which beta grows to its value
 EVALUATIONS = 6  # per run

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from training.captions import GRAMMARS
-from training.critter_colors import ACCENTS, BACKGROUNDS, COLORS
-from training.grammar import correct_articles, join_features
+from shared.critters.captions import correct_articles, join_features
+from shared.critters.colors import ACCENTS, BACKGROUNDS, COLORS
+from shared.critters.vocabulary import GRAMMARS
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,6 @@ KITS: dict[str, Kit] = {
             "a tall green alien, peach background",
             "pink, lumpy, monster, yellow crown, smirk",
         ),
-    ),
-    "planets": Kit(
-        "Planet",
-        "planet",
-        {
-            "color": "Colour",
-            "surface": "Surface",
-            "ring": "Ring",
-            "moons": "Moons",
-            "stars": "Stars",
-            "background": "Background",
-        },
-        ("a striped orange planet with a thick ring and two moons",),
     ),
     "sprouts": Kit(
         "Potted plant",

@@ -181,8 +181,8 @@ def denoise_once(pipeline: Any, request: DenoiserRequest) -> Denoised:
 
 def draw_critter(seed: int, side: int = 64) -> tuple[Image.Image, str]:
     """Draw a real critter, by rule and not by a network, and describe it."""
-    from training.critter_data import CRITTERS
-    from training.grammar import write_caption
+    from shared.critters.attributes import CRITTERS
+    from shared.critters.captions import write_caption
 
     rng = random.Random(seed)
     words = {name: rng.choice(values) for name, values in CRITTERS.values.items()}

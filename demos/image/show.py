@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import re
@@ -13,7 +12,8 @@ from PIL import Image
 
 from demos.image.generate import ImageStep, Word
 from shared.catalog import ModelSpec
-from shared.provenance import save_png
+from shared.data_urls import make_data_url, to_data_url
+from shared.recipe_files import save_png
 
 # Small pictures are enlarged by a whole number to at least this many pixels a side.
 SHOWN_SIDE = 640
@@ -25,13 +25,6 @@ def enlarge(picture: Image.Image, side: int = SHOWN_SIDE) -> Image.Image:
     return picture.resize(
         (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
     )
-
-
-def to_data_url(picture: Image.Image) -> str:
-    """Pack a picture into a PNG data URL."""
-    file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def show_pictures(
@@ -57,7 +50,7 @@ def show_pictures(
         if recipes:
             file = io.BytesIO()
             save_png(picture, file, recipes[index])
-            url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+            url = make_data_url(file.getvalue(), "image/png")
             caption = f'<a href="{url}" download="{names[index]}">Save PNG</a>'
             if len(pictures) > 1:
                 caption = f"seed {seed} · {caption}"

@@ -7,7 +7,7 @@ For one component:
     yield show_attention(step.maps, picture)    # its value
 
 The value holds all steps. The page shows one by moving a sheet of masks, so that the slider asks
-nobody; the look is in gallery.css.
+nobody; the look is in room.css.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from demos.image.attention import AttentionMaps
-from demos.image.show import to_data_url
+from shared.data_urls import to_data_url
 
 NO_MAPS = (
     '<p class="attention-none">Here each word gets a copy of the picture, coloured where the '

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from demos.image.between import BetweenRequest, BetweenStep
-from demos.image.show import to_data_url
 from demos.image.show_compare import fit
+from shared.data_urls import to_data_url
 from shared.film import save_gif, save_mp4
 
 FRAMES_PER_SECOND = 8
@@ -67,16 +69,16 @@ def show_withheld(step: BetweenStep) -> str:
     return f" · A safety checker withheld {count} frames, which are black" if count else ""
 
 
-def save_films(step: BetweenStep, base: Path, comment: str) -> tuple[Path, Path]:
-    """Write ``base``.gif and ``base``.mp4 with ``comment`` in them; return their paths."""
+def save_films(step: BetweenStep, base: Path, recipe: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write ``base``.gif and ``base``.mp4 with ``recipe`` in them; return their paths."""
     frames, seconds = play(step)
     gif, mp4 = base.with_suffix(".gif"), base.with_suffix(".mp4")
     small = [fit(frame, GIF_SIDE) for frame in frames]
-    save_gif(small, gif, comment, seconds=seconds, height=_enlarge(small[0], GIF_SIDE))
+    save_gif(small, gif, recipe, seconds=seconds, height=_enlarge(small[0], GIF_SIDE))
     save_mp4(
         frames,
         mp4,
-        comment,
+        recipe,
         seconds=seconds,
         height=_enlarge(frames[0], MP4_SIDE),
         frames_per_second=FRAMES_PER_SECOND,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from PIL import Image, ImageDraw
 
 from demos.image.generate import ImageStep
-from demos.image.show import enlarge, to_data_url
+from demos.image.show import enlarge
+from shared.data_urls import to_data_url
 
 PAD_SIDE = 512  # pixels
 # Those of the critters, which the bundled model knows best, and dark ones for eyes and nights.

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demos.image.compare import Cell, CompareStep
 from demos.image.noise import SCHEDULERS
-from demos.image.show import to_data_url
+from shared.data_urls import to_data_url
 
 SHOWN_SIDE = 256  # pixels; larger pictures are shown, and kept in the grid, at this size
 SHEET_SIDE = 192  # pixels, at least, of a picture of the labelled grid

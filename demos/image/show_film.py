@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from demos.image.generate import SMALL_PLACES, Film, Frame
-from demos.image.show import to_data_url
+from shared.data_urls import to_data_url
 
 MOST_PLACES = 32  # of latents larger than that, only every n-th in both directions is sent
 

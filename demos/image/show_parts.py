@@ -12,7 +12,8 @@ from PIL import Image
 
 from demos.image.parts import Autoencoded, Denoised, measure_psnr
 from demos.image.parts_text import Token, Tokens, Vectors, compare_words
-from demos.image.show import enlarge, to_data_url
+from demos.image.show import enlarge
+from shared.data_urls import to_data_url
 
 # Hints where a result will be.
 NO_TOKENS = '<p class="part-none">Your words, cut into tokens, will stand here.</p>'

@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from shared.live_training import follow_training
-from shared.settings import Settings
-from shared.training_film import format_minutes
-from shared.training_story import (
+from shared.live.film import format_minutes
+from shared.live.process import follow_training
+from shared.live.story import (
     Kind,
     Measure,
     Story,
@@ -21,6 +20,7 @@ from shared.training_story import (
     read_bundled_minutes,
     record_example,
 )
+from shared.settings import Settings
 
 SCRIPT = "train_image"
 SECONDS_BETWEEN_SAMPLES = 20.0

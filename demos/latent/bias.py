@@ -80,7 +80,7 @@ def draw_red(
 
 def draw_real_red(seed: int, skew: str | None, count: int = SHOWN) -> list[Sighting]:
     """Draw ``count`` real red critters as they are in the training set."""
-    from training.critter_data import VALUES, render_critter, sample_attributes
+    from shared.critters.attributes import VALUES, render_critter, sample_attributes
 
     rows = sample_attributes(40 * count, seed=seed, skew=skew)
     red = np.flatnonzero(rows[CAUSE] == VALUES[CAUSE].index(VALUE))[:count]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -16,19 +17,23 @@ REST_SECONDS = 0.4  # that a film stands still at each seed
 GIF_SIDE, MP4_SIDE = 256, 512  # pixels a side of each model's picture
 
 
-def save_gif(steps: Sequence[WalkStep], path: Path, comment: str, *, side: int = GIF_SIDE) -> None:
-    """Write an endless animation that rests at every seed; ``comment`` is kept in it."""
+def save_gif(
+    steps: Sequence[WalkStep], path: Path, recipe: Mapping[str, Any], *, side: int = GIF_SIDE
+) -> None:
+    """Write an endless animation that rests at every seed; ``recipe`` is kept in it."""
     kept = steps[::GIF_EVERY]  # every seed is among them: there is an even number between two
     seconds = [_shown(step, GIF_EVERY / FRAMES_PER_SECOND) for step in kept]
-    shared.film.save_gif(_join_all(kept), path, comment, seconds=seconds, height=side)
+    shared.film.save_gif(_join_all(kept), path, recipe, seconds=seconds, height=side)
 
 
-def save_mp4(steps: Sequence[WalkStep], path: Path, comment: str, *, side: int = MP4_SIDE) -> None:
+def save_mp4(
+    steps: Sequence[WalkStep], path: Path, recipe: Mapping[str, Any], *, side: int = MP4_SIDE
+) -> None:
     """Write the same film as MP4, which every browser plays."""
     shared.film.save_mp4(
         _join_all(steps),
         path,
-        comment,
+        recipe,
         seconds=[_shown(step, 1 / FRAMES_PER_SECOND) for step in steps],
         height=side,
         frames_per_second=FRAMES_PER_SECOND,

@@ -1,6 +1,6 @@
 """Measuring the two models on this machine, now, and reading what was measured before. No Gradio.
 
-The figures themselves are those of ``training.evaluate_latent``, so that a few hundred pictures
+The figures themselves are those of ``shared.critters.figures``, so that a few hundred pictures
 drawn on the spot and ten thousand measured at leisure go through the same code.
 """
 
@@ -22,8 +22,8 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     import torch
 
+    from shared.critters.figures import View
     from shared.nets import VAE, Generator, Judge
-    from training.evaluate_latent import View
 
 FILE = "latent-comparison.json"
 JUDGE = "latent/critters-judge"
@@ -52,7 +52,7 @@ class MeasureStep:
         doing: What it does, in words.
         progress: 0 to 1.
         figures: Kind of picture (real, vae, gan) -> figure -> value; empty until the end.
-        plots: As in ``training.evaluate_latent``; empty until the end.
+        plots: As in ``shared.critters.figures.plot``; empty until the end.
     """
 
     doing: str
@@ -90,7 +90,7 @@ def measure(
     """
     import torch
 
-    from training.evaluate_latent import (
+    from shared.critters.figures import (
         View,
         describe,
         measure_reconstructions,
@@ -130,7 +130,7 @@ def measure(
 
 
 def _draw(generator: Generator, request: MeasureRequest) -> Iterator[torch.Tensor]:
-    from training.critter_metrics import drawn_batches
+    from shared.critters.picture_metrics import drawn_batches
 
     return drawn_batches(generator, request.count, seed=request.seed, batch=BATCH)
 
@@ -139,8 +139,8 @@ def _draw_real(count: int, seed: int) -> Iterator[torch.Tensor]:
     """Critters that nobody has seen yet: (BATCH, 3, 64, 64) in [-1, 1] each, a few at a time."""
     import numpy as np
 
-    from training.critter_data import VALUES, render_critter, sample_attributes
-    from training.critter_metrics import to_model_range
+    from shared.critters.attributes import VALUES, render_critter, sample_attributes
+    from shared.critters.picture_metrics import to_model_range
 
     rows = sample_attributes(count, seed=seed)
     for first in range(0, count, BATCH):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from demos.latent.directions import Directions, read_directions
 from demos.latent.generate import LatentRequest
 from shared.catalog import Catalog, ModelSpec
 from shared.errors import InvalidRequest
-from shared.recipes import Recipe
+from shared.recipes import make_recipe
 from shared.room import Room
 from shared.settings import Settings
 
@@ -70,6 +69,6 @@ def find_directions(settings: Settings, spec: ModelSpec) -> Directions | None:
 def pair_recipe(room: Room, request: LatentRequest) -> dict[str, Any]:
     """Write the recipe of ``request``; its settings name both models."""
     vae_spec, gan_spec = find_pair(room.catalog, request.dataset)
-    recipe = Recipe.of(vae_spec, request, room.settings)
-    both = recipe.settings | {"models": [vae_spec.key, gan_spec.key]}
-    return dataclasses.replace(recipe, settings=both).to_dict()
+    recipe = make_recipe(vae_spec, request, room.settings)
+    recipe["settings"]["models"] = [vae_spec.key, gan_spec.key]
+    return recipe

@@ -69,9 +69,8 @@ def find_neighbours(
     """
     import torch
 
-    from training.critter_classifier import BARE
-    from training.critter_data import VALUES, render_critter
-    from training.critter_metrics import to_model_range
+    from shared.critters.attributes import BARE, VALUES, render_critter
+    from shared.critters.picture_metrics import to_model_range
 
     rows = training_rows()
     device = next(judge.parameters()).device
@@ -107,7 +106,7 @@ def find_neighbours(
 
 def draw_fresh(seed: int) -> Image.Image:
     """Draw a real critter that no model was trained on, save by chance (1 in 86)."""
-    from training.critter_data import VALUES, render_critter
+    from shared.critters.attributes import VALUES, render_critter
 
     rng = np.random.default_rng((seed, TRAINING_PICTURES))
     return Image.fromarray(render_critter({name: str(rng.choice(VALUES[name])) for name in VALUES}))
@@ -116,7 +115,7 @@ def draw_fresh(seed: int) -> Image.Image:
 @cache
 def training_rows() -> dict[str, np.ndarray]:
     """What is in each training picture: attribute -> (50,000,)."""
-    from training.critter_data import sample_attributes
+    from shared.critters.attributes import sample_attributes
 
     return sample_attributes(TRAINING_PICTURES, seed=TRAINING_SEED)
 

@@ -128,7 +128,7 @@ def read_drawing(url: str) -> Image.Image:
 
 def draw_real_critters(seed: int, count: int) -> list[tuple[Image.Image, str]]:
     """Draw ``count`` different critters that no bundled model was trained on, each in words."""
-    from training.critter_data import VALUES, render_critter  # it brings torch with it
+    from shared.critters.attributes import VALUES, render_critter
 
     rows = _held_out_rows()
     chosen = np.random.default_rng(seed).choice(len(rows), count, replace=False)
@@ -146,7 +146,7 @@ def draw_real_critters(seed: int, count: int) -> list[tuple[Image.Image, str]]:
 @cache
 def _held_out_rows() -> np.ndarray:
     """Attributes of the test set, less those that training happened to draw as well: (N, 7)."""
-    from training.critter_data import VALUES, sample_attributes
+    from shared.critters.attributes import VALUES, sample_attributes
 
     def draw(count: int, seed: int) -> np.ndarray:
         columns = sample_attributes(count, seed=seed)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 
-from PIL import Image
-
 from demos.latent.generate import Pair
+from shared.data_urls import to_data_url
 
 VAE_LABEL = "<b>VAE</b> · taught to redraw: safe, mixes what it is unsure of"
 GAN_LABEL = "<b>GAN</b> · taught to fool a critic: bold, sometimes odd"
@@ -18,13 +15,6 @@ GAN_LABEL = "<b>GAN</b> · taught to fool a critic: bold, sometimes odd"
 def length(z: Sequence[float]) -> float:
     """Euclidean length; about 8 for 64 numbers from N(0, 1)."""
     return sum(number**2 for number in z) ** 0.5
-
-
-def encode_image(image: Image.Image) -> str:
-    """A PNG as a data URL: nothing is written to disk while a slider moves."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def show_two(*figures: tuple[str, str, str]) -> str:
@@ -41,8 +31,8 @@ def show_two(*figures: tuple[str, str, str]) -> str:
 def show_pair(pair: Pair, where: str) -> str:
     """Both models' pictures of one z."""
     return show_two(
-        (encode_image(pair.vae), f"Picture by the VAE, {where}", VAE_LABEL),
-        (encode_image(pair.gan), f"Picture by the GAN, {where}", GAN_LABEL),
+        (to_data_url(pair.vae), f"Picture by the VAE, {where}", VAE_LABEL),
+        (to_data_url(pair.gan), f"Picture by the GAN, {where}", GAN_LABEL),
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +11,7 @@ from PIL import Image
 
 from demos.latent.bias import STRENGTHS, Sighting
 from demos.latent.show_compare import as_share
+from shared.data_urls import to_data_url
 
 SETS = {
     "data": "Training set",
@@ -25,9 +24,7 @@ SETS = {
 
 def encode_small(image: Image.Image) -> str:
     """A WebP as a data URL, a quarter of what a PNG takes: there are dozens of them."""
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=85, method=6)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return to_data_url(image, "WEBP", quality=85, method=6)
 
 
 def wilson(hits: int, count: int, *, normal: float = 1.96) -> tuple[float, float]:

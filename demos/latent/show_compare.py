@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from demos.latent.neighbours import Neighbour
-from demos.latent.show import encode_image
+from shared.data_urls import to_data_url
 
 KINDS = {"real": "Real", "vae": "VAE", "gan": "GAN"}
 WIDTH, HEIGHT = 240, 84  # of a plot, in its own units
@@ -363,7 +363,7 @@ def show_neighbours(
     for name, picture, near in rows:
         cells = "".join(_show_neighbour(one, number, longest) for number, one in enumerate(near, 1))
         parts.append(
-            f'<div class="near-row"><figure class="near-own"><img src="{encode_image(picture)}" '
+            f'<div class="near-row"><figure class="near-own"><img src="{to_data_url(picture)}" '
             f'alt="{html.escape(name)}"><figcaption><b>{html.escape(name)}</b></figcaption>'
             f'</figure><div class="near-others">{cells}</div></div>'
         )
@@ -379,7 +379,7 @@ def show_neighbours(
 def _show_neighbour(one: Neighbour, number: int, longest: float) -> str:
     same = "all it shows" if one.shared == one.of else f"{one.shared} of {one.of} alike"
     return (
-        f'<figure><img src="{encode_image(one.picture)}" alt="Training picture {one.row + 1:,}, '
+        f'<figure><img src="{to_data_url(one.picture)}" alt="Training picture {one.row + 1:,}, '
         f'{same}"><figcaption>{one.distance:.1f}<i style="--far: {one.distance / longest:.3f}"></i>'
         f"<span>{same}</span></figcaption></figure>"
     )

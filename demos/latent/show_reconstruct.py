@@ -11,7 +11,8 @@ from PIL import Image
 
 from demos.latent.invert import InversionStep
 from demos.latent.reconstruct import Closeness, Reconstruction
-from demos.latent.show import encode_image, length, show_bars
+from demos.latent.show import length, show_bars
+from shared.data_urls import to_data_url
 
 UNKNOWN_DB = 17.0  # below this, what came back is another picture
 USED_NATS = 0.1  # a number that says less of the picture than this is as good as unused
@@ -67,7 +68,7 @@ def _show_figure(
 ) -> str:
     alt = html.escape(alt)
     shown = (
-        f'<img src="{encode_image(picture)}" alt="{alt}">'
+        f'<img src="{to_data_url(picture)}" alt="{alt}">'
         if picture
         else f'<div class="empty" role="img" aria-label="{alt}"></div>'
     )
@@ -234,7 +235,7 @@ def show_critters(critters: Sequence[tuple[Image.Image, str]]) -> str:
     buttons = "".join(
         f'<button type="button" data-index="{index}" aria-pressed="false" '
         f'title="{html.escape(title)}" aria-label="{html.escape(title)}">'
-        f'<img src="{encode_image(picture)}" alt=""></button>'
+        f'<img src="{to_data_url(picture)}" alt=""></button>'
         for index, (picture, title) in enumerate(critters)
     )
     return f'<div class="critters" role="group" aria-label="Real critters">{buttons}</div>'

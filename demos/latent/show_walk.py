@@ -6,8 +6,9 @@ import html
 import math
 from collections.abc import Sequence
 
-from demos.latent.show import GAN_LABEL, VAE_LABEL, encode_image, show_pair
+from demos.latent.show import GAN_LABEL, VAE_LABEL, show_pair
 from demos.latent.walk import WalkRequest, WalkStep
+from shared.data_urls import to_data_url
 
 STRIP = 9  # pictures of each model in the strip
 CHART_WIDTH, CHART_HEIGHT = 320, 64
@@ -85,7 +86,7 @@ def _strips(steps: Sequence[WalkStep]) -> str:
     rows = []
     for name in ("vae", "gan"):
         figures = "".join(
-            f'<figure><img src="{encode_image(getattr(step.pair, name))}" '
+            f'<figure><img src="{to_data_url(getattr(step.pair, name))}" '
             f'alt="The {name.upper()} at {step.position:.0%} of the walk">'
             f"<figcaption>{step.position:.0%}</figcaption></figure>"
             for step in chosen

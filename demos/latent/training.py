@@ -11,9 +11,8 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
-from shared.live_training import follow_training
-from shared.settings import Settings
-from shared.training_story import (
+from shared.live.process import follow_training
+from shared.live.story import (
     Kind,
     Measure,
     Story,
@@ -21,6 +20,7 @@ from shared.training_story import (
     read_bundled_minutes,
     record_example,
 )
+from shared.settings import Settings
 
 HELD_OUT = 500
 SECONDS_BETWEEN_SAMPLES = 5.0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from demos.music.words import parse_description
 from shared.errors import InvalidRequest
 from shared.requests import Request
 from shared.sampling import Sampling
@@ -35,7 +36,6 @@ from shared.tunes.measures import (
     measures_to_ids,
     read_measures,
 )
-from shared.tunes.words import parse_description
 
 if TYPE_CHECKING:
     from miditok import MusicTokenizer

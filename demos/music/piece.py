@@ -18,11 +18,11 @@ from demos.music.generate import (
     play_otherwise,
 )
 from demos.music.recording import Chunk, write_midi
+from demos.music.score.midi import Melody, read_midi
 from shared.errors import InvalidRequest
 from shared.requests import Seed
 from shared.tunes.controls import TuneControls, find_instrument
 from shared.tunes.measures import read_measures, write_measures
-from shared.tunes.midi import Melody, read_midi
 
 
 def draw_key() -> str:

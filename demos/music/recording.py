@@ -6,7 +6,6 @@ played at its own start over what still sounds, chunks add up to the sound of th
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,15 +18,15 @@ from typing import Any
 import numpy as np
 
 from demos.music.generate import MusicStep
+from demos.music.score.musicxml import Key
 from shared import processes
+from shared.recipe_files import add_to_score
 from shared.sounds import Sound, save_wav
 from shared.tunes.arrangement import Arrangement, to_score
 from shared.tunes.loudness import CEILING, find_gain
 from shared.tunes.measures import write_measures
-from shared.tunes.musicxml import Key
 from shared.tunes.sound import SAMPLE_RATE, RenderedChunk, render_chunk, score_to_midi_bytes
 
-COMMENT_BYTES = 2000
 FIRST_SECONDS, LATER_SECONDS = 1.5, 4.0  # the least that a chunk lasts; late ones are longer
 
 
@@ -159,14 +158,13 @@ def save(
 ) -> Files:
     """Write ``step`` as WAV (44.1 kHz, 16 bits, see ``shared.tunes.loudness``) and as MIDI.
 
-    Its ``sound`` is what ``Recording.play`` returns. Both files hold ``recipe`` as JSON: the notes
-    as ``write_midi`` says; the sound as its comment, but for bars that were given, since libsndfile
-    reads no more than two kilobytes.
+    Its ``sound`` is what ``Recording.play`` returns. Both files hold ``recipe``; that of the sound,
+    which must be short, is without bars that were given.
     """
     base = new_file(name_file(step, recipe.get("seed", 0)))
     wav, midi = base.with_suffix(".wav"), base.with_suffix(".mid")
     gain = find_gain(sound, SAMPLE_RATE)
-    save_wav(Sound(sound.T * np.float32(gain), SAMPLE_RATE), wav, _shorten(recipe))
+    save_wav(Sound(sound.T * np.float32(gain), SAMPLE_RATE), wav, _without_bars(recipe))
     midi.write_bytes(write_midi(step, recipe))
     return Files(wav, midi, gain)
 
@@ -177,25 +175,22 @@ def write_midi(step: MusicStep, recipe: Mapping[str, Any]) -> bytes:
     A marker at its beginning holds ``recipe`` and, as ``measures``, the bars as they were composed,
     which the notes do not tell: what leads into a loop is not played, for one.
     """
-    from symusic import KeySignature, TextMeta
+    from symusic import KeySignature
 
     score = to_score(step.arrangement)
     key = Key(step.heard)
     score.key_signatures.append(KeySignature(0, key.fifths, int(key.mode == "Minor")))
-    told = {**recipe, "measures": write_measures(bar.measure for bar in step.bars)}
-    score.markers.append(TextMeta(0, json.dumps(told, ensure_ascii=False)))
+    measures = write_measures(bar.measure for bar in step.bars)
+    add_to_score(score, {**recipe, "measures": measures})
     return score_to_midi_bytes(score)
 
 
-def _shorten(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _without_bars(recipe: Mapping[str, Any]) -> dict[str, Any]:
     settings = dict(recipe.get("settings", {}))
     for bars in ("beginning", "ending"):
         if settings.get(bars):
             settings[bars] = "in the MIDI file"
-    short = {**recipe, "settings": settings}
-    if len(json.dumps(short, ensure_ascii=False).encode()) > COMMENT_BYTES:
-        settings["description"] = settings.get("description", "")[:80]
-    return short
+    return {**recipe, "settings": settings}
 
 
 def fold(sound: np.ndarray, music: Arrangement) -> np.ndarray:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from demos.music.generate import Bar, MusicRequest, MusicStep
 from demos.music.recording import Chunk
+from demos.music.words import explain_phrase
 from shared.tunes.controls import KEY_NAMES, TuneControls
 from shared.tunes.tokens import POSITIONS_PER_BEAT
-from shared.tunes.words import explain_phrase
 
 
 def show_player(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import colorsys
 import html
-import io
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import count, takewhile
@@ -16,6 +14,7 @@ from PIL import Image
 
 from demos.music.codebooks import Layer
 from demos.music.musicgen import MusicGenStep
+from shared.data_urls import to_data_url
 from shared.musicgen.engine import delay
 
 STEPS_SHOWN = 14  # of the order of drawing
@@ -151,9 +150,7 @@ def _draw(codes: np.ndarray, size: int) -> str:
     """Draw tokens as a PNG of one pixel each, as a data URL."""
     palette = np.array([_color(token, size) for token in range(size)] + [MISSING], np.uint8)
     pixels = palette[np.where(codes == EMPTY, size, codes)]
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return to_data_url(Image.fromarray(pixels))
 
 
 @cache

@@ -10,6 +10,8 @@ from typing import Any
 from demos.text.generate import TextRequest, TextStep, Token
 from shared.errors import InvalidRequest
 
+MOST_BRANCHES = 50  # each is a whole text with all alternatives, kept for as long as a page is open
+
 
 @dataclass(frozen=True)
 class Branch:
@@ -57,8 +59,9 @@ class Story:
         return self.prompt + self.branch.text
 
     def grow(self, branch: Branch) -> Story:
-        """Add a branch and show it."""
-        return replace(self, branches=(*self.branches, branch), current=len(self.branches))
+        """Add a branch and show it. Of more than ``MOST_BRANCHES``, the oldest are dropped."""
+        branches = (*self.branches, branch)[-MOST_BRANCHES:]
+        return replace(self, branches=branches, current=len(branches) - 1)
 
     def write(self, step: TextStep, begun: Sequence[Token]) -> Story:
         """Put what a step has written into the branch that is shown, after ``begun``."""

@@ -72,3 +72,17 @@ class Judge(PretrainedModule):
         """Logits per attribute, (B, number of its values) each."""
         features = self.extract_features(images)
         return {name: head(features) for name, head in self.heads.items()}
+
+
+@torch.inference_mode()
+def judge(model: Judge, images: Tensor, batch: int = 250) -> tuple[Tensor, dict[str, Tensor]]:
+    """Features (N, D) and the likeliest value of each attribute (N,) of images in [-1, 1]."""
+    device = next(model.parameters()).device
+    features, answers = [], []
+    for part in images.split(batch):
+        seen = model.extract_features(part.to(device))
+        features.append(seen.cpu())
+        answers.append({name: head(seen).argmax(1).cpu() for name, head in model.heads.items()})
+    return torch.cat(features), {
+        name: torch.cat([answer[name] for answer in answers]) for name in model.heads
+    }

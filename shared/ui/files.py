@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from shared import temporary_files
+
 
 def new_file(name: str) -> Path:
     """Return the path of a file to write, where Gradio serves and clears its files."""
-    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=get_upload_folder()), name)
+    return temporary_files.new_file(Path(get_upload_folder()), name)
 
 
 def offer_download(label: str, path: Path) -> gr.DownloadButton:

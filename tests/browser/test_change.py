@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from shared.provenance import CHANGED, read_recipe
+from shared.recipe_files import CHANGED, read_recipe
 from tests.browser.conftest import enter_wing
 
 LONG = 120_000  # milliseconds; the first use of a room imports its libraries

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from shared.provenance import read_recipe
+from shared.recipe_files import read_recipe
 from tests.browser.conftest import LONG, enter_wing
 
 BAD_VALUES = [

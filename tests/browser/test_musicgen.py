@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, expect
 
-from shared.sounds import read_recipe
+from shared.recipe_files import read_recipe
 from tests.browser.conftest import LONG, OpenPage, enter_wing
 from tests.conftest import run_app
 from tests.musicgen_models import RATE, make_audiocraft_checkpoint, make_transformers_checkpoint

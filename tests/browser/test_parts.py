@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from shared.critters.attributes import VALUES, render_critter
 from tests.browser.conftest import LONG, OpenPage, enter_wing
-from training.critter_data import VALUES, render_critter
 
 
 def enter_parts(page: Page) -> Locator:

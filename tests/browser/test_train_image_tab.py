@@ -14,14 +14,14 @@ from playwright.sync_api import Locator, Page, expect
 from demos.image.tabs.draw import create_draw
 from demos.image.tabs.train import create_train
 from shared.catalog import Catalog
+from shared.critters.live_prompts import PROMPTS
 from shared.guests import Shelf
-from shared.live_training import TRAINING_LINE
+from shared.live.process import TRAINING_LINE
 from shared.room import Room
 from shared.serve import create_cache, launch
 from shared.settings import Settings
 from shared.ui.controls import choose_model
 from tests.browser.conftest import OpenPage
-from training.live_prompts import PROMPTS
 
 LONG = 300_000  # milliseconds; each training imports torch and diffusers first
 TINY = ["--count", "60", "--width", "32", "--batch-size", "2", "--samples-every", "0.2"]

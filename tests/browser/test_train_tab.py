@@ -16,7 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from demos.latent.tabs.train import create_train
 from shared.catalog import Catalog
-from shared.live_training import TRAINING_LINE
+from shared.live.process import TRAINING_LINE
 from shared.room import Room
 from shared.serve import create_cache, launch
 from shared.settings import Settings

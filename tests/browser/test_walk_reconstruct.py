@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, TimeoutError, expect
 
+from shared.critters.attributes import VALUES, render_critter
 from tests.browser.conftest import enter_latent, enter_wing
-from training.critter_data import VALUES, render_critter
 
 LONG = 120_000  # milliseconds; the first use of a room imports its libraries
 SEARCH = "Let the GAN search"

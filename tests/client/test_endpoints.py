@@ -14,8 +14,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from symusic import Score
 
-from shared.provenance import read_recipe
-from shared.sounds import read_recipe as read_wav_recipe
+from shared.recipe_files import read_recipe
 
 PICTURE = {"num_inference_steps": 2}
 TUNE = {"duration": 5}
@@ -121,7 +120,7 @@ def test_a_tune_keeps_to_its_controls(client: Client) -> None:
     score = Score(midi)
     assert [track.program for track in score.tracks] == [46, 42]
     assert (score.time_signatures[0].numerator, round(score.tempos[0].qpm)) == (3, 90)
-    assert read_wav_recipe(Path(wav)) == recipe
+    assert read_recipe(Path(wav)) == recipe
 
 
 def test_one_z_goes_through_both_latent_models(client: Client) -> None:

@@ -9,8 +9,11 @@ import threading
 from pathlib import Path
 
 import psutil
+from gradio_client import Client
 
 from shared.settings import ROOT
+from shared.temporary_files import PREFIX
+from tests.conftest import run_app
 from tests.hub import COMMIT, StandInHub, make_checkpoint, run_hub
 
 DOWNLOAD = f"""
@@ -108,6 +111,41 @@ def test_a_killed_conversion_begins_again(tmp_path: Path) -> None:
         *_, folder = process.communicate(timeout=60)[0].splitlines()
     assert Path(folder, "copy.txt").read_text() == "weights"
     assert not debris(cache)
+
+
+def test_the_next_start_removes_what_a_killed_gallery_made(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+
+    def sounds() -> set[Path]:
+        return {path for path in files.rglob("*") if path.suffix in (".flac", ".wav", ".mid")}
+
+    with run_app(tmp_path / "log.txt", GRADIO_TEMP_DIR=str(files)) as url:
+        client = Client(url, verbose=False, download_files=str(tmp_path / "downloads"))
+        sound, *_ = client.predict("a jig", bars=2, api_name="/generate_music")
+        assert Path(sound).stat().st_size > 10_000, "it is served by its address"
+        client.close()
+        left = sounds()
+        assert {path.suffix for path in left} == {".flac", ".wav", ".mid"}
+        find_server(url).kill()
+    assert sounds() == left
+
+    with run_app(tmp_path / "log.txt", GRADIO_TEMP_DIR=str(files)) as url:
+        assert not sounds() & left
+        server = find_server(url)
+    server.wait(30)
+    assert not list(files.glob(f"{PREFIX}*")), "a gallery that ends in good order leaves nothing"
+
+
+def find_server(url: str) -> psutil.Process:
+    port = int(url.rpartition(":")[2])
+    (found,) = (
+        process
+        for process in psutil.Process().children()
+        for one in process.net_connections()
+        if one.laddr.port == port and one.status == psutil.CONN_LISTEN
+    )
+    return found
 
 
 def make_package(site: Path) -> Path:

@@ -12,7 +12,7 @@ import soundfile
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from shared.sounds import read_recipe
+from shared.recipe_files import read_recipe
 from tests.client.musicgen_page import KEY
 from tests.conftest import run_app
 from tests.musicgen_models import RATE, make_transformers_checkpoint

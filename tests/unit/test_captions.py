@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
+from shared.critters.captions import MAX_TOKENS, Grammar, write_caption
+from shared.critters.vocabulary import GRAMMARS, read_worlds
+from shared.critters.worlds import WORLDS
 from training.caption_tokenizer import build_tokenizer, grow_tokenizer, phrases
-from training.captions import GRAMMARS, read_worlds
-from training.grammar import MAX_TOKENS, Grammar, write_caption
-from training.worlds import WORLDS
 
 WORDS = {name: world.values for name, world in WORLDS.items()}
 

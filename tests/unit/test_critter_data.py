@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from shared.critters.attributes import CRITTERS, VALUES, render_critter, sample_attributes
+from shared.critters.picture_metrics import Statistics, frechet_distance, to_model_range
 from shared.nets import VAE, Generator
-from training.critter_data import (
-    CRITTERS,
-    VALUES,
-    load_critters,
-    render_critter,
-    sample_attributes,
-)
-from training.critter_metrics import Statistics, frechet_distance, to_model_range
+from training.pictures import load_critters
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from shared.critters.attributes import BARE, VALUES
 from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
 from shared.settings import ROOT
-from training.critter_classifier import BARE
-from training.critter_data import VALUES
 from training.evaluate_latent import measure_push
 from training.find_directions import (
     FILE,

@@ -13,20 +13,20 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import nn
 
+from shared.critters.attributes import VALUES
+from shared.critters.captions import Caption
+from shared.critters.picture_metrics import to_model_range
+from shared.critters.world import World
+from shared.critters.worlds import WORLDS
 from training import evaluate_image
 from training.caption_tokenizer import build_tokenizer
-from training.critter_data import VALUES
-from training.critter_metrics import to_model_range
 from training.evaluate_image import choose_words, measure_diversity, measure_following
-from training.grammar import Caption
 from training.image_nets import (
     build_autoencoder,
     build_pipeline,
     build_text_encoder,
     build_unet,
 )
-from training.world import World
-from training.worlds import WORLDS
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_json_has_every_figure_and_nothing_else_on_standard_output(
     monkeypatch.setattr(evaluate_image, "TRAINING_PICTURES", 20)
     monkeypatch.setattr(evaluate_image, "FULL_STEPS", 2)
     pipeline.save_pretrained(tmp_path / "model")
-    (tmp_path / "model" / "training.json").write_text('{"worlds": ["critters", "planets"]}')
+    (tmp_path / "model" / "training.json").write_text('{"worlds": ["critters", "sprouts"]}')
     file = tmp_path / "evaluation.json"
     command = ["evaluate_image", "--count", "4", "--json", "--model", str(tmp_path / "model")]
     monkeypatch.setattr(sys, "argv", [*command, "--out", str(file)])
@@ -118,6 +118,6 @@ def test_json_has_every_figure_and_nothing_else_on_standard_output(
     assert all(0 <= figures[name] <= 1 for name in shares)
     assert figures["oracle_acc"] > 0.9
     assert figures["captions"] == 4
-    assert set(figures["worlds"]) == {"planets"}
-    assert shares | {"seen", "held_out"} <= set(figures["worlds"]["planets"])
-    assert figures["worlds"]["planets"]["oracle_acc"] > 0.9
+    assert set(figures["worlds"]) == {"sprouts"}
+    assert shares | {"seen", "held_out"} <= set(figures["worlds"]["sprouts"])
+    assert figures["worlds"]["sprouts"]["oracle_acc"] > 0.9

@@ -7,10 +7,9 @@ import pytest
 import scipy.linalg
 import torch
 
-from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
-from training.critter_classifier import BARE, damage, judge, load_judge, measure_accuracy
-from training.critter_data import VALUES, load_critters, sample_attributes
-from training.critter_metrics import (
+from shared.critters.attributes import BARE, VALUES, sample_attributes
+from shared.critters.figures import View, cover, describe, evenness, histogram, plot
+from shared.critters.picture_metrics import (
     Statistics,
     density_and_coverage,
     frechet_distance,
@@ -20,19 +19,17 @@ from training.critter_metrics import (
     real_batches,
     to_model_range,
 )
+from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
+from shared.nets.judge import judge
+from training.critter_classifier import damage, load_judge, measure_accuracy
 from training.evaluate_latent import (
-    View,
-    cover,
-    describe,
-    evenness,
     find_repeats,
-    histogram,
     invert,
     measure_memory,
     measure_psnr,
     measure_skew,
-    plot,
 )
+from training.pictures import load_critters
 
 RNG = torch.Generator().manual_seed(0)
 

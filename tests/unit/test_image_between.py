@@ -182,7 +182,7 @@ def test_the_films_rest_at_stops_and_keep_the_recipe(
     request = ask(what=what, second_prompt="b")
     frames = [Image.new("RGB", (64, 64), (30 * number, 0, 90)) for number in range(8)]
     step = BetweenStep(request, tuple(frames), frozenset(range(8)))
-    gif, mp4 = save_films(step, tmp_path / "film", json.dumps({"seed": 1}))
+    gif, mp4 = save_films(step, tmp_path / "film", {"seed": 1})
     with Image.open(gif) as film:
         assert film.size == (256, 256)
         assert json.loads(film.info["comment"]) == {"seed": 1}
@@ -199,7 +199,7 @@ def test_the_films_rest_at_stops_and_keep_the_recipe(
 def test_films_of_large_or_odd_pictures_can_be_played(tmp_path: Path) -> None:
     frames = tuple(Image.new("RGB", (1001, 601), (30 * n, 0, 0)) for n in range(8))
     step = BetweenStep(ask(), frames, frozenset(range(8)))
-    gif, mp4 = save_films(step, tmp_path / "film", "")
+    gif, mp4 = save_films(step, tmp_path / "film", {})
     with Image.open(gif) as film:
         assert film.size == (256, 154)
     with av.open(str(mp4)) as film:

@@ -15,8 +15,8 @@ from demos.image.builder import (
     write_prompt,
 )
 from demos.image.generate import read_prompt
+from shared.critters.worlds import WORLDS
 from training.caption_tokenizer import build_tokenizer
-from training.worlds import WORLDS
 
 
 @pytest.fixture(params=WORLDS)
@@ -54,11 +54,7 @@ def test_sentences_read_well() -> None:
     )
 
 
-def test_planets_and_plants_read_well() -> None:
-    planet = {"color": "orange", "surface": "earthlike", "ring": "no ring", "moons": "two moons"}
-    assert (
-        write_prompt(planet, "planets") == "an orange earthlike planet with no ring and two moons"
-    )
+def test_plants_read_well() -> None:
     pot = {"pot": "round", "color": "blue", "plant": "tulip", "accent": "white", "mouth": "grin"}
     assert write_prompt({**pot, "background": "peach"}, "sprouts") == (
         "a blue round pot with a white tulip and a grin on a peach background"
@@ -68,10 +64,10 @@ def test_planets_and_plants_read_well() -> None:
 
 def test_what_can_be_asked_for_is_what_the_model_draws() -> None:
     assert ask_for(["critters"]) == "Describe a little monster"
-    assert ask_for(list(KITS)) == "Describe a monster, a planet or a potted plant"
-    assert not any("planet" in text for text in list_examples(["critters"]))
+    assert ask_for(list(KITS)) == "Describe a monster or a potted plant"
+    assert not any("cactus" in text for text in list_examples(["critters"]))
     tokenizer, everything = build_tokenizer(), list_examples(list(KITS))
-    assert sum("planet" in text for text in everything) == 1
+    assert sum("cactus" in text for text in everything) == 1
     for text in everything:
         assert all(word.pieces == 1 for word in read_prompt(tokenizer, text)), text
 
@@ -101,10 +97,10 @@ def test_clicks_put_one_monster_together_behind_the_visitors_own_words() -> None
 
 def test_another_world_takes_the_place_of_the_sentence_before() -> None:
     built = Built().build("", {"top": "crown"}, {"top": "crown"})
-    ring = {"ring": "thin ring"}
-    built = built.build(built.prompt, ring, ring, "planets")
-    assert built.prompt == "a planet with a thin ring"
-    shown = show_builder(built.choice, "planets")
+    cactus = {"plant": "cactus"}
+    built = built.build(built.prompt, cactus, cactus, "sprouts")
+    assert built.prompt == "a pot with a cactus"
+    shown = show_builder(built.choice, "sprouts")
     assert shown.count('aria-pressed="true"') == 1
     assert 'data-part="body"' not in shown
 

@@ -25,7 +25,7 @@ from demos.image.generate import ImageRequest, generate_image
 from demos.image.noise import SCHEDULERS
 from demos.image.show_compare import draw_sheet, show_grid, show_progress
 from shared.errors import InvalidRequest
-from shared.provenance import read_recipe, save_png
+from shared.recipe_files import read_recipe, save_png
 
 pytestmark = pytest.mark.usefixtures("drawings")
 

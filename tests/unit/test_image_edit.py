@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 from demos.image.edit import EditRequest, edit_image, find_own_size, fit_mask, fit_picture
 from demos.image.generate import ImageStep
 from demos.image.noise import SCHEDULERS, is_flow
-from demos.image.show import to_data_url
 from demos.image.tabs.change import ALL, PART, describe_part, read_pad
+from shared.data_urls import to_data_url
 from shared.errors import InvalidRequest
 
 pytestmark = pytest.mark.usefixtures("drawings")

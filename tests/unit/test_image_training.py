@@ -20,17 +20,17 @@ from demos.image.training import KIND, SCRIPT, begin_story, name_model, plan
 from shared.catalog import Catalog
 from shared.errors import GalleryError, InvalidRequest, UnknownModel
 from shared.guests import Shelf
-from shared.live_training import Report, follow_training
-from shared.model_cache import ModelCache
-from shared.recipes import Recipe
-from shared.settings import ROOT, Settings
-from shared.training_story import (
+from shared.live.process import Report, follow_training
+from shared.live.story import (
     Story,
     TrainingRequest,
     read_bundled_minutes,
     read_example,
     record_example,
 )
+from shared.model_cache import ModelCache
+from shared.recipes import make_recipe
+from shared.settings import ROOT, Settings
 
 SETTINGS = Settings(device="cpu")
 PATIENCE = 120.0  # seconds; the machine may be busy
@@ -163,7 +163,7 @@ def test_a_training_leaves_its_model_where_it_is_to_be_kept(
 
 
 def test_half_a_model_is_not_kept(tmp_path: Path) -> None:
-    from shared.live_training import _rescued
+    from shared.live.process import _rescued
 
     models, kept = tmp_path / "live" / "models", tmp_path / "kept"
     (tmp_path / "live" / "unfinished").mkdir(parents=True)
@@ -197,7 +197,7 @@ def test_a_kept_model_is_used_like_any_other_and_listed_nowhere(
     assert spec.key not in str(unknown.value)
     with pytest.raises(UnknownModel):
         catalog.get(spec.key, "text")
-    assert Recipe.of(spec, TrainingRequest.parse(seed=1), SETTINGS).revision == "trained here"
+    assert make_recipe(spec, TrainingRequest.parse(seed=1), SETTINGS)["revision"] == "trained here"
     with cache.lease(spec.key, "the image room") as pipeline:
         assert type(pipeline) is type(tiny_pipeline)
     shelf.discard()

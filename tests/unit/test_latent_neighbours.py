@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from demos.latent.neighbours import TRAINING_PICTURES, draw_fresh, find_neighbours, training_rows
+from shared.critters.attributes import VALUES, render_critter
+from shared.critters.picture_metrics import to_model_range
 from shared.nets import Judge
 from training.critter_classifier import load_judge
-from training.critter_data import VALUES, render_critter
-from training.critter_metrics import to_model_range
 
 
 @pytest.fixture(scope="module")

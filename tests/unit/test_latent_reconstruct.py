@@ -17,9 +17,9 @@ from demos.latent.reconstruct import (
     reconstruct,
 )
 from demos.latent.show_reconstruct import show_numbers, show_whiskers
+from shared.critters.attributes import VALUES, sample_attributes
 from shared.errors import InvalidRequest
 from shared.nets import VAE, kl_divergence
-from training.critter_data import VALUES, sample_attributes
 
 
 def test_reconstruction_measures_its_own_error(vae: VAE) -> None:

@@ -17,10 +17,10 @@ import pytest
 
 from demos.latent.training import KINDS, TrainRequest, plan
 from shared.errors import GalleryError, InvalidRequest
-from shared.live_training import Line, Report, explain_end, follow_training
+from shared.live.film import Curve, make_film, make_frame, show_curve
+from shared.live.process import Line, Report, explain_end, follow_training
+from shared.live.story import Story
 from shared.settings import ROOT, Settings
-from shared.training_film import Curve, make_film, make_frame, show_curve
-from shared.training_story import Story
 
 TINY = ["--count", "60", "--held-out", "20", "--minutes", "5", "--samples-every", "0.01"]
 PATIENCE = 120.0  # seconds; the machine may be busy
@@ -90,7 +90,7 @@ def test_an_error_in_the_script_is_explained(
 HOST = """
 import tempfile, sys
 tempfile.tempdir = sys.argv[1]
-from shared.live_training import follow_training
+from shared.live.process import follow_training
 for report in follow_training("train_vae", sys.argv[2:]):
     if report:
         print("heard", flush=True)

@@ -20,6 +20,7 @@ from demos.music.generate import (
 from demos.music.piece import Piece, wish_bars, wish_variation
 from demos.music.recording import name_file
 from demos.music.show import read_token, show_bars, show_caption, show_understood
+from demos.music.words import parse_description
 from shared.batching import BatchWriter
 from shared.catalog import Placement, load_tune_model
 from shared.errors import InvalidRequest
@@ -32,7 +33,6 @@ from shared.tunes.grammar import BarGrammar
 from shared.tunes.measures import measures_to_ids, read_measures, write_measures
 from shared.tunes.sound import HIGHEST
 from shared.tunes.tokens import control_ids
-from shared.tunes.words import parse_description
 
 
 def compose(tune_model: TuneModel, **values: Any) -> list[MusicStep]:

@@ -14,12 +14,12 @@ import pytest
 from demos.music.generate import Bar, MusicRequest, MusicStep
 from demos.music.piece import Piece, Wish, open_midi, play_so, wish_bars, wish_more, wish_variation
 from demos.music.recording import write_midi as write_midi_of
+from demos.music.score.midi import MOST_BARS, read_midi
 from demos.music.show import show_bars
 from demos.music.tabs.compose import HERE, load_example
 from shared.errors import InvalidRequest
 from shared.tunes.controls import TuneControls
 from shared.tunes.measures import read_measures
-from shared.tunes.midi import MOST_BARS, read_midi
 
 SCALE = (62, 64, 66, 67, 69, 71, 73, 74)  # D major
 Note = tuple[float, float, int]  # start and duration in quarters, pitch

@@ -15,12 +15,12 @@ import pytest
 import verovio
 
 from demos.music.piece import open_midi
+from demos.music.score.engraving import engrave
+from demos.music.score.musicxml import Key, write_musicxml
 from shared.errors import GalleryError, InvalidRequest
 from shared.tunes.arrangement import Arrangement, arrange
 from shared.tunes.controls import KEY_NAMES, MODES, TuneControls
-from shared.tunes.engraving import engrave
 from shared.tunes.measures import read_measures
-from shared.tunes.musicxml import Key, write_musicxml
 from tests.unit.test_music_midi import SCALE, write_midi
 
 UPBEAT_JIG = """

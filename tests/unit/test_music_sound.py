@@ -19,7 +19,7 @@ from symusic import Note, Score, Tempo, Track
 from demos.music.generate import Bar, MusicStep
 from demos.music.recording import Files, Recording, name_file, save
 from shared.errors import GalleryError
-from shared.sounds import read_recipe
+from shared.recipe_files import read_recipe
 from shared.tunes import soundfont as soundfonts
 from shared.tunes.arrangement import arrange, to_score
 from shared.tunes.controls import INSTRUMENTS, TuneControls

@@ -36,10 +36,11 @@ from shared.musicgen.engine import (
     write_codes,
 )
 from shared.musicgen.with_transformers import extract_chroma
+from shared.recipe_files import read_recipe
 from shared.room import Room
 from shared.sampling import Sampling
 from shared.settings import Settings
-from shared.sounds import Sound, read_recipe
+from shared.sounds import Sound
 from tests.musicgen_models import RATE, make_transformers_checkpoint
 
 CPU = Placement(torch.device("cpu"), torch.float32)

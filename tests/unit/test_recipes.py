@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from shared.catalog import Catalog
-from shared.recipes import Recipe
+from shared.recipes import make_recipe
 from shared.requests import Request
 from shared.settings import Settings
 
@@ -12,20 +12,11 @@ class Wish(Request):
     prompt: str = "a fox"
 
 
-def make_recipe() -> Recipe:
-    settings = Settings(device="cpu")
-    return Recipe.of(Catalog(settings).get("image/critters"), Wish.parse(seed=5), settings)
-
-
 def test_a_recipe_says_what_was_made_with_what() -> None:
-    recipe = make_recipe()
-    assert (recipe.model, recipe.revision, recipe.seed) == ("image/critters", "bundled", 5)
-    assert recipe.settings == {"prompt": "a fox"}
-    assert recipe.dtype == "float32"
-    assert set(recipe.libraries) == {"torch", "transformers", "diffusers", "python"}
-
-
-def test_json_round_trip() -> None:
-    recipe = make_recipe()
-    assert Recipe.from_json(recipe.to_json()) == recipe
-    assert json.loads(recipe.to_json())["settings"]["prompt"] == "a fox"
+    settings = Settings(device="cpu")
+    recipe = make_recipe(Catalog(settings).get("image/critters"), Wish.parse(seed=5), settings)
+    assert (recipe["model"], recipe["revision"]) == ("image/critters", "bundled")
+    assert (recipe["seed"], recipe["settings"]) == (5, {"prompt": "a fox"})
+    assert recipe["dtype"] == "float32"
+    assert set(recipe["libraries"]) == {"torch", "transformers", "diffusers", "python"}
+    assert json.loads(json.dumps(recipe)) == recipe, "nothing but plain JSON"

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from shared.errors import InvalidRequest
-from shared.sounds import Sound, convert, limit_peak, read_recipe, read_recording, save_wav
+from shared.recipe_files import read_recipe
+from shared.sounds import Sound, convert, limit_peak, read_recording, save_wav
 
 
 def make_tone(seconds: float, rate: int = 8000, channels: int = 1, hertz: float = 440) -> Sound:

@@ -8,7 +8,7 @@ import pytest
 
 from demos.text.generate import TextRequest, TextStep, Token, Turn
 from demos.text.show_chat import show_chat
-from demos.text.story import Branch, Story, begin_with, fork, read_tokens, show_story
+from demos.text.story import MOST_BRANCHES, Branch, Story, begin_with, fork, read_tokens, show_story
 from demos.text.tabs.chat import Talk
 from shared.errors import InvalidRequest
 
@@ -33,6 +33,17 @@ def test_another_word_makes_a_branch_that_shares_what_stands_before(story: Story
     assert grown.branches[0] == story.branch
     assert grown.visit(0).text == "The cat sat"
     assert grown.visit(5) == grown
+
+
+def test_of_very_many_branches_the_latest_are_kept(story: Story) -> None:
+    for number in range(3 * MOST_BRANCHES):
+        story = story.grow(Branch(note=str(number))).write(TextStep(TOKENS[:1]), ())
+    notes = [branch.note for branch in story.branches]
+    assert notes == [str(number) for number in range(2 * MOST_BRANCHES, 3 * MOST_BRANCHES)]
+    assert (story.branch.note, story.text) == (notes[-1], "The cat")
+    assert story.visit(0).branch.note == notes[0]
+    grown = story.visit(0).grow(fork(story.visit(0), 0, 8))
+    assert (len(grown.branches), grown.text) == (MOST_BRANCHES, "The dog")
 
 
 @pytest.mark.parametrize(("place", "id_"), [(1, 7), (2, 8), (-1, 8)])

@@ -15,16 +15,17 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from safetensors.torch import load_file
 from transformers import CLIPTokenizer
 
+from shared.critters.attributes import CRITTERS, VALUES
+from shared.critters.live_prompts import PROMPTS
+from shared.critters.vocabulary import GRAMMARS
+from shared.critters.world import World
+from shared.critters.worlds import SPROUTS
 from training.caption_tokenizer import build_tokenizer
-from training.captions import GRAMMARS
-from training.critter_data import CRITTERS, VALUES
 from training.image_live import measure_wishes
 from training.image_run import Run
-from training.live_prompts import PROMPTS
 from training.mixture import Mixture
+from training.pictures import Pictures
 from training.train_image import SHARES, mix, share_out
-from training.world import Pictures, World
-from training.worlds import PLANETS
 
 CPU = torch.device("cpu")
 
@@ -119,10 +120,10 @@ def test_another_models_autoencoder_is_taken_as_it_is(trained: Path, tmp_path: P
 def test_a_finished_model_learns_another_world(trained: Path, tmp_path: Path) -> None:
     before = CLIPTokenizer.from_pretrained(build_small_start(trained, tmp_path / "start"))
     options = {"start": tmp_path / "start"}
-    run = new_run(tmp_path / "out", CRITTERS, PLANETS, **options)
+    run = new_run(tmp_path / "out", CRITTERS, SPROUTS, **options)
     given = {name: value.clone() for name, value in run.denoiser.model["unet"].state_dict().items()}
     for stage in ("autoencoder", "reader", "denoiser"):
-        run = new_run(tmp_path / "out", CRITTERS, PLANETS, **options)
+        run = new_run(tmp_path / "out", CRITTERS, SPROUTS, **options)
         if stage != "autoencoder":
             run.resume()
         getattr(run, f"train_{stage}")(1, max_steps=1)
@@ -132,16 +133,16 @@ def test_a_finished_model_learns_another_world(trained: Path, tmp_path: Path) ->
     after = CLIPTokenizer.from_pretrained(tmp_path / "out" / "tokenizer")
     assert before.get_vocab().items() < after.get_vocab().items()
     record = json.loads((tmp_path / "out" / "training.json").read_text())
-    assert record["worlds"] == ["critters", "planets"]
+    assert record["worlds"] == ["critters", "sprouts"]
     assert record["steps"] == dict.fromkeys(SHARES, 3)  # two before, one now
     pairs = {
         "body and top",
         "eyes and mouth",
-        "planets: surface and ring",
-        "planets: color and moons",
+        "sprouts: plant and pot",
+        "sprouts: eyes and mouth",
     }
     assert set(record["held_out_pairs"]) == pairs
-    assert "moons" in record["metrics"]["reader_accuracy"]
+    assert "plant" in record["metrics"]["reader_accuracy"]
     assert np.isfinite(draw(tmp_path / "out", 1)).all()
 
 
@@ -214,8 +215,8 @@ def test_wishes_are_counted_over_all_prompts() -> None:
 
 def test_worlds_are_mixed_by_their_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.common.DATA_CACHE", tmp_path)
-    data = mix(["critters", "planets"], 100, seed=0, all_pairs=False)
-    assert [part.world.name for part in data.parts] == ["critters", "planets"]
+    data = mix(["critters", "sprouts"], 100, seed=0, all_pairs=False)
+    assert [part.world.name for part in data.parts] == ["critters", "sprouts"]
     assert not any(part.world.count_held_out(part.attributes).any() for part in data.parts)
     torch.manual_seed(0)
     chosen = data.choose(3000)
@@ -232,7 +233,7 @@ def test_worlds_are_mixed_by_their_shares(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_what_has_several_worlds_has_all_their_words() -> None:
-    values = random_pictures((CRITTERS, PLANETS), 2, 0).values
-    assert set(values) == set(CRITTERS.values) | set(PLANETS.values)
+    values = random_pictures((CRITTERS, SPROUTS), 2, 0).values
+    assert set(values) == set(CRITTERS.values) | set(SPROUTS.values)
     assert values["color"] == CRITTERS.values["color"]
-    assert set(PLANETS.values["background"]) < set(values["background"])
+    assert set(SPROUTS.values["eyes"]) < set(values["eyes"])

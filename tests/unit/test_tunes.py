@@ -11,6 +11,7 @@ import pytest
 from miditok import REMI
 from symusic import Note, Score, TimeSignature, Track
 
+from demos.music.words import explain_phrase, parse_description
 from shared.errors import InvalidRequest
 from shared.tunes.controls import FASTEST, TuneControls
 from shared.tunes.measures import (
@@ -28,7 +29,6 @@ from shared.tunes.tokens import (
     prompt_ids,
     score_to_ids,
 )
-from shared.tunes.words import explain_phrase, parse_description
 
 
 @pytest.fixture(scope="module")

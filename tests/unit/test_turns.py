@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.limits import BATCH_ROWS, DEVICE, QUEUES, QUICK_THREADS, THREADS
-from shared.live_training import MOST_IN_LINE
+from shared.live.process import MOST_IN_LINE
 from shared.turns import Turns
 
 LONG = 10.0  # seconds; far more than any wait here takes

@@ -7,7 +7,10 @@ import contextlib
 import io
 import random
 import struct
+import subprocess
+import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from shared.errors import InvalidRequest
+from shared.settings import ROOT
 from shared.uploads import LONGEST_DRAWING, read_data_url, read_picture
 
 GREY = (127, 127, 127)
@@ -136,17 +140,113 @@ def test_unusable_files_are_refused_in_plain_words(tmp_path: Path) -> None:
             read_picture(tmp_path / f"{name}.png")
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A PNG file of a few bytes that says it has ``width`` by ``height`` pixels."""
+def make_png(width: int, height: int, depth: int, kind: int, data: bytes) -> bytes:
+    """A PNG file; ``kind`` is PNG's own number for grey (0), RGB (2) or RGBA (6)."""
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
+    def chunk(name: bytes, data: bytes) -> bytes:
         return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(bytes(1000)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + data + chunk(b"IEND", b"")
+    head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    pixels = chunk(b"IDAT", data)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + pixels + chunk(b"IEND", b"")
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG file of a few bytes that says it has ``width`` by ``height`` pixels."""
+    return make_png(width, height, 8, 2, zlib.compress(bytes(1000)))
+
+
+def make_large_png(path: Path, depth: int, kind: int, channels: int, side: int = 7000) -> None:
+    packer = zlib.compressobj(1)
+    row = b"\0" + bytes(range(256)) * (side * channels * depth // 8 // 256 + 1)
+    row = row[: 1 + side * channels * depth // 8]
+    data = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    path.write_bytes(make_png(side, side, depth, kind, data))
+
+
+def make_photo(path: Path, megapixels: int, **options: bool) -> None:
+    width, height = {12: (4000, 3000), 24: (6000, 4000), 48: (8000, 6000)}[megapixels]
+    colours = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
+    Image.fromarray(colours).resize((width, height)).save(path, "JPEG", **options)
+
+
+MEASURE = """
+import resource, sys
+from PIL import Image
+from shared.uploads import read_picture
+Image.new("RGB", (16, 16)).save(sys.argv[2], "PNG")
+read_picture(sys.argv[2])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+picture = read_picture(sys.argv[1])
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((after - before) // 1024, *picture.size)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Memory is counted in other ways elsewhere.")
+@pytest.mark.parametrize(
+    ("write", "most", "size"),
+    [
+        (lambda path: make_large_png(path, 16, 2, 3), 300, (1750, 1750)),
+        (lambda path: make_large_png(path, 16, 0, 1), 300, (1750, 1750)),
+        (lambda path: make_large_png(path, 16, 6, 4), 300, (1750, 1750)),
+        (lambda path: make_photo(path, 12), 100, (2000, 1500)),
+        (lambda path: make_photo(path, 24), 100, (1500, 1000)),
+        (lambda path: make_photo(path, 48, progressive=True), 300, (2000, 1500)),
+    ],
+    ids=["RGB 16", "grey 16", "RGBA 16", "photo 12", "photo 24", "progressive 48"],
+)
+def test_a_large_picture_takes_little_memory(
+    tmp_path: Path, write: Callable[[Path], None], most: int, size: tuple[int, int]
+) -> None:
+    write(tmp_path / "large")
+    assert (tmp_path / "large").stat().st_size < 10_000_000, "or it would not be accepted"
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, tmp_path / "large", tmp_path / "small"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    grown, *seen = map(int, done.stdout.split())
+    assert tuple(seen) == size
+    assert grown < most, "megabytes"
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "TIFF"])
+def test_formats_that_take_much_memory_may_have_fewer_pixels(tmp_path: Path, kind: str) -> None:
+    options = {"compression": "tiff_lzw"} if kind == "TIFF" else {"method": 0}
+    Image.new("RGB", (8000, 2001)).save(tmp_path / "large", kind, **options)
+    with pytest.raises(InvalidRequest, match=f"{kind} files of more than 16 million"):
+        read_picture(tmp_path / "large")
+
+
+def test_a_large_picture_shows_the_same_when_it_is_smaller(tmp_path: Path) -> None:
+    corners = np.zeros((2, 2, 4), np.uint8)
+    corners[0, 0], corners[0, 1], corners[1, 0] = (
+        (255, 0, 0, 255),
+        (0, 255, 0, 255),
+        (0, 0, 255, 255),
+    )
+    large = Image.fromarray(corners).resize((3001, 2401), Image.Resampling.NEAREST)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    large.save(tmp_path / "large.png", exif=exif, compress_level=1)
+    picture = read_picture(tmp_path / "large.png")
+    assert picture.size == (1501, 1201)
+    seen = [picture.getpixel(place) for place in ((1490, 1190), (10, 1190), (1490, 10), (10, 10))]
+    assert seen == [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+
+
+def test_large_floating_point_pictures_have_one_white(tmp_path: Path) -> None:
+    values = np.full((2500, 2500), 1.0, np.float32)
+    values[2400:] = 4.0  # in another band than most
+    Image.fromarray(values).save(tmp_path / "large.tiff")
+    picture = read_picture(tmp_path / "large.tiff")
+    assert picture.getpixel((5, 5)) == (63, 63, 63)
+    assert picture.getpixel((5, 1240)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("size", [(10_000, 5_001), (12_000, 12_000), (60_000, 60_000)])

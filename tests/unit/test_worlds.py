@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.captions import GRAMMARS
-from training.critter_classifier import FOLDERS, judge, load_judge, measure_accuracy
-from training.critter_metrics import to_model_range
-from training.world import World
-from training.worlds import WORLDS
+from shared.critters.picture_metrics import to_model_range
+from shared.critters.vocabulary import GRAMMARS
+from shared.critters.world import World
+from shared.critters.worlds import WORLDS
+from shared.nets.judge import judge
+from training.critter_classifier import FOLDERS, load_judge, measure_accuracy
+from training.pictures import load_pictures
 
 
 @pytest.fixture(params=WORLDS)
@@ -63,7 +65,7 @@ def test_the_judge_reads_fresh_pictures(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.common.DATA_CACHE", tmp_path)
-    pictures = world.load(200, seed=12345)
+    pictures = load_pictures(world, 200, seed=12345)
     _, answers = judge(load_judge(FOLDERS[world.name]), to_model_range(pictures.images))
     accuracy = measure_accuracy(answers, pictures.attributes, world)
     assert set(accuracy) == set(world.values)

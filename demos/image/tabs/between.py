@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import json
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from demos.image.show_between import (
 )
 from demos.image.tabs.draw import PROMPT
 from demos.image.tabs.how import HowControl
+from shared.data_urls import make_data_url
 from shared.film import save_mp4
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
@@ -94,7 +93,7 @@ def create_between(room: Room, model: gr.Dropdown) -> None:
         if last and last.is_done:
             yield gr.skip(), f"{about} · making the film", none, none, request.seed, recipe
             base = new_file(name_file(spec, request.seed, "between"))
-            gif, mp4 = save_films(last, base, json.dumps(recipe))
+            gif, mp4 = save_films(last, base, recipe)
             yield (
                 show_film(f"gradio_api/file={mp4.as_posix()}", describe(request))
                 + show_frames(last),
@@ -170,8 +169,9 @@ def show_example() -> str:
     """The film of the first visit, or a hint where there is none."""
     if not EXAMPLE.is_file():
         return '<p class="nothing-yet">Press Animate, and the frames appear here.</p>'
-    data = base64.b64encode(EXAMPLE.read_bytes()).decode()
-    return show_film(f"data:video/mp4;base64,{data}", f"From “{FIRST}” to “{SECOND}”")
+    return show_film(
+        make_data_url(EXAMPLE.read_bytes(), "video/mp4"), f"From “{FIRST}” to “{SECOND}”"
+    )
 
 
 def make_example(room: Room) -> None:
@@ -182,7 +182,7 @@ def make_example(room: Room) -> None:
     last = room.finish(generate_between, BUNDLED, request)
     EXAMPLE.parent.mkdir(exist_ok=True)
     shown, seconds = play(last)
-    recipe = json.dumps(room.recipe(BUNDLED, request))
+    recipe = room.recipe(BUNDLED, request)
     # Small, since it is part of the page.
     save_mp4(
         shown,

@@ -21,11 +21,12 @@ from demos.image.edit import (
     generate_edit,
 )
 from demos.image.run import BUNDLED, estimate_seconds
-from demos.image.show import name_file, show_caption, to_data_url
+from demos.image.show import name_file, show_caption
 from demos.image.show_change import HOW, PAD_SIDE, draw_blobs, show_pad, show_two, show_way
 from demos.image.tabs.how import HowControl
+from shared.data_urls import to_data_url
 from shared.errors import InvalidRequest
-from shared.provenance import CHANGED, save_png
+from shared.recipe_files import CHANGED, save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import QUEUED, QUICK, wire_generation

@@ -22,13 +22,13 @@ from demos.image.show import name_file
 from demos.image.show_compare import draw_sheet, show_grid, show_progress
 from demos.image.tabs.draw import PROMPT
 from demos.image.tabs.how import HowControl
-from shared.provenance import save_png
+from shared.critters.vocabulary import read_worlds
+from shared.recipe_files import save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons
 from shared.ui.events import QUICK, wire_generation
 from shared.ui.files import new_file, offer_download
 from shared.ui.layout import CAPTION, tab_floor
-from training.captions import read_worlds
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "compare.html"
 EXAMPLE_SEED = 3

@@ -30,13 +30,13 @@ from demos.image.tabs.endpoint import create_endpoint
 from demos.image.tabs.how import HowControl
 from demos.image.tabs.inside import create_inside
 from shared.catalog import ModelSpec
+from shared.critters.vocabulary import read_worlds
 from shared.errors import GalleryError
-from shared.provenance import read_recipe, save_png
+from shared.recipe_files import read_recipe, save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import LIVE, QUICK, wire_generation
 from shared.ui.layout import CAPTION, tab_floor
-from training.captions import read_worlds
 
 HERE = Path(__file__).parents[1]
 PROMPT = KITS[FIRST].examples[0]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from demos.image.generate import ImageRequest
 from demos.image.run import BUNDLED, run_image
-from shared.provenance import save_png
+from shared.recipe_files import save_png
 from shared.room import Room, Waiting
 from shared.ui.endpoints import add_endpoint
 from shared.ui.files import new_file

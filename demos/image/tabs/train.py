@@ -11,14 +11,14 @@ import gradio as gr
 
 from demos.image.run import BUNDLED
 from demos.image.training import EXAMPLE, SCRIPT, begin_story, name_model, plan
+from shared.critters.live_prompts import PROMPTS
 from shared.guests import Shelf
+from shared.live.story import Story, TrainingRequest, read_example
+from shared.live.tab import Exhibit, Training, wire_training
 from shared.room import Room
-from shared.tabs.train import Exhibit, Training, wire_training
-from shared.training_story import Story, TrainingRequest, read_example
 from shared.ui.controls import RunButtons, SeedControl, create_slider
 from shared.ui.events import QUICK, say_errors
 from shared.ui.layout import CAPTION, tab_floor
-from training.live_prompts import PROMPTS
 
 ABOUT = (
     "Only the autoencoder, which turns pictures into latents and back, comes from the bundled "

@@ -25,7 +25,8 @@ from demos.latent.generate import (
     sample,
 )
 from demos.latent.models import find_directions, find_pair, lease_pair, list_datasets, pair_recipe
-from demos.latent.show import GAN_LABEL, VAE_LABEL, encode_image
+from demos.latent.show import GAN_LABEL, VAE_LABEL
+from shared.data_urls import to_data_url
 from shared.errors import GalleryError, InvalidRequest
 from shared.room import Room
 from shared.ui.endpoints import add_endpoint
@@ -68,7 +69,7 @@ def create_explore(room: Room) -> None:
         request = DecodeRequest.parse(**values)
         with lease_pair(room, request.dataset) as (vae, gan):
             drawn = decode_each(vae, gan, request.vae, request.gan)
-        return dict(zip(("vae", "gan"), ([*map(encode_image, one)] for one in drawn), strict=True))
+        return dict(zip(("vae", "gan"), ([*map(to_data_url, one)] for one in drawn), strict=True))
 
     def sample_latent(dataset: str, seed: int, truncation: float) -> tuple[Any, ...]:
         """Draw one random z and decode it with a VAE and with a GAN of the same size.
@@ -147,7 +148,7 @@ def show_shell() -> str:
         "seed": str(example["seed"]),
         "vae-label": VAE_LABEL,
         "gan-label": GAN_LABEL,
-        **{name: encode_image(Image.open(ROOM / f"example-{name}.png")) for name in ("vae", "gan")},
+        **{name: to_data_url(Image.open(ROOM / f"example-{name}.png")) for name in ("vae", "gan")},
         **{f"{name}-parameters": f"{count:,}" for name, count in example["parameters"].items()},
     }
     for name, value in values.items():

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import gradio as gr
 
 from demos.latent.training import EXAMPLE, TrainRequest, begin_story, plan
+from shared.live.story import read_example
+from shared.live.tab import Exhibit, Training, wire_training
 from shared.room import Room
-from shared.tabs.train import Exhibit, Training, wire_training
-from shared.training_story import read_example
 from shared.ui.controls import RunButtons, SeedControl, create_slider
 from shared.ui.layout import CAPTION, tab_floor
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def create_walk(room: Room) -> None:
                 caption = f"{way} · {step.position:.0%}"
                 yield show_step(step), caption, none, none, gr.skip(), used, recipe
         yield gr.skip(), f"{way} · making the film", none, none, gr.skip(), used, recipe
-        gif, mp4 = save_films(steps, json.dumps(recipe))
+        gif, mp4 = save_films(steps, recipe)
         yield (
             show_film(link(mp4), way),
             describe_film(steps, way),
@@ -132,12 +131,12 @@ def show_start() -> str:
     return show_pair(Pair((), *images), "where a walk might begin")
 
 
-def save_films(steps: list[WalkStep], comment: str) -> tuple[Path, Path]:
+def save_films(steps: list[WalkStep], recipe: dict[str, Any]) -> tuple[Path, Path]:
     """Write the GIF and the MP4 where Gradio serves and clears its files; return their paths."""
     base = new_file("latent-walk")
     gif, mp4 = base.with_suffix(".gif"), base.with_suffix(".mp4")
-    save_gif(steps, gif, comment)
-    save_mp4(steps, mp4, comment)
+    save_gif(steps, gif, recipe)
+    save_mp4(steps, mp4, recipe)
     return gif, mp4
 
 

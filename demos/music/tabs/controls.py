@@ -12,6 +12,7 @@ import gradio as gr
 from demos.music.generate import NONE, MusicRequest
 from demos.music.presets import EXAMPLE, PRESETS
 from demos.music.show import show_understood
+from demos.music.words import parse_description
 from shared.errors import InvalidRequest
 from shared.tunes.controls import (
     ANY,
@@ -23,7 +24,6 @@ from shared.tunes.controls import (
     STYLE_NAMES,
     STYLES,
 )
-from shared.tunes.words import parse_description
 from shared.ui.controls import SeedControl, create_slider
 from shared.ui.events import QUICK
 from shared.ui.layout import CAPTION

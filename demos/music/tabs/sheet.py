@@ -10,9 +10,9 @@ import gradio as gr
 
 from demos.music.piece import Piece
 from demos.music.recording import name_file
+from demos.music.score.engraving import engrave
+from demos.music.score.musicxml import write_musicxml
 from shared.errors import GalleryError, InvalidRequest
-from shared.tunes.engraving import engrave
-from shared.tunes.musicxml import write_musicxml
 from shared.ui.events import QUEUED
 from shared.ui.files import new_file
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.grammar import Grammar
+from shared.critters.captions import Grammar
 
 Table = Mapping[str, tuple[str, ...]]  # value -> the ways to say it
 
@@ -131,40 +131,6 @@ _CRITTERS = Grammar(
     },
     backdrops=("on a {} background", "on a {} background", "in front of a {} wall", "on {}"),
 )
-_PLANETS = Grammar(
-    nouns=("planet", "world", "little planet", "globe"),
-    adjectives={
-        "color": _COLORS,
-        "surface": {
-            "smooth": ("smooth", "plain"),
-            "striped": ("striped", "banded", "stripy"),
-            "cratered": ("cratered", "pockmarked"),
-            "marbled": ("marbled", "mottled"),
-            "spotted": ("spotted", "spotty"),
-            "earthlike": ("earthlike", "earth-like"),
-        },
-        "background": _pick(_BACKGROUNDS, "black", "navy", "maroon", "forest green", "plum"),
-    },
-    features={
-        "ring": {
-            "no ring": ("no ring", "no rings"),
-            "thin ring": ("a thin ring", "a narrow ring"),
-            "thick ring": ("a thick ring", "a broad ring"),
-        },
-        "moons": {
-            "no moons": ("no moons", "no moon"),
-            "one moon": ("one moon", "a single moon"),
-            "two moons": ("two moons", "a pair of moons"),
-        },
-        "stars": {
-            "no stars": ("no stars", "not a star"),
-            "small stars": ("small stars", "tiny stars"),
-            "bright stars": ("bright stars", "sparkling stars"),
-        },
-    },
-    moods={"ring": {"thin ring": ("thin-ringed",), "thick ring": ("thick-ringed",)}},
-    backdrops=("on a {} background", "on a {} background", "in a {} sky", "on {}"),
-)
 _SPROUTS = Grammar(
     nouns=("pot", "plant pot", "flower pot", "potted plant", "little pot", "houseplant"),
     adjectives={
@@ -205,7 +171,6 @@ _SPROUTS = Grammar(
 # World -> what is said of it.
 GRAMMARS: dict[str, Grammar] = {
     "critters": _CRITTERS,
-    "planets": _PLANETS,
     "sprouts": _SPROUTS,
 }
 

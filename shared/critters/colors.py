@@ -1,6 +1,6 @@
 """The colours of critters: the words that captions and labels use -> what is drawn.
 
-Apart from critter_data.py, which brings torch with it: the page shows them, too.
+Standard library only, as the page shows them, too.
 """
 
 COLORS = {

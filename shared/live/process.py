@@ -83,7 +83,8 @@ class Place:
     @property
     def ahead(self) -> int:
         """How many are before this one; 0 is who is served."""
-        return self._line._places.index(self)
+        with self._line._moved:
+            return self._line._places.index(self)
 
     def wait(self, seconds: float) -> int:
         """Return how many are before this one, once that changes or ``seconds`` are over."""
@@ -131,6 +132,11 @@ def follow_training(
         GalleryError: It cannot be started, or ended before it was done. The message is for
             visitors; what the script wrote last goes to standard error.
     """
+    if not (ROOT / "training" / f"{script}.py").is_file():
+        raise GalleryError(
+            "The training scripts are not here, so nothing can be trained. "
+            "Restore them with: git checkout -- training"
+        )
     with (
         _temporary_folder() as folder,
         _rescued(folder / "guest" / "model" / "live" / "models", keep),

@@ -18,9 +18,9 @@ from typing import Any
 import gradio as gr
 
 from shared.limits import QUEUES
-from shared.live_training import TRAINING_LINE, follow_training
-from shared.training_film import BEHAVIOUR, FILM, show_curves
-from shared.training_story import Story
+from shared.live.film import BEHAVIOUR, FILM, show_curves
+from shared.live.process import TRAINING_LINE, follow_training
+from shared.live.story import Story
 from shared.ui.controls import RunButtons, SeedControl
 from shared.ui.events import QUICK, keep_message, show_waiting
 from shared.ui.layout import CAPTION

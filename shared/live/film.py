@@ -11,12 +11,13 @@ the first of them, and another ``run`` clears what was there.
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+from shared.data_urls import make_data_url
 
 FILM = """
 <div class="pair training-pair">
@@ -119,7 +120,7 @@ class Curve:
 
 def make_frame(png: bytes, label: str, minutes: float = 0.0) -> dict[str, str]:
     """Make a frame of the film; ``label`` is HTML."""
-    source = "data:image/png;base64," + base64.b64encode(png).decode()
+    source = make_data_url(png, "image/png")
     return {"source": source, "label": label, "time": format_minutes(minutes)}
 
 

@@ -1,6 +1,6 @@
 """The twelve prompts that a watched training of image/critters draws again and again.
 
-Each comes with what it asks for, in the words of ``critter_data.VALUES``, so that a classifier can
+Each comes with what it asks for, in the words of ``attributes.VALUES``, so that a classifier can
 say how many of the wishes came true. None asks for a pair that the bundled model has never seen:
 the two are compared on what both could learn. Standard library only, as the page uses it, too.
 """

@@ -2,7 +2,7 @@
 
 ``write_caption`` turns a picture's attributes into a sentence as a visitor might type it: synonyms,
 several word orders, sometimes a list instead of a sentence, and attributes left out on purpose, so
-that a model learns what to do when a prompt does not say. ``training/captions.py`` has the words.
+that a model learns what to do when a prompt does not say. ``vocabulary.py`` has the words.
 """
 
 from __future__ import annotations

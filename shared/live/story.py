@@ -17,9 +17,8 @@ from typing import Any
 from PIL import Image
 from pydantic import Field
 
-from shared.live_training import Report, count_threads
-from shared.requests import Request
-from shared.training_film import (
+from shared.data_urls import to_data_url
+from shared.live.film import (
     Curve,
     format_minutes,
     format_value,
@@ -27,6 +26,8 @@ from shared.training_film import (
     make_frame,
     show_curves,
 )
+from shared.live.process import Report, count_threads
+from shared.requests import Request
 
 EXAMPLE_FRAMES = 8  # of a recorded example, which comes with the page
 
@@ -229,7 +230,5 @@ def record_example(path: Path, story: Story, reports: Iterable[Report | None]) -
 def shrink(frame: dict[str, str]) -> dict[str, str]:
     """Return the frame with its picture as a small WebP."""
     png = base64.b64decode(frame["source"].partition(",")[2])
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(png)).save(buffer, "WEBP", quality=80, method=6)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return frame | {"source": "data:image/webp;base64," + data}
+    picture = Image.open(io.BytesIO(png))
+    return frame | {"source": to_data_url(picture, "WEBP", quality=80, method=6)}

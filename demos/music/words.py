@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from demos.music.specifics import explain_specifics, read_specifics
 from shared.tunes.controls import (
     ANY,
     FASTEST,
@@ -19,7 +20,6 @@ from shared.tunes.controls import (
     STYLES,
     TuneControls,
 )
-from shared.tunes.specifics import explain_specifics, read_specifics
 
 _STYLE_WORDS = {
     "jig": "Jig", "double jig": "Jig", "slip jig": "SlipJig", "hop jig": "SlipJig",

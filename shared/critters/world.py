@@ -1,6 +1,6 @@
 """What a world is: one kind of picture that a style of DiceBear draws, with what is in each.
 
-``training/worlds.py`` lists them. Nothing is downloaded: the drawing code and the styles come from
+``worlds.py`` lists them. Nothing is downloaded: the drawing code and the styles come from
 the packages ``dicebear-core`` and ``dicebear-styles``.
 
 Every attribute is drawn uniformly and independently of the others, so whatever a model ties
@@ -11,32 +11,23 @@ from __future__ import annotations
 
 import io
 import json
-import multiprocessing
-import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib import resources
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import resvg_py
 from dicebear import Avatar, Style
 from PIL import Image
-from tqdm import tqdm
 
-from training import common
-from training.grammar import Caption, Grammar, write_caption
+from shared.critters.captions import Grammar
 
 Attributes = Mapping[str, np.ndarray]  # name -> (N,) int64, an index into the values of that name
 Pairs = Mapping[tuple[str, str], frozenset[tuple[str, str]]]
-
-# Below this many pictures, starting worker processes takes longer than drawing.
-_WORTH_WORKERS = 500
-_REPORT_EVERY = 25
 
 
 @dataclass(frozen=True)
@@ -113,82 +104,6 @@ class World:
         png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
-    def render_all(
-        self, attributes: Attributes, size: int, report: Callable[[int], None] | None = None
-    ) -> np.ndarray:
-        """Draw every row of ``attributes``, over all cores where that pays and nobody is told."""
-        count = len(next(iter(attributes.values())))
-        rows = [self.describe(attributes, row) for row in range(count)]
-        draw = partial(self.render, size=size)
-        if report or count < _WORTH_WORKERS:
-            images = []
-            for row in rows:
-                images.append(draw(row))
-                if report and len(images) % _REPORT_EVERY == 0:
-                    report(len(images))
-            return np.stack(images)
-        # Started afresh rather than forked: a process that runs torch's threads must not be forked.
-        with multiprocessing.get_context("spawn").Pool() as pool:
-            drawn = pool.imap(draw, rows, chunksize=64)
-            return np.stack(list(tqdm(drawn, total=count, desc=self.name, unit="picture")))
-
-    def load(
-        self,
-        count: int,
-        *,
-        seed: int,
-        size: int = 64,
-        report: Callable[[int], None] | None = None,
-    ) -> Pictures:
-        """Return ``count`` pictures of ``size`` pixels, drawn on first use and cached after that.
-
-        The same ``seed`` gives the same attributes and pictures; take another for held-out ones.
-        With ``report``, which is told now and then how many are drawn, one core draws them all.
-        """
-        attributes = self.sample(count, np.random.default_rng(seed))
-        path = pictures_file(self.name, count, seed=seed, size=size)
-        return Pictures(
-            keep_images(path, lambda: self.render_all(attributes, size, report)), attributes, self
-        )
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Pictures of one world and what is in them.
-
-    Attributes:
-        images: (N, size, size, 3) uint8, RGB.
-        attributes: Name -> (N,) int64, an index into ``world.values[name]``.
-        world: Where they come from.
-    """
-
-    images: np.ndarray
-    attributes: dict[str, np.ndarray]
-    world: World
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def describe(self, index: int) -> dict[str, str]:
-        """Return the attributes of one picture in words."""
-        return self.world.describe(self.attributes, index)
-
-    def tell(
-        self, index: int, rng: random.Random, *, drop: float = 0.0, clear: bool = False
-    ) -> Caption:
-        """Write a caption of one picture."""
-        words = self.describe(index)
-        return write_caption(words, rng, self.world.grammar, drop=drop, clear=clear)
-
-    def select(self, chosen: np.ndarray | slice) -> Pictures:
-        """Return those that ``chosen``, (N,) bool or a slice, picks."""
-        attributes = {name: column[chosen] for name, column in self.attributes.items()}
-        return Pictures(self.images[chosen], attributes, self.world)
-
-    def without_held_out(self) -> Pictures:
-        """Return those with no held-out pair."""
-        return self.select(self.world.count_held_out(self.attributes) == 0)
-
 
 def draw_pairs(
     attributes: Mapping[str, tuple[str, Mapping[str, str]]], one: str, other: str, count: int
@@ -196,24 +111,6 @@ def draw_pairs(
     """Draw ``count`` pairs of values of two attributes, always the same."""
     pairs = [*product(attributes[one][1], attributes[other][1])]
     return frozenset(random.Random(0).sample(pairs, count))
-
-
-def pictures_file(name: str, count: int, *, seed: int, size: int = 64) -> Path:
-    """Where pictures are kept once they are drawn."""
-    return common.DATA_CACHE / f"{name}-{size}-{seed}-{count}.npz"
-
-
-def keep_images(path: Path, draw: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the images in ``path``; where there is none, ``draw`` them and write it."""
-    if path.exists():
-        return np.load(path)["images"]
-    images = draw()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.partial")
-    with unfinished.open("wb") as file:
-        np.savez_compressed(file, images=images)
-    os.replace(unfinished, path)
-    return images
 
 
 @cache

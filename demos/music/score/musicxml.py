@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from demos.music.score.notation import Notation, Staff, notate
+from demos.music.score.signs import SIGNS, TICKS, Head, Sign, is_compound
 from shared.errors import InvalidRequest
 from shared.tunes.arrangement import Arrangement
 from shared.tunes.controls import INSTRUMENTS, STYLE_NAMES, TuneControls, spell_note
-from shared.tunes.notation import SIGNS, TICKS, Head, Notation, Sign, Staff, is_compound, notate
 
 _DOCTYPE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
