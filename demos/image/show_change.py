@@ -37,7 +37,7 @@ much noise on it as there is left, so that the new part grows into what is aroun
 
 
 def show_pad() -> str:
-    """A pad with the example on it, to draw or mark on; inert until browser/pad.js makes it work."""
+    """A pad with the example on it, to draw or mark on; browser/pad.js makes it work."""
     canvas = f'<canvas width="{PAD_SIDE}" height="{PAD_SIDE}"'
     colors = "".join(
         f'<button type="button" data-color="{value}" style="background: {value}" '

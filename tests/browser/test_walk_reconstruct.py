@@ -28,6 +28,7 @@ def critter(tmp_path: Path) -> Path:
     return tmp_path / "critter.png"
 
 
+@pytest.mark.phone
 def test_a_walk_becomes_a_film_to_keep(page: Page) -> None:
     enter_latent(page, "Walk")
     page.get_by_role("textbox", name="Seeds").fill("7, 12")
@@ -57,6 +58,7 @@ def test_seeds_that_are_none_are_explained(page: Page) -> None:
     expect(page.get_by_role("button", name="Walk", exact=True)).to_be_visible()
 
 
+@pytest.mark.phone
 def test_an_upload_is_encoded_and_searched_for_until_it_is_stopped(
     page: Page, critter: Path
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_pad_takes_no_clicks_that_it_would_lose(
     clear.click(timeout=LONG)
 
 
+@pytest.mark.phone
 def test_a_drawing_is_redrawn_after_each_stroke(page: Page) -> None:
     enter_latent(page, "Reconstruct")
     page.get_by_role("tab", name="Draw").click()
