@@ -70,6 +70,7 @@ def shown(room: Locator) -> list[np.ndarray]:
     return [np.asarray(Image.open(file).convert("RGB")).astype(int) for file in files]
 
 
+@pytest.mark.phone
 def test_a_drawing_is_changed_and_kept_with_its_recipe(page: Page, room: Locator) -> None:
     expect(room.locator(".caption")).to_contain_text([re.compile("A finished example")])
     room.get_by_role("button", name="red", exact=True).click()

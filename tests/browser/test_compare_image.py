@@ -37,6 +37,7 @@ def expect_no_sideways_scrolling(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.phone
 def test_a_sweep_fills_a_grid_to_keep(page: Page) -> None:
     room = enter_tab(page, "Images", "Compare")
     room.get_by_role("radio", name="Steps").click()
@@ -57,6 +58,7 @@ def test_a_sweep_fills_a_grid_to_keep(page: Page) -> None:
     expect_no_sideways_scrolling(page)
 
 
+@pytest.mark.phone
 def test_a_race_is_a_table_with_a_finish(page: Page) -> None:
     room = enter_tab(page, "Images", "Compare")
     room.get_by_role("radio", name="Schedulers").click()
@@ -102,6 +104,7 @@ def test_bad_values_are_explained_and_can_be_mended(
     expect(room.get_by_text("1 of 1 pictures")).to_be_visible(timeout=LONG)
 
 
+@pytest.mark.phone
 def test_an_animation_from_words_to_words_to_keep(page: Page) -> None:
     room = enter_tab(page, "Images", "Between")
     room.get_by_label("Frames").first.fill("8")

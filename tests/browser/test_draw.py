@@ -51,6 +51,7 @@ def read(address: str) -> np.ndarray:
     return np.asarray(Image.open(file).convert("RGB"), dtype=int)
 
 
+@pytest.mark.phone
 def test_a_saved_picture_has_its_recipe_in_it(page: Page) -> None:
     room = enter_tab(page, "Images", "Draw")
     draw(room, "a red monster with one eye")
@@ -144,6 +145,7 @@ def test_without_words_the_live_picture_stays_and_says_why(room: Locator) -> Non
     expect(room.locator(".pictures img")).not_to_have_attribute("src", shown)
 
 
+@pytest.mark.phone
 def test_no_tab_of_the_room_is_hidden_in_a_menu(page: Page) -> None:
     enter_tab(page, "Images", "Draw")
     for name in ("Change", "Compare", "Between", "Parts", "Train one"):
@@ -165,6 +167,7 @@ def test_a_monster_is_clicked_together(room: Locator) -> None:
     expect(prompt).to_have_value("my own words, a monster with horns", timeout=LONG)
 
 
+@pytest.mark.phone
 def test_worlds_that_the_model_draws_are_clicked_together(page: Page) -> None:
     room = enter_tab(page, "Images", "Draw")
     room.get_by_role("button", name="Put one together by clicking").click()

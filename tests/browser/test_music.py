@@ -88,6 +88,7 @@ def count_bars(room: Locator) -> int:
     return int(found[1])
 
 
+@pytest.mark.phone
 def test_the_finished_example_plays_pauses_and_can_be_moved_in(room: Locator) -> None:
     room.get_by_role("button", name="Play", exact=True).click(timeout=LONG)
     wait_for_sound(room)
@@ -122,6 +123,7 @@ def test_what_is_composed_is_heard_and_handed_out(room: Locator) -> None:
     assert Path(download.value.path()).read_bytes().startswith(b"MThd")
 
 
+@pytest.mark.phone
 def test_one_moment_stands_at_one_place_in_all_pictures(room: Locator) -> None:
     pictures = [
         room.get_by_role("img", name=name) for name in ("Piano roll", "Waveform", "Spectrogram")
@@ -331,6 +333,7 @@ def test_a_file_that_is_none_is_explained_and_nothing_is_lost(
     wait_for_sound(wide_room)
 
 
+@pytest.mark.phone
 def test_sheet_music_fits_its_place_follows_the_player_and_is_that_of_the_next_tune(
     room: Locator,
 ) -> None:

@@ -37,7 +37,7 @@ def musicgen_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert "Traceback" not in log.read_text()
 
 
-@pytest.fixture(params=["desktop", "phone"])
+@pytest.fixture
 def page(request: pytest.FixtureRequest, open_page: OpenPage, musicgen_url: str) -> Iterator[Page]:
     with open_page(musicgen_url, request.param) as page:
         yield page
@@ -82,6 +82,7 @@ def write_recording(path: Path, seconds: float, loudness: float = 0.5, rate: int
     return path
 
 
+@pytest.mark.phone
 def test_music_is_made_heard_and_taken_apart(page: Page) -> None:
     tab = enter(page)
     expect(tab.get_by_text(f"Runs with {LIBRARY}")).to_be_visible()

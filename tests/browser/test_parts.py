@@ -33,6 +33,7 @@ def critter(tmp_path: Path) -> Path:
     return tmp_path / "critter.png"
 
 
+@pytest.mark.phone
 def test_each_part_has_run_when_the_tab_opens_and_words_run_again(page: Page) -> None:
     room = enter_parts(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

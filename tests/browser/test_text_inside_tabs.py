@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 
 from tests.browser.conftest import LONG, enter_tab
@@ -17,6 +18,7 @@ def words(box: Locator) -> str:
     return box.input_value()
 
 
+@pytest.mark.phone
 def test_the_controls_redraw_at_once_and_a_text_is_written_by_hand(page: Page) -> None:
     room = enter_tab(page, "Text", "Next token")
     bars = room.locator(".lab-bars button")
@@ -54,6 +56,7 @@ def test_the_controls_redraw_at_once_and_a_text_is_written_by_hand(page: Page) -
     assert fits(page)
 
 
+@pytest.mark.phone
 def test_a_text_is_coloured_by_its_surprise(page: Page) -> None:
     room = enter_tab(page, "Text", "Surprise")
     tokens = room.locator(".strip span")
@@ -79,6 +82,7 @@ def test_a_text_is_coloured_by_its_surprise(page: Page) -> None:
     assert fits(page)
 
 
+@pytest.mark.phone
 def test_a_place_and_a_layer_are_chosen_without_the_server(page: Page) -> None:
     room = enter_tab(page, "Text", "Inside")
     pieces = room.locator(".inside-pieces span")
