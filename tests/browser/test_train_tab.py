@@ -25,7 +25,8 @@ from tests.browser.conftest import OpenPage
 LONG = 180_000  # milliseconds; each training imports torch first
 TINY = ["--count", "60", "--held-out", "20", "--samples-every", "0.2"]
 # Gradio runs in this process here, and its own warnings are none of ours.
-pytestmark = pytest.mark.filterwarnings("ignore")
+# And real trainings take their time.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 
 @contextmanager

@@ -39,6 +39,7 @@ def guests() -> list[psutil.Process]:
     ]
 
 
+@pytest.mark.timeout(300)  # a real training
 @pytest.mark.parametrize(("network", "score"), [("vae", "psnr_db"), ("gan", "frechet")])
 def test_a_training_reports_and_leaves_nothing(temporary: Path, network: str, score: str) -> None:
     compare = ROOT / "models" / f"latent-critters-{network}"
