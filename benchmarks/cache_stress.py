@@ -92,10 +92,6 @@ class FakeLoader(Loader):
         """All are of one size."""
         return SIZE
 
-    def max_leases(self, key: str) -> int | None:
-        """Every third model is exclusive, the others are shared."""
-        return 1 if key in MODELS[::3] else None
-
     def load(self, key: str, files: Any, device: str, report: Report) -> Weights:
         """Take a millisecond, in stages."""
         self.loads += 1
@@ -109,6 +105,9 @@ class FakeLoader(Loader):
     def measure(self, model: Weights) -> Mapping[Hashable, int]:
         """One piece of memory each."""
         return {id(model): SIZE}
+
+    def move(self, model: Weights, device: str) -> None:
+        """There is one device."""
 
 
 def use(cache: ModelCache, ledger: Ledger, key: str) -> bool:
@@ -188,7 +187,6 @@ def main() -> None:
         "lost_waiters": arguments.leases
         - endings.total()
         + endings["CacheFull"]
-        + endings["CacheBusy"]
         + after["waiters"]
         + sum(model["leases"] for model in after["models"]),
         "hit_p50_us": round(1e6 * cuts[49], 1),

@@ -30,6 +30,7 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.latent import CHROMIUM_FLAGS, PATIENCE, SWEEP, grasp
 from benchmarks.startup import start
+from shared.catalog import Catalog
 from shared.settings import ROOT
 
 PROMPT = "a happy blue monster with yellow horns"
@@ -43,14 +44,15 @@ pipeline({prompt!r}, num_inference_steps={steps}, guidance_scale={guidance}, gen
 ROOM = """
 from threading import Event
 from demos.image.generate import ImageRequest, generate_image
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 request = ImageRequest.parse(
     prompt={prompt!r}, num_inference_steps={steps}, guidance_scale={guidance}, seed=1
 )
 settings = Settings()
-with ModelCache(settings.cache_bytes, Catalog(settings)).lease("image/critters") as pipeline:
+cache = ModelCache(settings.cache_bytes, GalleryLoader(Catalog(settings)))
+with cache.lease("image/critters") as pipeline:
     for step in generate_image(pipeline, request, Event()):
         pass
 """
@@ -88,7 +90,7 @@ def measure_drawing(rounds: int, steps: int, guidance: float) -> dict[str, float
         prompt=PROMPT, num_inference_steps=steps, guidance_scale=guidance, seed=1
     )
     nine = request.model_copy(update={"num_images": 9})
-    with create_cache(Settings()).lease("image/critters") as pipeline:
+    with create_cache(Catalog(Settings())).lease("image/critters") as pipeline:
 
         def bare() -> None:
             pipeline(

@@ -25,8 +25,8 @@ from threading import Event
 from typing import Any
 
 from benchmarks.music_tunes import measure_tunes
-from demos.music.musicgen import MusicGenRequest, Wish, generate_musicgen
-from shared.catalog import Catalog
+from demos.music.musicgen import MusicGenJob, MusicGenRequest, generate_musicgen
+from shared.catalog import Catalog, GalleryLoader
 from shared.musicgen import with_audiocraft
 from shared.musicgen.engine import render
 from shared.settings import Settings
@@ -56,7 +56,7 @@ def measure_musicgen(rounds: int) -> dict[str, float]:
         request = MusicGenRequest.parse(description=WORDS, duration=SECONDS, seed=1, top_k=TOP_K)
 
         def room() -> None:
-            *_, last = generate_musicgen(engine, Wish(request), Event())
+            *_, last = generate_musicgen(engine, MusicGenJob(request), Event())
             render(engine, last.codes)
 
         own = call_audiocraft if with_audiocraft.is_available() else call_transformers
@@ -82,8 +82,9 @@ def load_engine(folder: Path) -> Any:
             ffn_dim=4 * WIDTH,
         )
     catalog = Catalog(Settings(device="cpu", local_models=(("music/benchmark", folder),)))
-    files = catalog.fetch("music/benchmark", lambda *_: None)
-    return catalog.load("music/benchmark", files, "cpu", lambda *_: None)
+    loader = GalleryLoader(catalog)
+    files = loader.fetch("music/benchmark", lambda *_: None)
+    return loader.load("music/benchmark", files, "cpu", lambda *_: None)
 
 
 def call_transformers(engine: Any, request: MusicGenRequest) -> None:

@@ -26,10 +26,10 @@ from threading import Barrier, Event
 from typing import Any
 
 from demos.text.generate import TextRequest, TextStep, encode_prompt, generate_text
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.llamacpp import count_threads
 from shared.model_cache import ModelCache
-from shared.sampling import Draft
+from shared.sampling import TokenSequence
 from shared.settings import Settings
 
 BUNDLED, WITH_LLAMA_CPP = "text/storyteller", "text/smollm2-135m"
@@ -110,7 +110,7 @@ def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[s
     """Compare the room's engine with llama.cpp alone, if it is installed."""
     import torch
 
-    key = catalog.writing_key(WITH_LLAMA_CPP)
+    key = catalog.engine_key(WITH_LLAMA_CPP)
     if key == WITH_LLAMA_CPP:
         return {}
     xllamacpp: Any = import_module("xllamacpp")
@@ -118,7 +118,8 @@ def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[s
     with cache.lease(key, "the benchmark") as model:
         ids = model.tokenizer(PROMPT).input_ids
         params = xllamacpp.CommonParams()
-        params.model.path = str(next(catalog.fetch(key, print).glob("*.gguf")))
+        folder = catalog.get(key).fetch(catalog.settings, print)
+        params.model.path = str(next(folder.glob("*.gguf")))
         params.n_ctx, params.verbosity = model.context, -1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = count_threads()
         server = xllamacpp.Server(params)
@@ -142,8 +143,8 @@ def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[s
 
         def room() -> int:
             rng = torch.Generator().manual_seed(1)
-            draft = Draft(list(ids), sampling, rng)
-            return len(list(islice(model.writer.write(draft, Event()), TOKENS)))
+            sequence = TokenSequence(list(ids), sampling, rng)
+            return len(list(islice(model.engine.write(sequence, Event()), TOKENS)))
 
         rates = alternate({"bare": bare, "room": room}, rounds)
     return {
@@ -160,7 +161,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = Settings(device="cpu")
     catalog = Catalog(settings)
-    cache = ModelCache(settings.cache_bytes, catalog)
+    cache = ModelCache(settings.cache_bytes, GalleryLoader(catalog))
     figures = {
         **measure_bundled(cache, arguments.rounds),
         **measure_llamacpp(cache, catalog, arguments.rounds),

@@ -19,11 +19,12 @@ from shared.settings import Settings
 def main() -> None:
     """Make the examples of the rooms named on the command line."""
     settings = Settings(device="cpu")
-    cache, catalog = create_cache(settings), Catalog(settings)
+    catalog = Catalog(settings)
+    cache = create_cache(catalog)
     for demo in DEMOS:
         if sys.argv[1:] and demo.slug not in sys.argv[1:]:
             continue
-        room = Room(demo.slug, cache, settings, catalog)
+        room = Room(demo.slug, cache, catalog)
         for tab in demo.tabs:
             if make_example := getattr(demo.module(tab), "make_example", None):
                 make_example(room)

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from shared.catalog import Catalog
 from shared.errors import GalleryError
-from shared.settings import ROOT, Settings
+from shared.settings import ROOT
 
 # Told by us: what Python guesses depends on the system, and browsers refuse scripts of other types.
 MEDIA_TYPES = {
@@ -30,7 +30,7 @@ SHARED_TASKS = {"latent"}  # whose models are small enough to run in a browser
 WEIGHT_FILES = {"config.json", "model.safetensors", "directions.json"}
 
 
-def create_asset_routes(settings: Settings, rooms: Path = ROOT / "demos") -> list[BaseRoute]:
+def create_asset_routes(catalog: Catalog, rooms: Path = ROOT / "demos") -> list[BaseRoute]:
     """Make the routes of scripts and weights; all else than the files meant is answered with 404.
 
     ``rooms/<slug>/<file>`` is ``demos/<slug>/browser/<file>``. ``weights/<task>/<name>/<file>`` is
@@ -38,13 +38,10 @@ def create_asset_routes(settings: Settings, rooms: Path = ROOT / "demos") -> lis
     both, and asks each time whether they have changed.
 
     Args:
-        settings: Where the models lie.
+        catalog: Knows where the models are.
         rooms: Folder of the rooms.
-
-    Raises:
-        GalleryError: A folder of ``settings.local_models`` cannot be read.
     """
-    catalog = Catalog(settings)
+    settings = catalog.settings
 
     async def send_script(request: Request) -> Response:
         slug, file = request.path_params["slug"], request.path_params["file"]
@@ -60,7 +57,7 @@ def create_asset_routes(settings: Settings, rooms: Path = ROOT / "demos") -> lis
             spec = catalog.get(f"{task}/{name}")
             if not spec.is_here(settings):  # a look at a page is no reason for a download
                 raise HTTPException(404)
-            folder = catalog.fetch(spec.key, lambda *_: None)
+            folder = spec.fetch(settings, lambda *_: None)
         except GalleryError as error:
             raise HTTPException(404) from error
         # The names are known: a checkpoint may link them to files elsewhere, as hub caches do.

@@ -4,9 +4,9 @@
     ├── InvalidRequest      a field is outside its range; nothing was run
     │   └── UnknownModel    no such key in the catalogue
     ├── ModelUnavailable    weights missing, damaged or not reachable
-    └── CacheFull           the model does not fit beside those in use
-        ├── CacheBusy       the model takes one visitor at a time, and others were first
-        ├── OutOfMemory     the machine had less memory than the books said
+    └── CacheUnavailable    the model cache cannot give the model now
+        ├── CacheFull       the model does not fit beside those in use
+        ├── OutOfMemory     the machine had less memory than was counted
         └── CacheClosed     the gallery is shutting down
 
 Each message says what is wrong and what to do about it. Anything else that escapes is a bug.
@@ -31,17 +31,17 @@ class ModelUnavailable(GalleryError):
     """The model exists in the catalogue but cannot be loaded."""
 
 
-class CacheFull(GalleryError):
+class CacheUnavailable(GalleryError):
+    """The model cache cannot give the model now."""
+
+
+class CacheFull(CacheUnavailable):
     """No room for the model while others are in use."""
 
 
-class CacheBusy(CacheFull):
-    """Others use the model, it does not take more at once, and the wait was too long."""
+class OutOfMemory(CacheUnavailable):
+    """The machine ran out of memory, and dropping idle models did not help."""
 
 
-class OutOfMemory(CacheFull):
-    """Memory ran out for real, and dropping what was idle did not help."""
-
-
-class CacheClosed(CacheFull):
-    """The gallery is ending; nothing is lent any more."""
+class CacheClosed(CacheUnavailable):
+    """The gallery is shutting down; the cache takes no more requests."""

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shared.catalog.spec import public_key
 from shared.model_cache import ModelCache
 
 # What a snapshot counts from the start of the process, in words.
@@ -55,22 +56,25 @@ class CacheCollector(Collector):
         ):
             yield _gauge(name, words, {key: it[name] for key, it in devices.items()}, "device")
 
-        models = {(model["key"], model["device"]): model for model in snapshot["models"]}
-        for name, words in (
-            ("bytes", "Memory that a model takes or has set aside."),
-            ("leases", "Visitors who use a model."),
-            ("waiters", "Visitors who wait for a model."),
-            ("load_seconds", "How long the last load of a model took."),
-            ("idle_seconds", "How long nobody has used a model."),
+        # Whoever knows the key of a visitor's own model could use it: these count as one model.
+        models: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for model in snapshot["models"]:
+            models.setdefault((public_key(model["key"]), model["device"]), []).append(model)
+        for name, words, combine in (
+            ("bytes", "Memory that a model takes or has set aside.", sum),
+            ("leases", "Visitors who use a model.", sum),
+            ("waiters", "Visitors who wait for a model.", sum),
+            ("load_seconds", "How long the last load of a model took.", max),
+            ("idle_seconds", "How long nobody has used a model.", min),
         ):
-            values = {key: model[name] for key, model in models.items()}
+            values = {key: combine(one[name] for one in some) for key, some in models.items()}
             yield _gauge(f"model_{name}", words, values, "model", "device")
         yield _gauge(
             "model_state",
             "1 for the state that a model is in, 0 for the others.",
             {
-                (*key, state): float(model["state"] == state)
-                for key, model in models.items()
+                (*key, state): float(sum(one["state"] == state for one in some))
+                for key, some in models.items()
                 for state in STATES
             },
             "model",

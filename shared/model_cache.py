@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import threading
 import time
@@ -14,11 +15,12 @@ import weakref
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from shared.errors import CacheBusy, CacheClosed, CacheFull, OutOfMemory
+from shared.cache_entries import CacheEntries, CacheEntry, IsChosen
+from shared.errors import CacheClosed, CacheFull, CacheUnavailable, ModelUnavailable, OutOfMemory
 from shared.loader import HOST, Loader, Progress, Report
-from shared.residents import Resident, Residents, Ticket
 
-_RECHECK = 0.25  # seconds between looks at what nobody announces: time passing, visitors leaving
+_log = logging.getLogger(__name__)
+_RECHECK = 0.25  # seconds between checks for what notifies no waiter, such as time that passes
 
 
 class _Abandoned(Exception):
@@ -37,10 +39,10 @@ class ModelCache:
           see its progress, all get its error; a failed load leaves nothing behind. A load that
           nobody waits for any more ends at its next report.
         * Byte budget per device: a load reserves what the loader expects, making room by dropping
-          idle models, least recently used first; then the measured bytes count, pieces that models
-          share once. What does not fit waits ``patience`` seconds, then raises ``CacheFull``.
-        * Memory that runs out in spite of the books: idle models go, and the load is tried again.
-        * A model that takes a limited number of leases lends them first come, first served.
+          idle models, least recently used first; then the measured bytes count, shared pieces
+          once. What does not fit waits ``patience`` seconds, then raises ``CacheFull``; what can
+          never fit is refused before its files are fetched.
+        * When memory runs out all the same, idle models are dropped and the load is tried again.
         * One load at a time in the process: transformers and diffusers patch torch while they
           build a model, and two at once can lose weights. A hit never waits for a load.
 
@@ -69,11 +71,11 @@ class ModelCache:
             device_budget: The same for any other device, asked when it is first wanted.
             clock: Seconds, for the order of use, load times, grace and idle time.
             memory: Resident bytes of the process, for ``snapshot`` only.
-            patience: Seconds that a load waits for room, and a lease for its turn.
+            patience: Seconds that a load waits for room.
             grace: Seconds that a model is kept for its first lease.
             idle_timeout: Seconds after which an unused model is dropped; None never does.
         """
-        self._residents = Residents({HOST: budget_bytes}, clock)
+        self._entries = CacheEntries({HOST: budget_bytes}, clock)
         self._loader = loader
         self._device_budget = device_budget
         self._clock = clock
@@ -100,22 +102,22 @@ class ModelCache:
             holder: Who has it, for others to read.
 
         Raises:
-            CacheFull: No room, or not one's turn, within ``patience`` seconds; or memory ran out.
+            CacheUnavailable: No room within ``patience`` seconds; or memory ran out.
             GalleryError: Whatever the loader says, to every waiter.
         """
-        resident = self._acquire(key, holder)
+        entry = self._acquire(key, holder)
         try:
-            yield resident.model
+            yield entry.model
         except Exception as error:
             if not self._loader.is_out_of_memory(error):
                 raise
-            self._drop_idle(resident.device)
+            self._drop_idle(entry.device)
             raise OutOfMemory(
-                f"Memory ran out while {resident.name} worked. Models that nobody used were "
+                f"Memory ran out while {entry.name} worked. Models that nobody used were "
                 "dropped: try again, ask for less, or choose a smaller model."
             ) from error
         finally:
-            self._release(resident, holder)
+            self._release(entry, holder)
 
     def prepare(self, key: str) -> Generator[Progress, None, None]:
         """Load ``key`` if need be, yielding its progress until a lease would not wait for it.
@@ -125,74 +127,73 @@ class ModelCache:
         Raises:
             GalleryError: As ``lease``.
         """
-        with self._join(key) as resident:
-            if resident.settled.is_set():
+        with self._join(key) as entry:
+            if entry.ready.is_set():
                 return
-            resident.watchers += 1
+            entry.waiters += 1
         try:
-            yield resident.progress
-            while not resident.settled.wait(_RECHECK):
-                yield resident.progress
-            if resident.error:
-                raise resident.error
+            yield entry.progress
+            while not entry.ready.wait(_RECHECK):
+                yield entry.progress
+            if entry.error:
+                raise entry.error
         finally:
             with self._lock:
-                resident.watchers -= 1
+                entry.waiters -= 1
 
     def pin(self, key: str) -> None:
         """Load ``key`` if need be, and never evict it. Raises as ``lease``."""
         with self.lease(key, "the gallery"), self._lock:
-            self._residents.by_key[key].pinned = True
+            self._entries.by_key[key].pinned = True
 
     def unload(self, key: str) -> bool:
         """Drop ``key`` if nobody uses it; says whether it is gone."""
-        self._drop(lambda one: one.key == key, even_fresh=True)
-        return key not in self._residents.by_key
+        self._drop(lambda one: one.key == key, "a visitor unloaded it", even_fresh=True)
+        return key not in self._entries.by_key
 
     def sweep(self) -> None:
         """Drop what nobody has used for ``idle_timeout`` seconds."""
         before = self._clock() - (self._idle_timeout or 0.0)
-        self._drop(lambda one: one.last_used <= before)
+        self._drop(lambda one: one.last_used <= before, "nobody used it for long")
 
     def close(self, timeout: float = 10.0) -> None:
-        """Lend nothing more, end the loads, wait for leases to end, and drop all models."""
+        """Refuse new leases, end the loads, wait for leases to end, and drop all models."""
         self._closed.set()
         with self._lock:
             self._room.notify_all()
-            self._room.wait_for(lambda: not self._residents.at_work(), timeout)
-            self._residents.clear()
+            self._room.wait_for(lambda: not self._entries.active(), timeout)
+            self._entries.clear()
         self._collect()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what is loaded and what has happened so far, as plain JSON values."""
         with self._lock:
-            now, residents = self._clock(), self._residents
-            devices = residents.describe_devices()
+            now, entries = self._clock(), self._entries
+            devices = entries.describe_devices()
             return {
                 "budget_bytes": sum(device["budget_bytes"] for device in devices),
                 "used_bytes": sum(device["used_bytes"] for device in devices),
                 "devices": devices,
                 "resident_bytes": self._memory() if self._memory else None,
-                "waiters": sum(resident.waiters for resident in residents.all()),
+                "waiters": sum(entry.waiters for entry in entries.all()),
                 **self._counts,
-                "evictions": residents.evictions,
-                "models": [resident.describe(now) for resident in residents.all()],
+                "evictions": entries.evictions,
+                "models": [entry.describe(now) for entry in entries.all()],
             }
 
     # Leases
 
     @contextlib.contextmanager
-    def _join(self, key: str) -> Iterator[Resident]:
+    def _join(self, key: str) -> Iterator[CacheEntry]:
         """Give ``key``, loaded or not, under ``_lock``; then start its load if it is new."""
         with self._lock:
-            if self._closed.is_set():
-                raise CacheClosed("The gallery is shutting down. Start it again to go on.")
-            found = self._residents.by_key.get(key)
+            self._check_open()
+            found = self._entries.by_key.get(key)
             if found and not found.parked:
                 yield found
                 return
-            new = Resident(key, self._loader.name(key), self._loader.max_leases(key))
-            self._residents.by_key[key] = new
+            new = CacheEntry(key, self._loader.name(key))
+            self._entries.by_key[key] = new
             self._counts["misses"] += 1
             yield new
         try:
@@ -200,183 +201,182 @@ class ModelCache:
         except RuntimeError as error:  # the system has no more threads
             self._fail(new, error)
 
-    def _acquire(self, key: str, holder: str) -> Resident:
-        """Count one more lease on ``key``, after its load and those who came earlier."""
-        with self._join(key) as resident:
-            if resident.settled.is_set() and not resident.line and resident.has_turn():
-                resident.lend(holder)
+    def _acquire(self, key: str, holder: str) -> CacheEntry:
+        """Count one more lease on ``key``, after its load."""
+        with self._join(key) as entry:
+            if entry.ready.is_set():
+                entry.acquire(holder)
                 self._counts["hits"] += 1
-                return resident
-            self._counts["joins"] += resident.settled.is_set() or resident.waiters > 0
-            resident.line.append(ticket := Ticket(holder))
+                return entry
+            self._counts["joins"] += entry.waiters > 0
+            entry.waiters += 1
         try:
-            resident.settled.wait()
-            if resident.error:
-                raise resident.error
-            if not ticket.granted.wait(self._patience):
-                raise CacheBusy(
-                    f"{resident.name} is in use by {', '.join(resident.holders)}, and others wait "
-                    "for it. Try again in a minute, or choose another model."
-                )
-        except BaseException:
+            entry.ready.wait()
             with self._lock:
-                if ticket.granted.is_set():
-                    self._release(resident, holder)
-                elif ticket in resident.line:
-                    resident.line.remove(ticket)
-            raise
-        return resident
+                if entry.error:
+                    raise entry.error
+                self._check_open()
+                entry.acquire(holder)
+            return entry
+        finally:
+            with self._lock:
+                entry.waiters -= 1
 
-    def _release(self, resident: Resident, holder: str) -> None:
+    def _release(self, entry: CacheEntry, holder: str) -> None:
         with self._lock:
-            resident.take_back(holder, self._clock())
-            resident.lend_in_turn()
-            if not resident.leases:
-                self._residents.trim()
+            entry.release(holder, self._clock())
+            if not entry.leases:
+                self._entries.trim()
                 self._room.notify_all()
+        self._entries.log_evictions()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise CacheClosed("The gallery is shutting down. Start it again to go on.")
 
     # Loads
 
-    def _load(self, resident: Resident, parked: Resident | None) -> None:
-        """Load into ``resident``, or bring it back from host memory. Runs in its own thread."""
+    def _load(self, entry: CacheEntry, parked: CacheEntry | None) -> None:
+        """Load into ``entry``, or bring it back from host memory. Runs in its own thread."""
 
         def report(stage: str, done: int = 0, total: int = 0) -> None:
-            resident.progress = Progress(stage, done, total)
-            self._check_wanted(resident)
+            entry.progress = Progress(stage, done, total)
+            self._check_wanted(entry)
 
         try:
-            files = None if parked else self._loader.fetch(resident.key, report)
-            self._reserve(resident, parked, report)
+            wanted = parked.bytes if parked else self._loader.expected_bytes(entry.key)
+            devices = self._choose_devices(entry, wanted)
+            files = None if parked else self._loader.fetch(entry.key, report)
+            self._reserve(entry, wanted, devices, report)
             while not self._building.acquire(timeout=_RECHECK):
                 report("Waiting for another model to load")
             try:
                 self._park_or_forget()
                 started = self._clock()
-                model = self._build(resident, files, parked, report)
+                model = self._build(entry, files, parked, report)
                 parts = self._loader.measure(model)
                 seconds = self._clock() - started
             finally:
                 self._building.release()
-            self._check_size(resident.name, sum(parts.values()), [resident.device])
+            self._entries.check_size(entry.name, sum(parts.values()), [entry.device])
         except BaseException as error:  # whatever it is, those who wait must hear of it
-            self._fail(resident, error)
+            self._fail(entry, error)
             return
         with self._lock:
-            self._residents.settle(resident, parts)
-            resident.model, resident.load_seconds = model, seconds
-            resident.last_used = self._clock()
-            resident.fresh_until = resident.last_used + self._grace
+            self._entries.record_size(entry, parts)
+            entry.model, entry.load_seconds = model, seconds
+            entry.keep_until_used(self._clock(), self._grace)
             self._counts["loads"] += 1
-            resident.settled.set()
-            resident.lend_in_turn()
-            self._residents.trim()
+            entry.ready.set()
+            self._entries.trim()
             self._room.notify_all()
+        _log.info("Loaded %s in %.1f s", entry, seconds)
+        self._entries.log_evictions()
 
-    def _fail(self, resident: Resident, error: BaseException) -> None:
+    def _fail(self, entry: CacheEntry, error: BaseException) -> None:
         with self._lock:
-            self._residents.remove(resident)
-            resident.error = error
+            self._entries.remove(entry)
+            entry.error = error
             self._counts["failures"] += not isinstance(error, _Abandoned)
             self._room.notify_all()
-        resident.settled.set()
+        self._entries.log_evictions()
+        if not isinstance(error, _Abandoned):
+            # Other errors may hold the key of a visitor's own model, in a path.
+            is_public = isinstance(error, (CacheUnavailable, ModelUnavailable))
+            _log.warning("No %s: %s", entry.name, error if is_public else type(error).__name__)
+        entry.ready.set()
 
-    def _check_wanted(self, resident: Resident) -> None:
+    def _check_wanted(self, entry: CacheEntry) -> None:
         """End a load that nobody waits for; who comes later finds no trace and starts anew."""
         with self._lock:
-            if self._closed.is_set():
-                raise CacheClosed("The gallery is shutting down. Start it again to go on.")
-            if not resident.waiters:
-                self._residents.remove(resident)
+            self._check_open()
+            if not entry.waiters:
+                self._entries.remove(entry)
                 self._counts["cancelled"] += 1
                 raise _Abandoned
 
-    def _check_size(self, name: str, wanted: int, devices: list[str]) -> list[str]:
-        """Those of ``devices`` that can hold ``wanted`` bytes; the host is the last resort."""
-        fitting = [device for device in devices if wanted <= self._residents.budgets[device]]
-        if not fitting:
-            raise CacheFull(self._residents.say_too_large(name, wanted, devices))
-        return [device for device in fitting if device != HOST] or fitting
-
-    def _reserve(self, resident: Resident, parked: Resident | None, report: Report) -> None:
-        """Choose a device and set memory aside there, or wait for room, or raise."""
-        wanted = parked.bytes if parked else self._loader.expected_bytes(resident.key)
-        devices = list(self._loader.devices(resident.key))
+    def _choose_devices(self, entry: CacheEntry, wanted: int) -> list[str]:
+        """Where ``wanted`` bytes can ever fit, best first. Raises ``CacheFull`` if nowhere."""
+        devices = list(self._loader.devices(entry.key))
         for device in devices:
-            if device not in self._residents.budgets:
-                self._residents.budgets[device] = self._device_budget(device)
-        devices = self._check_size(resident.name, wanted, devices)
+            if device not in self._entries.budgets:
+                self._entries.budgets[device] = self._device_budget(device)
+        return self._entries.check_size(entry.name, wanted, devices)
+
+    def _reserve(self, entry: CacheEntry, wanted: int, devices: list[str], report: Report) -> None:
+        """Set memory aside on one of ``devices``, or wait for room, or raise."""
         deadline = time.monotonic() + self._patience  # real time: it bounds a real wait
         with self._lock:
-            while (found := self._residents.find_room(devices, wanted)) is None:
+            while (found := self._entries.find_room(devices, wanted)) is None:
                 report("Waiting for memory", 0, 0)
                 if (left := deadline - time.monotonic()) <= 0:
                     raise CacheFull(
-                        f"No memory for {resident.name}: {self._residents.name_holders(devices)}. "
+                        f"No memory for {entry.name}: {self._entries.describe_holders(devices)}. "
                         "Try again in a minute, or choose a smaller model."
                     )
                 self._room.wait(min(left, _RECHECK))
-            resident.device, resident.reserved = found, wanted
+            entry.device, entry.reserved = found, wanted
 
     def _build(
-        self, resident: Resident, files: Any, parked: Resident | None, report: Report
+        self, entry: CacheEntry, files: Any, parked: CacheEntry | None, report: Report
     ) -> Any:
         """Load the model, or move a parked one back; if memory runs out, once more."""
         for attempt in (1, 2):
             report("Loading", 0, 0)
             try:
                 if parked is None:
-                    return self._loader.load(resident.key, files, resident.device, report)
-                self._loader.move(parked.model, resident.device)
+                    return self._loader.load(entry.key, files, entry.device, report)
+                self._loader.move(parked.model, entry.device)
                 return parked.model
             except Exception as error:
                 if not self._loader.is_out_of_memory(error):
                     raise
             if attempt == 1:  # outside of the handler, where the error held the memory
-                self._drop_idle(resident.device)
+                self._drop_idle(entry.device)
         raise OutOfMemory(
-            f"There is not enough memory for {resident.name}, although all idle models were "
+            f"There is not enough memory for {entry.name}, although all idle models were "
             "dropped. Try again when fewer models are in use, or choose a smaller one."
         )
 
-    # Leaving
+    # Eviction
 
     def _park_or_forget(self) -> None:
-        """Keep evicted models in host memory where that pays and fits; free what is forgotten."""
+        """Park evicted models in host memory where that pays and fits; free the others."""
         with self._lock:
-            leaving, self._residents.leaving = self._residents.leaving, []
-        while leaving:
-            self._park(leaving.pop())
+            evicted, self._entries.evicted = self._entries.evicted, []
+        while evicted:
+            self._park(evicted.pop())
         self._collect()
 
-    def _park(self, one: Resident) -> None:
+    def _park(self, one: CacheEntry) -> None:
         with self._lock:
-            parked = [other for other in self._residents.all() if other.parked]
-            fits = self._residents.make_room(HOST, one.bytes, parked)
+            parked = [other for other in self._entries.all() if other.parked]
+            fits = self._entries.make_room(HOST, one.bytes, parked)
         if fits and self._loader.may_park(one.device):
-            with contextlib.suppress(Exception):  # one that cannot be moved is forgotten
+            with contextlib.suppress(Exception):  # a model that cannot be moved is dropped
                 self._loader.move(one.model, HOST)
                 one.parts, one.device, one.parked = self._loader.measure(one.model), HOST, True
                 with self._lock:
                     self._counts["parkings"] += 1
-                    self._residents.by_key.setdefault(one.key, one)
+                    self._entries.by_key.setdefault(one.key, one)
                 return
         one.model = None
 
-    def _drop(self, is_chosen: Callable[[Resident], bool], even_fresh: bool = False) -> None:
-        """Forget for good what is idle among those that are chosen."""
+    def _drop(self, is_chosen: IsChosen, reason: str, even_fresh: bool = False) -> None:
+        """Evict the chosen entries that are idle, and park none of them."""
         with self._lock:
-            self._residents.drop(is_chosen, even_fresh)
+            self._entries.drop(is_chosen, reason, even_fresh)
         self._collect()
 
     def _drop_idle(self, device: str) -> None:
-        """Make all the room there is on ``device``, where memory has run out."""
-        self._residents.litter = True  # whatever was half done
-        self._drop(lambda one: one.device == device)
+        self._entries.needs_collection = True  # what a failed load left
+        self._drop(lambda one: one.device == device, "memory ran out")
 
     def _collect(self) -> None:
         """Free what was dropped: models hold themselves in cycles."""
-        if self._residents.litter:
-            self._residents.litter = False
+        self._entries.log_evictions()
+        if self._entries.needs_collection:
+            self._entries.needs_collection = False
             gc.collect()
             self._loader.free()
             with self._lock:
@@ -392,7 +392,7 @@ class ModelCache:
     def _after_fork(self) -> None:
         """A forked child has none of the threads that load, lease, or hold a lock."""
         self._make_locks()
-        self._residents.forget_visitors()
+        self._entries.forget_visitors()
 
     def _sweep_often(self) -> None:
         while not self._closed.wait(min(self._idle_timeout or 1.0, 30.0) / 2):

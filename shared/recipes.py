@@ -36,7 +36,7 @@ def make_recipe(spec: ModelSpec, request: Request, settings: Settings) -> dict[s
     """
     device = pick_device(settings.device if spec.gpu else "cpu")
     return {
-        "model": spec.key,
+        "model": spec.public_key,
         "revision": spec.pick(settings).version,
         "seed": request.seed,
         "settings": request.model_dump(exclude={"seed"}),

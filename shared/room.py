@@ -18,7 +18,6 @@ from shared.loader import Progress
 from shared.model_cache import ModelCache
 from shared.recipes import make_recipe
 from shared.requests import Request
-from shared.settings import Settings
 from shared.turns import Turns
 from shared.zero_gpu import on_gpu
 
@@ -58,15 +57,15 @@ class Room:
         self,
         task: Task,
         cache: ModelCache,
-        settings: Settings,
         catalog: Catalog,
         turns: Turns | None = None,
     ) -> None:
-        self.task, self.cache, self.settings, self.catalog = task, cache, settings, catalog
+        self.task, self.cache, self.catalog = task, cache, catalog
+        self.settings = catalog.settings
         self.turns = turns or Turns()
         self.holder = f"the {task} room"
         # On ZeroGPU this must exist before the page is launched.
-        self._stream = on_gpu(catalog, settings, lambda job: job.seconds)(self._stream_here)
+        self._stream = on_gpu(catalog, lambda job: job.seconds)(self._stream_here)
 
     def spec(self, model: str) -> ModelSpec:
         """Return the entry of a model of this room. Raises UnknownModel."""
@@ -74,7 +73,7 @@ class Room:
 
     def engine(self, model: str) -> ModelSpec:
         """Return the entry of what generates fastest with the weights of ``model``."""
-        return self.catalog.get(self.catalog.writing_key(self.spec(model).key))
+        return self.catalog.get(self.catalog.engine_key(self.spec(model).key))
 
     def recipe(self, model: str, request: Request) -> dict[str, Any]:
         """Write the recipe of what ``model`` makes of ``request``, whose seed is drawn.

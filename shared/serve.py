@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -18,7 +19,7 @@ import psutil
 
 from shared import processes, zero_gpu
 from shared.assets import create_asset_routes
-from shared.catalog import Catalog, ModelSpec, is_guest
+from shared.catalog import Catalog, GalleryLoader, ModelSpec, is_visitor_model
 from shared.devices import device_memory_bytes
 from shared.errors import GalleryError
 from shared.limits import QUICK, THREADS
@@ -51,7 +52,7 @@ def add_catalog_endpoints(cache: ModelCache, catalog: Catalog) -> None:
                 "licence": spec.licence,
                 "parameters": spec.parameters,
                 "bytes": spec.bytes,
-                "source": spec.place,
+                "source": spec.origin,
                 "download_bytes": catalog.download_bytes(spec.key),
                 "loaded": spec.key in loaded,
             }
@@ -62,7 +63,7 @@ def add_catalog_endpoints(cache: ModelCache, catalog: Catalog) -> None:
         """Return what the model cache holds, its budget, and its counts so far."""
         snapshot = cache.snapshot()
         # Whoever knows the key of a visitor's own model could use it.
-        models = [one for one in snapshot["models"] if not is_guest(one["key"])]
+        models = [one for one in snapshot["models"] if not is_visitor_model(one["key"])]
         return snapshot | {"models": models}
 
     for function in (list_models, cache_snapshot):
@@ -75,16 +76,17 @@ def _list_specs(catalog: Catalog) -> Iterator[ModelSpec]:
     """Yield every entry, each followed by what writes in its place on this machine."""
     for spec in catalog:
         yield spec
-        writing_key = catalog.writing_key(spec.key)
-        if writing_key != spec.key:
-            yield catalog.get(writing_key)
+        engine_key = catalog.engine_key(spec.key)
+        if engine_key != spec.key:
+            yield catalog.get(engine_key)
 
 
-def create_cache(settings: Settings) -> ModelCache:
+def create_cache(catalog: Catalog) -> ModelCache:
     """Make the process's cache over the catalogue."""
+    settings = catalog.settings
     return ModelCache(
         settings.cache_bytes,
-        Catalog(settings),
+        GalleryLoader(catalog),
         device_budget=lambda device: settings.device_bytes or device_memory_bytes(device),
         memory=lambda: int(psutil.Process().memory_info().rss),
         patience=settings.patience_seconds,
@@ -92,14 +94,14 @@ def create_cache(settings: Settings) -> ModelCache:
     )
 
 
-def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
+def launch(app: gr.Blocks, catalog: Catalog, **options: Any) -> Any:
     """Queue and launch ``app`` with the gallery's look, limits and files for the page.
 
     ``options`` go to Gradio.
     """
-    app.queue(max_size=settings.max_queue, default_concurrency_limit=QUICK)
+    app.queue(max_size=catalog.settings.max_queue, default_concurrency_limit=QUICK)
     app_options = options.pop("app_kwargs", {})
-    routes = [*app_options.get("routes", []), *create_asset_routes(settings)]
+    routes = [*app_options.get("routes", []), *create_asset_routes(catalog)]
     return app.launch(
         theme=create_theme(),
         css_paths=[CSS_PATH, *sorted((ROOT / "demos").glob("*/room.css"))],
@@ -113,22 +115,23 @@ def launch(app: gr.Blocks, settings: Settings, **options: Any) -> Any:
     )
 
 
-def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
+def serve(build: Callable[[ModelCache, Catalog], gr.Blocks]) -> None:
     """Launch what ``build`` makes with the settings of the environment, until Ctrl-C or SIGTERM.
 
     Then loads are given up, and work under way has ``SHUTDOWN_SECONDS`` to end. The process ends
     with 0, or with a plain message if it cannot start.
     """
+    _log_to_stderr()
     try:
         settings = zero_gpu.adapt(Settings.from_environment())
-        cache = create_cache(settings)
-        folder = open_process_folder()
-        app = build(settings, cache)
-        app.delete_cache = (SWEEP_SECONDS, MOST_AGE)  # what passed through components
         catalog = Catalog(settings)
+        cache = create_cache(catalog)
+        folder = open_process_folder()
+        app = build(cache, catalog)
+        app.delete_cache = (SWEEP_SECONDS, MOST_AGE)  # what passed through components
         for key in settings.preload:
             catalog.get(key)  # a misspelt one is told at once
-        preload = functools.partial(zero_gpu.preload, cache, catalog, settings)
+        preload = functools.partial(zero_gpu.preload, cache, catalog)
         if zero_gpu.ACTIVE:
             preload()
     except GalleryError as error:
@@ -136,7 +139,7 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # which is what Ctrl-C does
     try:
         routes = [create_metrics_route(cache)] if settings.metrics else []
-        launch(app, settings, prevent_thread_lock=True, app_kwargs={"routes": routes})
+        launch(app, catalog, prevent_thread_lock=True, app_kwargs={"routes": routes})
         gc.freeze()  # what is there by now stays
         gc.enable()
         if not zero_gpu.ACTIVE:  # the page is up first
@@ -145,6 +148,16 @@ def serve(build: Callable[[Settings, ModelCache], gr.Blocks]) -> None:
             time.sleep(0.5)  # and not one long wait, which Ctrl-C does not end on Windows
     except KeyboardInterrupt:
         _end(app, cache, folder)
+
+
+def _log_to_stderr(level: int = logging.INFO) -> None:
+    """Let the gallery's own modules write what they do to the log."""
+    logger = logging.getLogger("shared")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(level)
 
 
 def _end(app: gr.Blocks, cache: ModelCache, folder: ProcessFolder) -> None:

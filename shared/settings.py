@@ -2,25 +2,69 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    DirectoryPath,
+    Field,
+    FilePath,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from shared.devices import host_memory_bytes
 from shared.errors import GalleryError
 
 ROOT = Path(__file__).resolve().parent.parent
-_TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"0", "false", "no", "off", ""}
+_PREFIX = "GALLERY_"
 
 
-@dataclass(frozen=True)
-class Settings:
+def _expand(path: str | Path) -> Path:
+    return Path(path).expanduser()
+
+
+def _check_soundfont(file: Path) -> Path:
+    with file.open("rb") as opened:
+        head = opened.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"sfbk":
+        raise ValueError(f"{str(file)!r} is no SoundFont: name a .sf2 or .sf3 file")
+    return file
+
+
+def _split_keys(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(key.strip() for key in value.split(",") if key.strip())
+
+
+def _split_folders(value: Any) -> Any:
+    """Read ``room/name=folder;room/name=folder``; every folder must be there."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(";") if pair.strip()]
+    for key, _, folder in pairs:
+        if not (key.count("/") == 1 and all(key.strip().split("/")) and folder.strip()):
+            raise ValueError(f"expected room/name=folder pairs with ; between, not {value!r}")
+        if not _expand(folder.strip()).is_dir():
+            raise ValueError(f"there is no folder {folder.strip()!r} for {key.strip()}")
+    return tuple((key.strip(), _expand(folder.strip())) for key, _, folder in pairs)
+
+
+# The descriptions complete "expected ..., not 'lots'".
+_Bytes = Annotated[ByteSize, Field(description="a size such as 800MB or 4GB")]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of seconds")]
+_Switch = Annotated[bool, Field(description="1 or 0")]
+
+
+class Settings(BaseSettings):
     """How this process runs.
 
     Attributes:
@@ -40,127 +84,67 @@ class Settings:
         soundfont: A .sf2 or .sf3 file to play notes with; None for the one that is installed.
     """
 
-    models_dir: Path = ROOT / "models"
-    cache_dir: Path = ROOT / ".cache" / "models"
-    local_models: tuple[tuple[str, Path], ...] = ()
-    cache_bytes: int = host_memory_bytes() // 2
-    device_bytes: int | None = None
-    idle_seconds: float | None = None
-    patience_seconds: float = 60.0
-    preload: tuple[str, ...] = ()
-    device: str = "auto"
-    offline: bool = False
-    max_queue: int = 64
-    metrics: bool = False
-    soundfont: Path | None = None
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, enable_decoding=False, frozen=True)
+
+    models_dir: Annotated[
+        DirectoryPath, BeforeValidator(_expand), Field(description="a folder that is there")
+    ] = ROOT / "models"
+    cache_dir: Annotated[Path, BeforeValidator(_expand)] = ROOT / ".cache" / "models"
+    local_models: Annotated[tuple[tuple[str, Path], ...], BeforeValidator(_split_folders)] = ()
+    cache_bytes: _Bytes = ByteSize(host_memory_bytes() // 2)
+    device_bytes: _Bytes | None = None
+    idle_seconds: _Seconds | None = None
+    patience_seconds: _Seconds = 60.0
+    preload: Annotated[tuple[str, ...], BeforeValidator(_split_keys)] = ()
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], Field(description="auto, cpu, cuda or mps")
+    ] = "auto"
+    offline: _Switch = False
+    max_queue: Annotated[int, Field(ge=1, description="a whole number from 1 on")] = 64
+    metrics: _Switch = False
+    soundfont: Annotated[
+        Annotated[FilePath, BeforeValidator(_expand), AfterValidator(_check_soundfont)] | None,
+        Field(description="a file that is there"),
+    ] = None
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]
+        cls, *_: Any, init_settings: Any, **__: Any
+    ) -> tuple[Any, ...]:
+        """Let ``Settings()`` hold the defaults: only ``from_environment`` reads variables."""
+        return (init_settings,)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Read ``GALLERY_*`` variables; what is not set keeps its default.
+        """Read ``GALLERY_*`` variables; what is not set, or empty, keeps its default.
 
         Raises:
             GalleryError: A variable holds something else than it should.
         """
-        given: dict[str, Any] = {}
-        for name, parse in _PARSERS.items():
-            variable = f"GALLERY_{name.upper()}"
-            if environment.get(variable, "").strip():  # compose files pass empty ones
-                try:
-                    given[name] = parse(environment[variable])
-                except ValueError as error:
-                    raise GalleryError(f"{variable}: {error}") from None
+        source = EnvSettingsSource(cls)
+        source.env_vars = {
+            variable.lower(): text.strip()
+            for variable, text in environment.items()
+            if variable.isupper() and text.strip()  # compose files pass empty ones
+        }
+        variables = [f"{_PREFIX}{name.upper()}" for name in cls.model_fields]
         for variable in environment:
-            kind, _, name = variable.partition("_")
-            # GALLERY_REQUIRE_* speak to the tests.
-            if kind == "GALLERY" and name.lower() not in _PARSERS and name[:8] != "REQUIRE_":
-                near = get_close_matches(variable, [f"GALLERY_{name.upper()}" for name in _PARSERS])
+            if variable.startswith(_PREFIX) and variable not in variables:
+                near = get_close_matches(variable, variables)
                 hint = f" Is {near[0]} meant?" if near else ""
                 print(f"{variable} is no setting of the gallery.{hint}", file=sys.stderr)
-        return cls(**given)
+        try:
+            return cls(**source())
+        except ValidationError as error:
+            raise GalleryError("\n".join(map(_explain, error.errors()))) from None
 
 
-def _parse_bytes(text: str) -> int:
-    """Read ``800MB`` or ``4GB`` (powers of 1000) or a plain number of bytes."""
-    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
-    number, unit = (text[:-2], units.get(text[-2:].upper())) if text[-2:].isalpha() else (text, 1)
-    if unit is None or not number.strip().replace(".", "", 1).isdigit():
-        raise ValueError(f"expected a size such as 800MB or 4GB, not {text!r}")
-    return int(float(number) * unit)
-
-
-def _parse_bool(text: str) -> bool:
-    if text.lower() not in _TRUE | _FALSE:
-        raise ValueError(f"expected 1 or 0, not {text!r}")
-    return text.lower() in _TRUE
-
-
-def _parse_device(text: str) -> str:
-    if text not in {"auto", "cpu", "cuda", "mps"}:
-        raise ValueError(f"expected auto, cpu, cuda or mps, not {text!r}")
-    return text
-
-
-def _parse_seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"expected a number of seconds, not {text!r}")
-    return seconds
-
-
-def _parse_count(text: str) -> int:
-    if not text.strip().isdigit() or int(text) < 1:
-        raise ValueError(f"expected a whole number from 1 on, not {text!r}")
-    return int(text)
-
-
-def _parse_folder(text: str) -> Path:
-    folder = Path(text.strip()).expanduser()
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder {text!r}")
-    return folder
-
-
-def _parse_soundfont(text: str) -> Path:
-    file = Path(text.strip()).expanduser()
-    if not file.is_file():
-        raise ValueError(f"there is no file {text.strip()!r}")
-    with file.open("rb") as opened:
-        head = opened.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"sfbk":
-        raise ValueError(f"{text.strip()!r} is no SoundFont: name a .sf2 or .sf3 file")
-    return file
-
-
-def _parse_keys(text: str) -> tuple[str, ...]:
-    return tuple(key.strip() for key in text.split(",") if key.strip())
-
-
-def _parse_folders(text: str) -> tuple[tuple[str, Path], ...]:
-    """Read ``room/name=folder;room/name=folder``; every folder must be there."""
-    pairs = [pair.partition("=") for pair in text.split(";") if pair.strip()]
-    for key, _, folder in pairs:
-        if not (key.count("/") == 1 and all(key.strip().split("/")) and folder.strip()):
-            raise ValueError(f"expected room/name=folder pairs with ; between, not {text!r}")
-        if not Path(folder.strip()).expanduser().is_dir():
-            raise ValueError(f"there is no folder {folder.strip()!r} for {key.strip()}")
-    return tuple((key.strip(), Path(folder.strip()).expanduser()) for key, _, folder in pairs)
-
-
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "models_dir": _parse_folder,
-    "cache_dir": lambda text: Path(text.strip()).expanduser(),
-    "local_models": _parse_folders,
-    "cache_bytes": _parse_bytes,
-    "device_bytes": _parse_bytes,
-    "idle_seconds": _parse_seconds,
-    "patience_seconds": _parse_seconds,
-    "preload": _parse_keys,
-    "device": _parse_device,
-    "offline": _parse_bool,
-    "max_queue": _parse_count,
-    "metrics": _parse_bool,
-    "soundfont": _parse_soundfont,
-}
+def _explain(error: Any) -> str:
+    """Say in plain words which variable is wrong and what was expected."""
+    name = error["loc"][0]
+    if error["type"] == "value_error":  # from a validator above, in plain words already
+        reason = str(error["ctx"]["error"])
+    else:
+        expected = Settings.model_fields[name].description
+        reason = f"expected {expected}, not {str(error['input'])!r}"
+    return f"{_PREFIX}{name.upper()}: {reason}"

@@ -27,10 +27,9 @@ import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
-from shared.catalog import Catalog
+from shared.catalog import Catalog, move_modules
 from shared.errors import GalleryError
 from shared.model_cache import ModelCache
 from shared.settings import Settings
@@ -51,45 +50,45 @@ def adapt(settings: Settings) -> Settings:
     if not ACTIVE:
         return settings
     worth_it = [spec.key for spec in Catalog(settings) if spec.bundled and spec.gpu]
-    return replace(settings, device="cpu", preload=settings.preload or tuple(worth_it))
+    changes = {"device": "cpu", "preload": settings.preload or tuple(worth_it)}
+    return settings.model_copy(update=changes)
 
 
-def preload(cache: ModelCache, catalog: Catalog, settings: Settings) -> None:
-    """Load the models of ``settings.preload`` and keep them; on ZeroGPU, move them to the card.
+def preload(cache: ModelCache, catalog: Catalog) -> None:
+    """Load and keep the models that ``GALLERY_PRELOAD`` names; on ZeroGPU, move them to the card.
 
     Raises:
         GalleryError: Some cannot be loaded; the others are.
     """
     failures = []
-    for key in settings.preload:
+    for key in catalog.settings.preload:
         try:
             cache.pin(key)
         except GalleryError as error:
             failures.append(str(error))
             continue
-        if runs_on_gpu(catalog, settings, key):
+        if runs_on_gpu(catalog, key):
             import torch
 
             if torch.cuda.is_available():
                 with cache.lease(key, "the gallery") as model:
-                    catalog.move(model, "cuda")
+                    move_modules(model, "cuda")
     if failures:
         raise GalleryError(" ".join(failures))
 
 
-def runs_on_gpu(catalog: Catalog, settings: Settings, key: str) -> bool:
+def runs_on_gpu(catalog: Catalog, key: str) -> bool:
     """Whether ``key`` runs on a card that ZeroGPU lends, and so costs the visitor's quota."""
-    return ACTIVE and key in settings.preload and catalog.get(key).gpu
+    return ACTIVE and key in catalog.settings.preload and catalog.get(key).gpu
 
 
 def on_gpu(
-    catalog: Catalog, settings: Settings, seconds: Callable[[Any], float]
+    catalog: Catalog, seconds: Callable[[Any], float]
 ) -> Callable[[Stream[Step]], Stream[Step]]:
     """Decorate ``stream(keys, request)``: on ZeroGPU it runs where its models are.
 
     Args:
         catalog: Knows which models are worth a graphics card.
-        settings: Of this process, as ``adapt`` returned them.
         seconds: How long the card is needed for a request. The visitor's quota is charged with
             it beforehand, and the work is cut off when it is over.
     """
@@ -108,7 +107,7 @@ def on_gpu(
 
         @functools.wraps(stream)
         def choose(keys: Sequence[str], request: Any) -> Iterator[Step]:
-            if not any(runs_on_gpu(catalog, settings, key) for key in keys):
+            if not any(runs_on_gpu(catalog, key) for key in keys):
                 yield from stream(keys, request)
                 return
             with contextlib.closing(lent(keys, request)) as steps:

@@ -71,6 +71,6 @@ def chromium() -> str:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
     if path:
         return path
-    if os.environ.get("GALLERY_REQUIRE_BROWSER"):
+    if os.environ.get("REQUIRE_BROWSER"):
         pytest.fail("No Chromium found, and this run must test in a browser.")
     pytest.skip("No Chromium found: install it to run the browser tests.")

@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -202,3 +202,8 @@ def write_record(folder: Path, **fields: Any) -> None:
     partial = folder / "training.json.partial"
     partial.write_text(json.dumps(record, indent=2) + "\n")
     os.replace(partial, folder / "training.json")
+
+
+def flatten(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain figures only, which fit on a line; tables and lists are left out."""
+    return {name: value for name, value in figures.items() if not isinstance(value, dict | list)}

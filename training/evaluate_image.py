@@ -46,7 +46,7 @@ from shared.critters.world import World
 from shared.critters.worlds import WORLDS
 from shared.nets.judge import judge
 from shared.settings import ROOT
-from training.common import describe_hardware
+from training.common import describe_hardware, flatten
 from training.critter_classifier import FOLDERS, load_judge
 from training.pictures import load_critters
 
@@ -253,13 +253,13 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print: all figures, or with ``--json`` one line of the plain ones."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "image-critters")
     parser.add_argument("--count", type=int, default=1_000, help="captions of each kind")
-    parser.add_argument("--json", action="store_true", help="print nothing but JSON")
+    parser.add_argument("--json", action="store_true", help="print one flat JSON object only")
     parser.add_argument("--out", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     with contextlib.redirect_stdout(sys.stderr):  # huggingface_hub prints what it loads
@@ -267,9 +267,7 @@ def main() -> None:
     text = json.dumps(figures, indent=2)
     if arguments.out:
         arguments.out.write_text(text + "\n", encoding="utf-8")
-    if not arguments.json:
-        print(f"{arguments.model.name}, {arguments.count} captions of each kind", file=sys.stderr)
-    print(text)
+    print(json.dumps(flatten(figures)) if arguments.json else text)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain, islice
@@ -45,7 +45,7 @@ from shared.tunes.compose import TuneModel, write_tune
 from shared.tunes.controls import ANY, QUARTERS_PER_MINUTE, TuneControls
 from shared.tunes.tokens import ids_to_score, meter_of
 from training import music_metrics as metrics
-from training.common import Budget, count_parameters, describe_hardware
+from training.common import Budget, count_parameters, describe_hardware, flatten
 from training.music_baselines import measure_lstm, measure_markov, measure_model, train_lstm
 from training.music_data import SOURCE, load_tunes, split_tunes
 from training.music_pieces import Tune
@@ -93,7 +93,7 @@ def ask_like(tune: Tune, rng: np.random.Generator) -> TuneControls:
 def write_pieces(tune_model: TuneModel, requests: Sequence[TuneControls]) -> list[Written]:
     """Write one piece for each request; the first with seed 1, the second with seed 2 and so on.
 
-    ``AT_ONCE`` pieces grow bar by bar in turn, so that the writer's steps serve all of them.
+    ``AT_ONCE`` pieces grow bar by bar in turn, so that the engine's steps serve all of them.
     """
     writing = deque[tuple[int, Iterator[list[SampledToken]], list[list[int]]]]()
     waiting = enumerate(tqdm(requests, unit="piece", mininterval=5))
@@ -289,11 +289,6 @@ def evaluate(folder: Path, source: Path, *, minutes: float, pieces: int) -> dict
 
 def _round(value: Any) -> float:
     return round(float(value), 4)
-
-
-def flatten(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain figures only."""
-    return {name: value for name, value in figures.items() if not isinstance(value, dict | list)}
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from shared.settings import ROOT
-from training.common import count_parameters, describe_hardware
+from training.common import count_parameters, describe_hardware, flatten
 from training.text_baselines import (
     END,
     Texts,
@@ -277,8 +277,7 @@ def main() -> None:
     text = json.dumps(record, indent=2, ensure_ascii=False)
     if arguments.out:
         arguments.out.write_text(text + "\n", encoding="utf-8")
-    flat = {name: value for name, value in figures.items() if not isinstance(value, dict | list)}
-    print(json.dumps(flat) if arguments.json else text)
+    print(json.dumps(flatten(figures)) if arguments.json else text)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import soundfile
 import torch
 
 from demos.music.codebooks import decode_layers
-from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
+from demos.music.musicgen import MusicGenJob, MusicGenRequest, MusicGenStep, generate_musicgen
 from demos.music.tabs.musicgen import answer_musicgen
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.errors import ModelUnavailable
 from shared.model_cache import ModelCache
 from shared.musicgen.engine import Conditions, Passage, render, write_codes
@@ -55,9 +55,9 @@ def engines(folders: dict[str, Path]) -> dict[str, Any]:
     """Loaded from folders that an operator names, one of them in place of a known model."""
     keys = {"mono": KEY, "stereo": "music/own-stereo", "melody": "music/own-melody"}
     models = tuple((key, folders[kind]) for kind, key in keys.items())
-    catalog = Catalog(Settings(device="cpu", local_models=models))
+    loader = GalleryLoader(Catalog(Settings(device="cpu", local_models=models)))
     return {
-        kind: catalog.load(key, catalog.fetch(key, print), "cpu", lambda *_: None)
+        kind: loader.load(key, loader.fetch(key, print), "cpu", lambda *_: None)
         for kind, key in keys.items()
     }
 
@@ -134,8 +134,8 @@ def test_visitors_at_once_get_what_they_would_get_alone(engines: dict[str, Any])
         {"conditions": Conditions(""), "sampling": Sampling(1.5, top_p=0.6), "seed": 3},
     ]
 
-    def visit(wish: dict[str, Any]) -> np.ndarray:
-        return write(engines["mono"], 2, **wish)
+    def visit(job: dict[str, Any]) -> np.ndarray:
+        return write(engines["mono"], 2, **job)
 
     alone = list(map(visit, wishes))
     with ThreadPoolExecutor(3) as pool:
@@ -155,7 +155,7 @@ def test_a_call_leaves_nothing_on_the_shared_model(engines: dict[str, Any]) -> N
 def make_steps(engine: Any, stop: Event, **values: Any) -> list[MusicGenStep]:
     request = MusicGenRequest.parse(**{"duration": 1, "seed": 1, "description": WORDS, **values})
     steps = []
-    for step in generate_musicgen(engine, Wish(request), stop):
+    for step in generate_musicgen(engine, MusicGenJob(request), stop):
         steps.append(step)
         if len(steps) == values.get("duration", 0) * 5:  # a tenth of it
             stop.set()
@@ -196,7 +196,7 @@ def test_our_chroma_is_that_of_transformers() -> None:
 def test_the_endpoint_answers(folders: dict[str, Path]) -> None:
     settings = Settings(device="cpu", local_models=((KEY, folders["mono"]),))
     catalog = Catalog(settings)
-    room = Room("music", ModelCache(10**10, catalog), settings, catalog)
+    room = Room("music", ModelCache(10**10, GalleryLoader(catalog)), catalog)
     wav, _, recipe = answer_musicgen(room, WORDS, KEY, 2, 1.0, seed=3)
     samples, rate = soundfile.read(wav)
     assert len(samples) == 2 * rate == 2 * RATE
@@ -211,7 +211,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     folder = make_audiocraft_checkpoint(tmp_path / "model")
     torch.save({"best_state": Trap(), "xp.cfg": ""}, folder / "state_dict.bin")
     settings = Settings(device="cpu", local_models=((KEY, folder),))
-    catalog = Catalog(settings)
+    loader = GalleryLoader(Catalog(settings))
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
-        catalog.load(KEY, catalog.fetch(KEY, print), "cpu", lambda *_: None)
+        loader.load(KEY, loader.fetch(KEY, print), "cpu", lambda *_: None)
     assert not Path(tmp_path, "sprung").exists()

@@ -96,7 +96,7 @@ def desktop(open_page: OpenPage, app_url: str) -> Iterator[Page]:
         yield page
 
 
-def enter_wing(page: Page, room: str, tab: str) -> Locator:
+def enter_tab(page: Page, room: str, tab: str) -> Locator:
     """Open a tab of a room; a phone shows the later ones in a menu only."""
     page.set_default_timeout(LONG)
     page.get_by_role("tab", name=room).click()
@@ -113,4 +113,4 @@ def enter_wing(page: Page, room: str, tab: str) -> Locator:
 
 def enter_latent(page: Page, tab: str) -> Locator:
     """Open a tab of the latent-space room."""
-    return enter_wing(page, "Latent", tab)
+    return enter_tab(page, "Latent", tab)

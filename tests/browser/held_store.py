@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import gradio as gr
 from starlette.requests import Request
@@ -45,6 +46,9 @@ class HeldLoader(Loader):
     def load(self, key: str, *_: object) -> int:
         return self.catalog.get(key).bytes
 
+    def move(self, model: Any, device: str) -> None:
+        """There is one device."""
+
     def measure(self, model: int) -> Mapping[Hashable, int]:
         return {model: model}
 
@@ -72,7 +76,7 @@ def main() -> None:
 
     with gr.Blocks() as app:
         create_cache_panel(cache, catalog)
-    launch(app, settings, app_kwargs={"routes": [Route("/steer/{wish}", steer)]})
+    launch(app, catalog, app_kwargs={"routes": [Route("/steer/{wish}", steer)]})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from shared.recipe_files import CHANGED, read_recipe
-from tests.browser.conftest import enter_wing
+from tests.browser.conftest import enter_tab
 
 LONG = 120_000  # milliseconds; the first use of a room imports its libraries
 
@@ -22,7 +22,7 @@ LONG = 120_000  # milliseconds; the first use of a room imports its libraries
 @pytest.fixture
 def room(page: Page) -> Locator:
     """The tab, freshly opened."""
-    room = enter_wing(page, "Images", "Change")
+    room = enter_tab(page, "Images", "Change")
     expect(room.locator(".pad canvas").last).to_be_visible()
     page.wait_for_function("document.querySelector('.pad').pad?.take()[0]")
     return room

@@ -51,7 +51,7 @@ def test_measuring_can_be_stopped(page: Page) -> None:
 
 def test_the_nearest_training_pictures_stand_beside_each_picture(page: Page) -> None:
     room = enter_latent(page, "Compare")
-    fill(room.locator(".floor").nth(1), "Seed", "8")
+    fill(room.locator(".tab-columns").nth(1), "Seed", "8")
     room.get_by_role("button", name="Show the nearest training pictures").click()
     expect(room.get_by_text("Seed 8", exact=True)).to_be_visible(timeout=LONG)
     rows = room.locator(".near-row")

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page
 
 from demos.latent.generate import to_image
 from shared.assets import create_asset_routes
+from shared.catalog import Catalog
 from shared.nets import VAE, Generator, GeneratorConfig
 from shared.serve import launch
 from shared.settings import ROOT, Settings
@@ -69,7 +70,7 @@ def serve(browser: Browser) -> Iterator[Serve]:
     def start(settings: Settings, **options: Any) -> Page:
         with gr.Blocks() as app:
             gr.Markdown("A page")
-        _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True, **options)
+        _, url, _ = launch(app, Catalog(settings), prevent_thread_lock=True, quiet=True, **options)
         apps.append(app)
         pages.append(browser.new_page())
         pages[-1].goto(url)
@@ -205,7 +206,7 @@ def test_a_browser_without_simd_is_told_so(serve: Serve, tmp_path: Path) -> None
     # To a browser without them, SIMD's instructions are as unknown as these bytes.
     program = rooms / "latent" / "browser" / "generator.wasm"
     program.write_bytes(program.read_bytes()[:-40] + bytes([0xFD, 0xFF, 0x7F] * 13 + [0x0B]))
-    routes = create_asset_routes(Settings(), rooms)
+    routes = create_asset_routes(Catalog(Settings()), rooms)
     page = serve(Settings(), app_kwargs={"routes": routes})
 
     assert "no WebAssembly SIMD" in page.evaluate(FAIL, "latent/critters-gan")

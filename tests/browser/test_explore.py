@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from demos.latent.directions import read_directions
 from demos.latent.generate import PairRequest, draw_z, place, sample
 from demos.latent.models import lease_pair
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
 from shared.room import Room
 from shared.settings import ROOT, Settings
@@ -265,7 +265,8 @@ def test_the_recipe_gives_the_same_pair_in_python(desktop: Page) -> None:
     shown = look(desktop)
 
     settings = Settings()
-    room = Room("latent", ModelCache(10**9, Catalog(settings)), settings, Catalog(settings))
+    catalog = Catalog(settings)
+    room = Room("latent", ModelCache(10**9, GalleryLoader(catalog)), catalog)
     names = recipe["settings"].pop("models")
     request = PairRequest.parse(seed=recipe["seed"], **recipe["settings"])
     folders = [ROOT / "models" / name.replace("/", "-") for name in names]

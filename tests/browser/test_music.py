@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
-from tests.browser.conftest import LONG, OpenPage, enter_wing
+from tests.browser.conftest import LONG, OpenPage, enter_tab
 from tests.unit.test_music_midi import SCALE, join_midi, write_midi
 
 # Listens in at the loudspeaker: every sound of the page goes through an analyser.
@@ -50,13 +50,13 @@ FIND_PLAYHEAD = """canvas => {
 @pytest.fixture
 def room(page: Page) -> Locator:
     page.evaluate(LISTEN)
-    return enter_wing(page, "Music", "Compose")
+    return enter_tab(page, "Music", "Compose")
 
 
 @pytest.fixture
 def wide_room(desktop: Page) -> Locator:
     desktop.evaluate(LISTEN)
-    return enter_wing(desktop, "Music", "Compose")
+    return enter_tab(desktop, "Music", "Compose")
 
 
 def describe(room: Locator, words: str) -> None:
@@ -147,7 +147,7 @@ def test_on_a_phone_the_words_and_their_button_come_before_what_they_make(
     open_page: OpenPage, app_url: str
 ) -> None:
     with open_page(app_url, "phone") as phone:
-        room = enter_wing(phone, "Music", "Compose")
+        room = enter_tab(phone, "Music", "Compose")
         shown = [
             room.get_by_label("Describe a tune"),
             room.get_by_role("button", name="Compose", exact=True),

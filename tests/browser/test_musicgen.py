@@ -13,7 +13,7 @@ import soundfile
 from playwright.sync_api import Locator, Page, expect
 
 from shared.recipe_files import read_recipe
-from tests.browser.conftest import LONG, OpenPage, enter_wing
+from tests.browser.conftest import LONG, OpenPage, enter_tab
 from tests.conftest import run_app
 from tests.musicgen_models import RATE, make_audiocraft_checkpoint, make_transformers_checkpoint
 
@@ -50,7 +50,7 @@ def desktop(open_page: OpenPage, musicgen_url: str) -> Iterator[Page]:
 
 
 def enter(page: Page) -> Locator:
-    tab = enter_wing(page, "Music", "MusicGen")
+    tab = enter_tab(page, "Music", "MusicGen")
     expect(tab.get_by_role("button", name="Make music")).to_be_visible(timeout=LONG)
     return tab
 

@@ -15,12 +15,12 @@ from demos.image.tabs.draw import create_draw
 from demos.image.tabs.train import create_train
 from shared.catalog import Catalog
 from shared.critters.live_prompts import PROMPTS
-from shared.guests import Shelf
 from shared.live.process import TRAINING_LINE
 from shared.room import Room
 from shared.serve import create_cache, launch
 from shared.settings import Settings
 from shared.ui.controls import choose_model
+from shared.visitor_models import VisitorModels
 from tests.browser.conftest import OpenPage
 
 LONG = 300_000  # milliseconds; each training imports torch and diffusers first
@@ -35,9 +35,9 @@ def tab_url() -> Iterator[str]:
     """The tab beside Draw, over few critters and with a slim U-Net."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_IS_E2E_TEST", "1")  # who leaves is forgotten in a second, not an hour
-        settings = Settings()
-        cache = create_cache(settings)
-        room = Room("image", cache, settings, Catalog(settings))
+        catalog = Catalog(Settings())
+        cache = create_cache(catalog)
+        room = Room("image", cache, catalog)
         with gr.Blocks() as app, gr.Column(elem_classes=["room", "room-image"]):
             model = choose_model(room.catalog, "image")
             with gr.Tabs():
@@ -45,7 +45,7 @@ def tab_url() -> Iterator[str]:
                     create_train(room, model, TINY)
                 with gr.Tab("Draw"):
                     create_draw(room, model)
-        _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True)
+        _, url, _ = launch(app, catalog, prevent_thread_lock=True, quiet=True)
         yield url
         cache.close()
         app.close(verbose=False)
@@ -81,15 +81,15 @@ def test_the_tab_is_ready_on_any_screen(tab_url: str, open_page: OpenPage) -> No
 def test_a_training_is_watched_stopped_kept_used_and_discarded(
     tab_url: str, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, close = threading.Event(), Shelf.close
+    left, close = threading.Event(), VisitorModels.close
     folders: list[Path] = []
 
-    def tell(shelf: Shelf) -> None:
-        folders.append(shelf.fresh.parent)
-        close(shelf)
+    def tell(models: VisitorModels) -> None:
+        folders.append(models.fresh.parent)
+        close(models)
         left.set()
 
-    monkeypatch.setattr(Shelf, "close", tell)
+    monkeypatch.setattr(VisitorModels, "close", tell)
     with open_page(tab_url) as page:
         page.set_default_timeout(LONG)
         picker = page.get_by_label("Model", exact=True)

@@ -35,13 +35,13 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 @contextmanager
 def run_tab(*options: str, code: Path = STUB) -> Iterator[str]:
     """The tab by itself; ``options`` go to the training scripts, which are those of ``code``."""
-    settings = Settings()
-    cache = create_cache(settings)
+    catalog = Catalog(Settings())
+    cache = create_cache(catalog)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "ROOT", code)
         with gr.Blocks() as app, gr.Column(elem_classes=["room", "room-latent"]):
-            create_train(Room("latent", cache, settings, Catalog(settings)), [*TINY, *options])
-        _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True)
+            create_train(Room("latent", cache, catalog), [*TINY, *options])
+        _, url, _ = launch(app, catalog, prevent_thread_lock=True, quiet=True)
         yield url
         cache.close()
         app.close(verbose=False)

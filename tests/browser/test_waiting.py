@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from app import build_app
 from demos import DEMOS
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.errors import ModelUnavailable
 from shared.loader import Report
 from shared.model_cache import ModelCache
@@ -25,11 +25,11 @@ LONG = 60_000  # milliseconds; the first drawing imports its libraries
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-class HeldCatalog(Catalog):
+class HeldLoader(GalleryLoader):
     """Files come when the test says so, or never."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
+        super().__init__(Catalog(settings))
         self.go_on = threading.Event()
         self.broken = False
 
@@ -42,17 +42,16 @@ class HeldCatalog(Catalog):
 
 
 @pytest.fixture
-def catalog() -> HeldCatalog:
-    return HeldCatalog(Settings())
+def loader() -> HeldLoader:
+    return HeldLoader(Settings())
 
 
 @pytest.fixture
-def room(catalog: HeldCatalog, open_page: OpenPage) -> Iterator[Page]:
+def room(loader: HeldLoader, open_page: OpenPage) -> Iterator[Page]:
     """The image room over the real cache, catalogue and model."""
-    settings = Settings()
-    cache = ModelCache(10**10, catalog)
-    app = build_app(settings, cache, [one for one in DEMOS if one.slug == "image"])
-    _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True)
+    cache = ModelCache(10**10, loader)
+    app = build_app(cache, loader.catalog, [one for one in DEMOS if one.slug == "image"])
+    _, url, _ = launch(app, loader.catalog, prevent_thread_lock=True, quiet=True)
     with open_page(url) as page:
         yield page
     cache.close()
@@ -66,7 +65,7 @@ def exhibit(page: Page) -> tuple[str | None, ...]:
     return (picture, caption, *page.locator(".inside").all_text_contents())
 
 
-def test_stop_while_a_model_comes_leaves_all_as_it_was(room: Page, catalog: HeldCatalog) -> None:
+def test_stop_while_a_model_comes_leaves_all_as_it_was(room: Page, loader: HeldLoader) -> None:
     before = exhibit(room)
     room.get_by_role("button", name="Draw").click()
     waiting = room.locator(".waking")
@@ -77,30 +76,30 @@ def test_stop_while_a_model_comes_leaves_all_as_it_was(room: Page, catalog: Held
     expect(waiting).to_have_count(0)
     assert exhibit(room) == before
 
-    catalog.go_on.set()
+    loader.go_on.set()
     room.get_by_role("button", name="Draw").click()
     expect(room.locator(".exhibit .caption").first).to_have_text(re.compile("seed"), timeout=LONG)
     expect(room.get_by_role("button", name="Draw")).to_be_visible(timeout=LONG)
 
 
-def test_a_load_that_fails_leaves_all_as_it_was(room: Page, catalog: HeldCatalog) -> None:
+def test_a_load_that_fails_leaves_all_as_it_was(room: Page, loader: HeldLoader) -> None:
     before = exhibit(room)
-    catalog.broken = True
-    catalog.go_on.set()
+    loader.broken = True
+    loader.go_on.set()
     room.get_by_role("button", name="Draw").click()
     message = room.locator(".failed").get_by_text("The files cannot be found.")
     expect(message).to_be_visible(timeout=LONG)
     expect(room.get_by_role("button", name="Draw")).to_be_visible()
     expect(message).to_be_visible()  # it stays where the visitor looks
     assert exhibit(room) == before
-    catalog.broken = False
+    loader.broken = False
     room.get_by_role("button", name="Draw").click()
     expect(message).to_have_count(0)
     expect(room.get_by_role("button", name="Draw")).to_be_visible(timeout=LONG)
 
 
-def test_the_caption_says_that_a_drawing_was_stopped(room: Page, catalog: HeldCatalog) -> None:
-    catalog.go_on.set()
+def test_the_caption_says_that_a_drawing_was_stopped(room: Page, loader: HeldLoader) -> None:
+    loader.go_on.set()
     room.get_by_label("number input for Steps").fill("50")
     room.get_by_role("button", name="Draw").click()
     caption = room.locator(".exhibit .caption").first

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, Route, TimeoutError, expect
 
 from shared.critters.attributes import VALUES, render_critter
-from tests.browser.conftest import enter_latent, enter_wing
+from tests.browser.conftest import enter_latent, enter_tab
 
 LONG = 120_000  # milliseconds; the first use of a room imports its libraries
 SEARCH = "Let the GAN search"
@@ -108,7 +108,7 @@ def test_a_pad_takes_no_clicks_that_it_would_lose(
     held: list[Route] = []
     desktop.route(f"**/rooms/{script}", lambda route: held.append(route))
     with desktop.expect_request(f"**/rooms/{script}"):
-        enter_wing(desktop, room, tab)
+        enter_tab(desktop, room, tab)
         if tab == "Reconstruct":
             desktop.get_by_role("tab", name="Draw").click()
     clear = desktop.locator(".sketch").filter(visible=True).get_by_text("Clear", exact=True)

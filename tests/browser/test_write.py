@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import enter_wing
+from tests.browser.conftest import enter_tab
 
 LONG = 60_000  # milliseconds; the first use of a room imports its libraries
 # The whole text may take half a second: by the time that a test has looked, it is there.
@@ -26,7 +26,7 @@ STOP_AT_THE_FIRST_WORDS = """(prompt) => {
 
 @pytest.fixture
 def room(page: Page) -> Locator:
-    return enter_wing(page, "Text", "Write")
+    return enter_tab(page, "Text", "Write")
 
 
 def write(room: Locator, prompt: str, length: int | None = 20) -> None:
@@ -153,16 +153,16 @@ def test_a_prompt_that_cannot_be_used_is_explained(
 
 
 def test_a_first_visit_finds_finished_examples(desktop: Page) -> None:
-    room = enter_wing(desktop, "Text", "Compare")
+    room = enter_tab(desktop, "Text", "Compare")
     expect(room.locator(".paper .token").nth(200)).to_be_visible(timeout=LONG)
-    room = enter_wing(desktop, "Text", "Chat")
+    room = enter_tab(desktop, "Text", "Chat")
     expect(room.locator(".chat-turn.assistant")).to_be_visible(timeout=LONG)
     room.get_by_role("button", name="Answer again").click()
     expect(desktop.get_by_text("There is nothing to answer yet")).to_be_visible(timeout=LONG)
 
 
 def test_two_settings_write_side_by_side(desktop: Page) -> None:
-    room = enter_wing(desktop, "Text", "Compare")
+    room = enter_tab(desktop, "Text", "Compare")
     room.get_by_role("spinbutton", name="Temperature of B").fill("0")
     room.get_by_role("button", name="Write both").click()
     for side in range(2):
@@ -175,7 +175,7 @@ def test_two_settings_write_side_by_side(desktop: Page) -> None:
 
 
 def test_a_model_that_cannot_chat_says_so_and_the_message_stays(desktop: Page) -> None:
-    room = enter_wing(desktop, "Text", "Chat")
+    room = enter_tab(desktop, "Text", "Chat")
     room.get_by_label("Your message").fill("Hello <i>there</i>")
     room.get_by_role("button", name="Send").click()
     expect(room.locator(".failed").get_by_text("never trained to answer")).to_be_visible(

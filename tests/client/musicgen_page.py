@@ -12,14 +12,13 @@ from shared.catalog import Catalog
 from shared.model_cache import ModelCache
 from shared.room import Room
 from shared.serve import serve
-from shared.settings import Settings
 from shared.ui.endpoints import add_endpoint
 
 KEY = "music/musicgen-small"
 
 
-def build_page(settings: Settings, cache: ModelCache) -> gr.Blocks:
-    room = Room("music", cache, settings, Catalog(settings))
+def build_page(cache: ModelCache, catalog: Catalog) -> gr.Blocks:
+    room = Room("music", cache, catalog)
     own = MusicGenRequest.numbers()
     numbers = {name: own[name] for name in ("duration", "temperature", "seed")}
 

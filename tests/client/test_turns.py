@@ -9,7 +9,7 @@ import pytest
 from gradio_client import Client
 
 from app import build_app
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.loader import Report
 from shared.model_cache import ModelCache
 from shared.serve import launch
@@ -19,11 +19,11 @@ from shared.settings import Settings
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-class HeldPictures(Catalog):
+class HeldPictures(GalleryLoader):
     """Image models come when the test says so."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
+        super().__init__(Catalog(settings))
         self.asked, self.go_on = threading.Event(), threading.Event()
 
     def fetch(self, key: str, report: Report) -> Path:
@@ -35,17 +35,17 @@ class HeldPictures(Catalog):
 
 def test_others_are_served_while_a_model_is_downloaded() -> None:
     settings = Settings(device="cpu", offline=True)
-    catalog = HeldPictures(settings)
-    cache = ModelCache(10**9, catalog)
-    app = build_app(settings, cache)
-    _, url, _ = launch(app, settings, prevent_thread_lock=True, quiet=True)
+    loader = HeldPictures(settings)
+    cache = ModelCache(10**9, loader)
+    app = build_app(cache, loader.catalog)
+    _, url, _ = launch(app, loader.catalog, prevent_thread_lock=True, quiet=True)
     waiting, other = Client(url, verbose=False), Client(url, verbose=False)
     drawing = waiting.submit(num_inference_steps=2, api_name="/generate_image")
-    assert catalog.asked.wait(30)
+    assert loader.asked.wait(30)
     text, _ = other.predict("Once", max_new_tokens=4, api_name="/generate_text")
     assert text.strip()
     assert not drawing.done()
-    catalog.go_on.set()
+    loader.go_on.set()
     picture, _ = drawing.result(60)
     assert Path(picture).is_file()
     cache.close()

@@ -99,7 +99,7 @@ def active(monkeypatch: pytest.MonkeyPatch, log: Path) -> Iterator[ModuleType]:
 def test_an_error_comes_back_from_the_card_with_its_message(active: ModuleType) -> None:
     settings = active.adapt(Settings())
 
-    @active.on_gpu(Catalog(settings), settings, lambda request: 1)
+    @active.on_gpu(Catalog(settings), lambda request: 1)
     def stream(keys: Sequence[str], request: Any) -> Iterator[str]:
         yield "a step"
         raise CacheFull("Try again in a minute.")
@@ -114,7 +114,7 @@ def test_closing_ends_the_work_on_the_card(active: ModuleType) -> None:
     settings = active.adapt(Settings())
     ended: list[str] = []
 
-    @active.on_gpu(Catalog(settings), settings, lambda request: 1)
+    @active.on_gpu(Catalog(settings), lambda request: 1)
     def stream(keys: Sequence[str], request: Any) -> Iterator[int]:
         try:
             yield from range(100)
@@ -130,7 +130,7 @@ def test_closing_ends_the_work_on_the_card(active: ModuleType) -> None:
 def test_the_operator_chooses_what_goes_to_the_card(active: ModuleType) -> None:
     chosen = active.adapt(Settings(preload=("text/smollm2-135m", "text/storyteller")))
     catalog = Catalog(chosen)
-    on_card = [spec.key for spec in catalog if active.runs_on_gpu(catalog, chosen, spec.key)]
+    on_card = [spec.key for spec in catalog if active.runs_on_gpu(catalog, spec.key)]
     assert on_card == ["text/smollm2-135m"], "one that is too small to gain stays on the CPU"
 
 
@@ -141,4 +141,4 @@ def test_elsewhere_nothing_is_lent() -> None:
     def stream(keys: Sequence[str], request: Any) -> Iterator[int]:
         yield 1
 
-    assert zero_gpu.on_gpu(Catalog(settings), settings, lambda request: 1)(stream) is stream
+    assert zero_gpu.on_gpu(Catalog(settings), lambda request: 1)(stream) is stream

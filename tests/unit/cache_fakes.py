@@ -27,12 +27,12 @@ class FakeLoader(Loader):
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self.sizes = dict(sizes)
         self.measured: dict[str, Mapping[Hashable, int]] = {}  # else a piece of its own
-        self.exclusive: set[str] = set()
         self.places: Sequence[str] = ("cpu",)
         self.errors: list[Exception | None] = []  # of the next loads; None for none
         self.gate = threading.Event()  # holds loads back while it is closed
         self.gate.set()
         self.arrived = threading.Event()  # a load has come to the gate
+        self.fetches: Counter[str] = Counter()
         self.loads: Counter[str] = Counter()
         self.moves: list[tuple[str, str]] = []
         self.building = 0
@@ -44,8 +44,8 @@ class FakeLoader(Loader):
     def devices(self, key: str) -> Sequence[str]:
         return self.places
 
-    def max_leases(self, key: str) -> int | None:
-        return 1 if key in self.exclusive else None
+    def fetch(self, key: str, report: Report) -> None:
+        self.fetches[key] += 1
 
     def load(self, key: str, files: Any, device: str, report: Report) -> FakeModel:
         self.loads[key] += 1

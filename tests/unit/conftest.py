@@ -31,8 +31,8 @@ from transformers import (
 
 from demos.image import generate
 from shared import sources
-from shared.batching import choose_writer
-from shared.catalog import convert_smollm2, unpack_gguf
+from shared.batching import choose_engine
+from shared.catalog.loaders import convert_smollm2, unpack_gguf
 from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
 from shared.settings import ROOT
 from shared.tunes.compose import TuneModel
@@ -168,7 +168,7 @@ def tune_model() -> TuneModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = LlamaForCausalLM(config).eval()
-    return TuneModel(model, tokenizer, choose_writer(model))
+    return TuneModel(model, tokenizer, choose_engine(model))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from shared.assets import create_asset_routes
+from shared.catalog import Catalog
 from shared.settings import ROOT, Settings
 
 VAE, GAN = "weights/latent/critters-vae", "weights/latent/critters-gan"
@@ -31,7 +33,7 @@ def rooms(tmp_path: Path) -> Path:
 
 
 def serve(rooms: Path = ROOT / "demos", path: str = "", **settings: Any) -> TestClient:
-    routes = create_asset_routes(Settings(**settings), rooms)
+    routes = create_asset_routes(Catalog(Settings(**settings)), rooms)
     app = Starlette(routes=[Mount(path, routes=routes)] if path else routes)
     return TestClient(app, raise_server_exceptions=True)
 
@@ -144,3 +146,10 @@ def test_an_operators_folder_takes_the_place_of_ours(tmp_path: Path) -> None:
     shutil.rmtree(mine)
     assert client.get(f"/{GAN}/config.json").json()["z_dim"] == 64  # as torch: ours again
     assert client.get("/weights/latent/mine-gan/config.json").status_code == 404
+
+
+def test_no_comment_of_a_style_sheet_ends_before_its_end() -> None:
+    # "demos/*/room.css" in a comment ends it, and the browser drops the rule that follows.
+    for path in [ROOT / "shared/gallery.css", *(ROOT / "demos").glob("*/room.css")]:
+        rules = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert "*/" not in rules, path

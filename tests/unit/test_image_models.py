@@ -92,7 +92,7 @@ def draw(pipeline: Any, **values: Any) -> list[ImageStep]:
 def test_a_flow_draws_and_is_filmed(sana: Path) -> None:
     catalog = Catalog(Settings(device="cpu", local_models=(("image/tiny-sana", sana),)))
     spec = catalog.get("image/tiny-sana")
-    pipeline = spec.load(catalog.fetch(spec.key, lambda *_: None), CPU)
+    pipeline = spec.load(spec.fetch(catalog.settings, lambda *_: None), CPU)
     *steps, last = draw(pipeline, scheduler="euler")
     assert len(steps) == 3
     assert all(step.previews for step in steps)

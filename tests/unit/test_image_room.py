@@ -23,7 +23,7 @@ def room() -> Room:
     """A room in which nothing is loaded."""
     settings = Settings(device="cpu")
     cache: Any = ModelCache  # no recipe asks for it
-    return Room("image", cache, settings, Catalog(settings))
+    return Room("image", cache, Catalog(settings))
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,8 @@ import pytest
 
 from demos.image.run import BUNDLED
 from demos.image.training import KIND, SCRIPT, begin_story, name_model, plan
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.errors import GalleryError, InvalidRequest, UnknownModel
-from shared.guests import Shelf
 from shared.live.process import Report, follow_training
 from shared.live.story import (
     Story,
@@ -31,6 +30,7 @@ from shared.live.story import (
 from shared.model_cache import ModelCache
 from shared.recipes import make_recipe
 from shared.settings import ROOT, Settings
+from shared.visitor_models import VisitorModels
 
 SETTINGS = Settings(device="cpu")
 PATIENCE = 120.0  # seconds; the machine may be busy
@@ -41,22 +41,27 @@ PNG = bytes.fromhex(  # one pixel
 
 
 @pytest.fixture
-def cache() -> Iterator[ModelCache]:
-    cache = ModelCache(10**9, Catalog(SETTINGS))
+def catalog() -> Catalog:
+    return Catalog(SETTINGS)
+
+
+@pytest.fixture
+def cache(catalog: Catalog) -> Iterator[ModelCache]:
+    cache = ModelCache(10**9, GalleryLoader(catalog))
     yield cache
     cache.close()
 
 
 @pytest.fixture
-def shelf(cache: ModelCache) -> Iterator[Shelf]:
-    shelf = Shelf(cache, Catalog(SETTINGS))
-    yield shelf
-    shelf.close()
+def models(cache: ModelCache, catalog: Catalog) -> Iterator[VisitorModels]:
+    models = VisitorModels(cache, catalog)
+    yield models
+    models.close()
 
 
-def train(shelf: Shelf, pipeline: Any) -> None:
+def train(models: VisitorModels, pipeline: Any) -> None:
     """Leave a model on the shelf, as a training does."""
-    pipeline.save_pretrained(shelf.fresh)
+    pipeline.save_pretrained(models.fresh)
 
 
 def test_the_plan_names_every_option_of_the_script() -> None:
@@ -183,12 +188,10 @@ def test_half_a_model_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_kept_model_is_used_like_any_other_and_listed_nowhere(
-    shelf: Shelf, cache: ModelCache, tiny_pipeline: Any
+    models: VisitorModels, cache: ModelCache, catalog: Catalog, tiny_pipeline: Any
 ) -> None:
-    train(shelf, tiny_pipeline)
-    like = Catalog(SETTINGS).get(BUNDLED)
-    spec = shelf.keep(like, "Yours, 5 minutes")
-    catalog = Catalog(SETTINGS)
+    train(models, tiny_pipeline)
+    spec = models.keep(catalog.get(BUNDLED), "Yours, 5 minutes")
     assert catalog.get(spec.key, "image") == spec
     assert spec.key.startswith("image/guest-")
     assert len(spec.key) >= len("image/guest-") + 16
@@ -201,54 +204,58 @@ def test_a_kept_model_is_used_like_any_other_and_listed_nowhere(
     assert make_recipe(spec, TrainingRequest.parse(seed=1), SETTINGS)["revision"] == "trained here"
     with cache.lease(spec.key, "the image room") as pipeline:
         assert type(pipeline) is type(tiny_pipeline)
-    shelf.discard()
+    models.discard()
     assert spec.key not in [model["key"] for model in cache.snapshot()["models"]]
     with pytest.raises(UnknownModel):
         catalog.get(spec.key)
-    shelf.discard()  # nothing happens
+    models.discard()  # nothing happens
 
 
-def test_a_second_model_takes_the_place_of_the_first(shelf: Shelf, tiny_pipeline: Any) -> None:
-    like, catalog = Catalog(SETTINGS).get(BUNDLED), Catalog(SETTINGS)
+def test_a_second_model_takes_the_place_of_the_first(
+    models: VisitorModels, catalog: Catalog, tiny_pipeline: Any
+) -> None:
+    like = catalog.get(BUNDLED)
     with pytest.raises(GalleryError, match="Train one first"):
-        shelf.keep(like, "Yours")
-    train(shelf, tiny_pipeline)
-    first = shelf.keep(like, "Yours")
+        models.keep(like, "Yours")
+    train(models, tiny_pipeline)
+    first = models.keep(like, "Yours")
     with pytest.raises(GalleryError, match="Train one first"):
-        shelf.keep(like, "Yours")
+        models.keep(like, "Yours")
     assert catalog.get(first.key)  # what was kept before stays then
-    train(shelf, tiny_pipeline)
-    second = shelf.keep(like, "Yours")
+    train(models, tiny_pipeline)
+    second = models.keep(like, "Yours")
     assert second.key != first.key
     with pytest.raises(UnknownModel):
         catalog.get(first.key)
-    train(shelf, tiny_pipeline)
-    shelf.clear_fresh()
-    assert not shelf.fresh.exists()
+    train(models, tiny_pipeline)
+    models.clear_fresh()
+    assert not models.fresh.exists()
     assert catalog.get(second.key)
 
 
-def test_who_leaves_takes_the_files_along(cache: ModelCache, tiny_pipeline: Any) -> None:
-    shelf = Shelf(cache, Catalog(SETTINGS))
-    train(shelf, tiny_pipeline)
-    spec = shelf.keep(Catalog(SETTINGS).get(BUNDLED), "Yours")
-    train(shelf, tiny_pipeline)
-    shelf.close()
-    assert not shelf.fresh.parent.exists()
+def test_who_leaves_takes_the_files_along(
+    cache: ModelCache, catalog: Catalog, tiny_pipeline: Any
+) -> None:
+    models = VisitorModels(cache, catalog)
+    train(models, tiny_pipeline)
+    spec = models.keep(catalog.get(BUNDLED), "Yours")
+    train(models, tiny_pipeline)
+    models.close()
+    assert not models.fresh.parent.exists()
     with pytest.raises(UnknownModel):
-        Catalog(SETTINGS).get(spec.key)
+        catalog.get(spec.key)
 
 
 HOST = """
 import tempfile, sys
 tempfile.tempdir = sys.argv[1]
-from shared.catalog import Catalog
-from shared.guests import Shelf
+from shared.catalog import Catalog, GalleryLoader
+from shared.visitor_models import VisitorModels
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 catalog = Catalog(Settings())
-shelf = Shelf(ModelCache(10**6, catalog), catalog)
-shelf.fresh.mkdir()
+models = VisitorModels(ModelCache(10**6, GalleryLoader(catalog)), catalog)
+models.fresh.mkdir()
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -274,7 +281,7 @@ def test_the_files_go_with_the_server_however_it_ends(tmp_path: Path) -> None:
 def test_without_a_temporary_folder_the_message_says_so(
     cache: ModelCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.guests._home", None)
+    monkeypatch.setattr("shared.visitor_models._home", None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(GalleryError, match="no temporary folder"):
-        Shelf(cache, Catalog(SETTINGS))
+        VisitorModels(cache, Catalog(SETTINGS))

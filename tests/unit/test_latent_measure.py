@@ -23,7 +23,7 @@ from demos.latent.measure import FILE, JUDGE, MeasureRequest, measure, read_comp
 from demos.latent.models import list_datasets
 from demos.latent.show_bias import explain, show_colors, show_sightings, show_skew, wilson
 from demos.latent.show_compare import LINES, show_table
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.critters.attributes import VALUES
 from shared.errors import InvalidRequest, ModelUnavailable
 from shared.model_cache import ModelCache
@@ -115,7 +115,7 @@ def test_the_better_of_the_two_is_marked_and_what_is_unknown_is_left_out() -> No
 def test_the_judge_is_a_model_of_the_catalogue_and_no_dataset() -> None:
     settings = Settings(device="cpu")
     catalog = Catalog(settings)
-    with ModelCache(10**9, catalog).lease(JUDGE) as judge:
+    with ModelCache(10**9, GalleryLoader(catalog)).lease(JUDGE) as judge:
         assert judge.config.values == VALUES
     assert "critters-judge" not in list_datasets(catalog)
 

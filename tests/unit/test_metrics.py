@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from shared.catalog.spec import VISITOR_PREFIX
 from shared.loader import Loader
 from shared.metrics import create_metrics_route
 from shared.model_cache import ModelCache
@@ -28,6 +29,9 @@ class Boxes(Loader):
 
     def measure(self, model: list[bytes]) -> Mapping[Hashable, int]:
         return {id(part): len(part) for part in model}
+
+    def move(self, model: list[bytes], device: str) -> None:
+        raise AssertionError("there is one device")
 
 
 @pytest.fixture
@@ -81,6 +85,16 @@ def test_counters_never_fall_when_a_model_goes(cache: ModelCache) -> None:
     after = read(cache)
     assert all(after[key] >= before[key] for key in before if key[0].endswith("_total"))
     assert ("gallery_cache_model_bytes", "cpu", "text/small") not in after
+
+
+def test_visitors_own_models_share_one_label(cache: ModelCache) -> None:
+    keys = [f"image/{VISITOR_PREFIX}{secret}" for secret in ("5ec2e7", "0ddba11")]
+    with cache.lease(keys[0]), cache.lease(keys[1]):
+        figures = read(cache)
+    assert not [key for key in figures if "5ec2e7" in str(key) or "0ddba11" in str(key)]
+    model = ("cpu", "image/trained-by-a-visitor")
+    assert figures["gallery_cache_model_bytes", *model] == 80
+    assert figures["gallery_cache_model_state", *model, "in use"] == 2
 
 
 def test_the_answer_names_its_format(cache: ModelCache) -> None:

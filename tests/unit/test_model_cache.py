@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import threading
 import weakref
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.errors import CacheBusy, CacheClosed, CacheFull, ModelUnavailable, OutOfMemory
+from shared.errors import CacheClosed, CacheFull, ModelUnavailable, OutOfMemory
 from shared.model_cache import ModelCache
 from tests.unit.cache_fakes import (
     FakeModel,
@@ -206,6 +207,7 @@ def test_a_model_larger_than_the_budget_is_refused_at_once() -> None:
     cache, loader, _ = make_cache(budget=5, patience=60)
     with pytest.raises(CacheFull, match="Choose a smaller model"), cache.lease("a"):
         pass
+    assert not loader.fetches, "gigabytes may not be downloaded in vain"
     assert not loader.loads
 
 
@@ -322,33 +324,6 @@ def test_a_failed_load_tells_those_who_watch() -> None:
     loader.errors = [damaged("a")]
     with pytest.raises(ModelUnavailable, match="a is damaged"):
         list(cache.prepare("a"))
-    use(cache, "a")
-
-
-def test_an_exclusive_model_is_lent_in_order() -> None:
-    cache, loader, _ = make_cache(patience=10)
-    loader.exclusive = {"a"}
-    order = []
-
-    def visit(number: int) -> None:
-        with cache.lease("a"):
-            order.append(number)
-            assert find(cache, "a")["leases"] == 1
-
-    with ThreadPoolExecutor(5) as pool, cache.lease("a"):
-        for number in range(5):
-            pool.submit(visit, number)
-            wait_for_waiters(cache, number + 1)
-    assert order == [0, 1, 2, 3, 4]
-
-
-def test_who_waits_too_long_for_an_exclusive_model_is_told_and_leaves_the_line() -> None:
-    cache, loader, _ = make_cache()
-    loader.exclusive = {"a"}
-    with cache.lease("a", holder="the music room"):
-        with pytest.raises(CacheBusy, match="in use by the music room"), cache.lease("a"):
-            pass
-        assert cache.snapshot()["waiters"] == 0
     use(cache, "a")
 
 
@@ -508,3 +483,22 @@ def test_a_forked_child_can_lease_though_a_load_was_under_way() -> None:
             os._exit(0)
         loader.gate.set()
         assert os.waitpid(child, 0)[1] == 0
+
+
+# The log
+
+
+def test_loads_evictions_and_refusals_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "shared")
+    cache, loader, _ = make_cache(sizes={"a": 10**7, "b": 10**7, "c": 10**8}, budget=10**7)
+    use(cache, "a", "b")
+    with pytest.raises(CacheFull), cache.lease("c"):
+        pass
+    loader.errors = [OSError("/tmp/secret/guest-5ec2e7")]
+    with pytest.raises(OSError, match="secret"), cache.lease("a"):
+        pass
+    lines = [record.getMessage() for record in caplog.records]
+    assert any(re.match(r"Loaded a \(10 MB on cpu\) in \d+\.\d s", line) for line in lines)
+    assert "Evicted a (10 MB on cpu): 10 MB are needed" in lines
+    assert any(line.startswith("No c: c needs 100 MB, but models may take") for line in lines)
+    assert "No a: OSError" in lines

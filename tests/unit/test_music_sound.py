@@ -17,7 +17,7 @@ import soundfile
 from symusic import Note, Score, Tempo, Track
 
 from demos.music.generate import Bar, MusicStep
-from demos.music.recording import Files, Recording, name_file, save
+from demos.music.recording import Files, PieceAudio, name_file, save
 from shared.errors import GalleryError
 from shared.recipe_files import read_recipe
 from shared.tunes import soundfont as soundfonts
@@ -63,9 +63,9 @@ def new_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def save_all(step: MusicStep, recipe: dict[str, Any], new_file: Callable[[str], Path]) -> Files:
-    recording = Recording(new_file)
-    recording.add(step)
-    return save(step, recipe, new_file, recording.play(step))
+    audio = PieceAudio(new_file)
+    audio.add(step)
+    return save(step, recipe, new_file, audio.play(step))
 
 
 def sine(level: float, seconds: float, rate: int, channels: int = 1) -> np.ndarray:
@@ -81,6 +81,19 @@ def test_loudness_of_the_standards_own_examples(rate: int) -> None:
     # Gates: what is 40 dB quieter does not count, and neither does silence.
     parts = [sine(0.1, 6, rate, 2), sine(0.001, 20, rate, 2), np.zeros((9 * rate, 2), np.float32)]
     assert measure_loudness(np.concatenate(parts), rate) == pytest.approx(-20, abs=0.15)
+
+
+@pytest.mark.parametrize("rate", [22_050, 32_000, 44_100, 48_000])
+def test_a_sine_reads_as_its_level_says(rate: int) -> None:
+    # EBU Tech 3341: a 997 Hz sine at -23 dBFS in both channels reads -23 LUFS.
+    quiet = sine(10 ** (-23 / 20), 20, rate, 2)
+    assert measure_loudness(quiet, rate) == pytest.approx(-23, abs=0.1)
+    # A sound shorter than a block of 0.4 s counts with silence after it.
+    one_block, half = (sine(0.1, seconds, rate, 2) for seconds in (0.4, 0.2))
+    padded = measure_loudness(one_block, rate) - measure_loudness(half, rate)
+    assert padded == pytest.approx(3, abs=0.2)
+    # What ends within a hop is measured up to its last whole one.
+    assert measure_loudness(sine(0.1, 0.55, rate, 2), rate) == pytest.approx(-20, abs=0.1)
 
 
 def test_silence_and_very_short_sounds_have_a_gain_all_the_same() -> None:
@@ -260,15 +273,15 @@ def test_chunks_add_up_to_the_whole_also_when_it_is_stopped(
 ) -> None:
     step = waltz()
     step = replace(step, bars=step.bars[:count])
-    recording = Recording(new_file)
+    audio = PieceAudio(new_file)
     for bars in range(1, len(step.bars) + 1):
-        recording.add(MusicStep(step.controls, step.bars[:bars], done=bars / 10))
-    recording.add(step)
-    starts = [chunk.start for chunk in recording.chunks]
+        audio.add(MusicStep(step.controls, step.bars[:bars], done=bars / 10))
+    audio.add(step)
+    starts = [chunk.start for chunk in audio.chunks]
     assert len(starts) > 1
     assert all(later - start > 1 for start, later in pairwise(starts))
-    assert recording.seconds == step.arrangement.seconds
-    whole, added = synthesize(to_score(step.arrangement, 0.0)), recording.play(step)
+    assert audio.seconds == step.arrangement.seconds
+    whole, added = synthesize(to_score(step.arrangement, 0.0)), audio.play(step)
     assert len(added) == pytest.approx(len(whole), abs=SAMPLE_RATE / 10)
     # A note may begin a millisecond earlier or later, which nobody hears: compare how loud it is.
     tenths = len(whole) // (SAMPLE_RATE // 10) - 1
@@ -282,19 +295,19 @@ def test_nothing_is_passed_on_before_there_is_something_to_hear(
 ) -> None:
     whole = waltz()
     steps = [replace(whole, bars=whole.bars[:n], done=n / 9) for n in range(1, 10)]
-    recording = Recording(new_file)
-    heard = [(len(step.bars), len(recording.chunks)) for step in steps if recording.advance(step)]
+    audio = PieceAudio(new_file)
+    heard = [(len(step.bars), len(audio.chunks)) for step in steps if audio.advance(step)]
     assert all(chunks for _, chunks in heard)
     assert heard[0][0] >= 3, "the upbeat and a full bar sound, 1.6 seconds"
     assert heard[-1][0] == 9
-    assert Recording(new_file).advance(waltz()), "the last step is waited for"
+    assert PieceAudio(new_file).advance(waltz()), "the last step is waited for"
 
 
 def test_a_loop_has_no_seam(new_file: Callable[[str], Path]) -> None:
     step = waltz(loop=True, instrument="music box")
-    recording = Recording(new_file)
-    recording.add(step)
-    sound = recording.play(step)
+    audio = PieceAudio(new_file)
+    audio.add(step)
+    sound = audio.play(step)
     assert len(sound) == round(8 * 3 * 60 / 150 * SAMPLE_RATE), "the upbeat is left out"
     # Two rounds of the loop are what the piece sounds like when it is played on and on.
     twice = replace(step, bars=(*step.bars[1:], *step.bars[1:]))

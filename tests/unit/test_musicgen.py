@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 
 from demos.music.codebooks import decode_layers
-from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
+from demos.music.musicgen import MusicGenJob, MusicGenRequest, MusicGenStep, generate_musicgen
 from demos.music.show_codebooks import show_codes, show_order
 from demos.music.show_musicgen import show_engine
 from demos.music.tabs.musicgen import answer_musicgen
-from shared.catalog import Catalog, Placement, is_musicgen
+from shared.catalog import Catalog, GalleryLoader, Placement, is_musicgen
 from shared.errors import GalleryError, InvalidRequest, ModelUnavailable
 from shared.model_cache import ModelCache
 from shared.musicgen.engine import (
@@ -60,9 +60,10 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for kind, options in KINDS.items()
     )
     catalog = Catalog(Settings(device="cpu", local_models=folders))
+    loader = GalleryLoader(catalog)
     assert all(is_musicgen(catalog.get(key)) for key, _ in folders)
     return {
-        key.split("/")[1]: catalog.load(key, catalog.fetch(key, ignore), "cpu", ignore)
+        key.split("/")[1]: loader.load(key, loader.fetch(key, ignore), "cpu", ignore)
         for key, _ in folders
     }
 
@@ -225,7 +226,7 @@ def test_the_delay_shifts_every_codebook() -> None:
 def make_steps(engine: Any, **values: Any) -> Generator[MusicGenStep, None, None]:
     wishes = {name: values.pop(name) for name in ("prompt", "melody") if name in values}
     request = MusicGenRequest.parse(**{"duration": 1, "seed": 1, "description": WORDS, **values})
-    return generate_musicgen(engine, Wish(request, **wishes), Event())
+    return generate_musicgen(engine, MusicGenJob(request, **wishes), Event())
 
 
 def test_steps_tell_how_far_it_is(engine: Any) -> None:
@@ -285,13 +286,13 @@ def test_codebooks_add_up(engines: dict[str, Any], kind: str) -> None:
 
 def test_all_of_its_memory_is_counted(engine: Any) -> None:
     weights = sum(p.nbytes for p in engine.model.parameters())
-    assert sum(Catalog(Settings()).measure(engine).values()) >= weights
+    assert sum(GalleryLoader(Catalog(Settings())).measure(engine).values()) >= weights
 
 
 def make_room(folder: Path, key: str = "music/musicgen-small") -> Room:
     settings = Settings(device="cpu", local_models=((key, folder),))
     catalog = Catalog(settings)
-    return Room("music", ModelCache(10**10, catalog), settings, catalog)
+    return Room("music", ModelCache(10**10, GalleryLoader(catalog)), catalog)
 
 
 def test_the_endpoint_answers_with_a_wav_that_repeats(tmp_path: Path) -> None:
@@ -330,7 +331,7 @@ def test_a_damaged_checkpoint_is_told(tmp_path: Path) -> None:
 def test_models_that_are_not_here_say_how_they_come() -> None:
     settings = Settings(device="cpu", offline=True)
     catalog = Catalog(settings)
-    room = Room("music", ModelCache(10**10, catalog), settings, catalog)
+    room = Room("music", ModelCache(10**10, GalleryLoader(catalog)), catalog)
     with pytest.raises(ModelUnavailable, match=r"one-time download of about [\d,]+ MB"):
         answer_musicgen(room, WORDS, "music/musicgen-small", 1, 1.0, 1)
     with pytest.raises(ModelUnavailable, match="hf download facebook/musicgen-melody"):

@@ -13,7 +13,7 @@ import pytest
 
 from demos.text.generate import TextRequest
 from demos.text.run import BUNDLED, generate_texts, run_text
-from shared.catalog import Catalog
+from shared.catalog import Catalog, GalleryLoader
 from shared.limits import BATCH_ROWS
 from shared.model_cache import ModelCache
 from shared.room import Room, Waiting, once, throttle
@@ -27,8 +27,8 @@ LONG = 60.0  # seconds; a run takes a few
 def room() -> Iterator[Room]:
     settings = Settings(device="cpu", offline=True)
     catalog = Catalog(settings)
-    cache = ModelCache(10**9, catalog)
-    yield Room("text", cache, settings, catalog)
+    cache = ModelCache(10**9, GalleryLoader(catalog))
+    yield Room("text", cache, catalog)
     cache.close()
 
 

@@ -12,13 +12,13 @@ import gradio as gr
 from demos.image.run import BUNDLED
 from demos.image.training import EXAMPLE, SCRIPT, begin_story, name_model, plan
 from shared.critters.live_prompts import PROMPTS
-from shared.guests import Shelf
 from shared.live.story import Story, TrainingRequest, read_example
 from shared.live.tab import Exhibit, Training, wire_training
 from shared.room import Room
 from shared.ui.controls import RunButtons, SeedControl, create_slider
 from shared.ui.events import QUICK, say_errors
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
+from shared.visitor_models import VisitorModels
 
 ABOUT = (
     "Only the autoencoder, which turns pictures into latents and back, comes from the bundled "
@@ -33,7 +33,7 @@ ABOUT = (
 class Visit:
     """What a visitor has trained: the models, and the story of the last one."""
 
-    shelf: Shelf
+    models: VisitorModels
     story: Story
 
 
@@ -45,9 +45,9 @@ def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) ->
         model: The room's picker, in which visitors find what they have trained.
         options: Further arguments for the training script; tests make it short with these.
     """
-    visit = gr.State(None, delete_callback=lambda visit: visit and visit.shelf.close())
-    with tab_floor() as floor:
-        with floor.controls:
+    visit = gr.State(None, delete_callback=lambda visit: visit and visit.models.close())
+    with tab_columns() as columns:
+        with columns.controls:
             minutes = create_slider(TrainingRequest, "minutes", step=1)
             buttons = RunButtons.create("Start training")
             keep = gr.Button("Keep it for this visit", visible=False)
@@ -55,7 +55,7 @@ def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) ->
             said = gr.HTML("", **CAPTION)
             seed = SeedControl.create()
             gr.HTML(ABOUT, **CAPTION)
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = Exhibit.create(read_example(EXAMPLE), wide=True)
     gr.HTML(show_prompts(), padding=False)
     exhibit.curves.render()
@@ -64,20 +64,20 @@ def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) ->
     def prepare(minutes: float, seed: int, visit_before: Visit | None) -> Training:
         request = TrainingRequest.parse(minutes=minutes, seed=seed)
         story = begin_story(request, room.settings)
-        shelf = visit_before.shelf if visit_before else Shelf(room.cache, room.catalog)
-        shelf.clear_fresh()
+        models = visit_before.models if visit_before else VisitorModels(room.cache, room.catalog)
+        models.clear_fresh()
         return Training(
             SCRIPT,
             [*plan(request, room.settings), *options],
             story,
-            keep=shelf.fresh,
-            shows={visit: Visit(shelf, story), keep: gr.update(visible=False), said: ""},
+            keep=models.fresh,
+            shows={visit: Visit(models, story), keep: gr.update(visible=False), said: ""},
         )
 
     def show_offer(visit: Visit | None) -> list[Any]:
         """What can be done now with what was trained."""
-        fresh = visit is not None and visit.story.step > 0 and visit.shelf.fresh.is_dir()
-        kept = visit.shelf.kept if visit else None
+        fresh = visit is not None and visit.story.step > 0 and visit.models.fresh.is_dir()
+        kept = visit.models.kept if visit else None
         if fresh or not kept:
             text, name = "", "it"
         else:
@@ -93,17 +93,17 @@ def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) ->
         ]
 
     def keep_fresh(visit: Visit) -> list[Any]:
-        spec = visit.shelf.keep(room.spec(BUNDLED), name_model(visit.story))
+        spec = visit.models.keep(room.spec(BUNDLED), name_model(visit.story))
         choices = [*model.choices, (spec.title, spec.key)]
         return [gr.update(choices=choices, value=spec.key), *show_offer(visit)]
 
     def discard_one(visit: Visit, chosen: str) -> list[Any]:
-        shelf = visit.shelf
-        if shelf.fresh.is_dir():
-            shelf.clear_fresh()
+        models = visit.models
+        if models.fresh.is_dir():
+            models.clear_fresh()
             return [gr.skip(), *show_offer(visit)]
-        gone = shelf.kept and shelf.kept.key
-        shelf.discard()
+        gone = models.kept and models.kept.key
+        models.discard()
         value = BUNDLED if chosen == gone else chosen
         return [gr.update(choices=model.choices, value=value), *show_offer(visit)]
 

@@ -1,4 +1,4 @@
-"""Models that visitors trained here: each is for whoever trained it, and goes when they leave."""
+"""Models that visitors trained here. Only their owner can use them, until the visit ends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.catalog import Catalog, ModelSpec
-from shared.errors import GalleryError
+from shared.catalog.spec import VISITOR_PREFIX
+from shared.errors import GalleryError, ModelUnavailable
+from shared.loader import Report
 from shared.model_cache import ModelCache
+from shared.settings import Settings
 from shared.sources import Folder
 
-# Waits until this process has ended, however that comes about, and then tidies up.
-_JANITOR = "import shutil, sys; sys.stdin.read(); shutil.rmtree(sys.argv[1], ignore_errors=True)"
+# Waits until this process has ended in whatever way, then removes the folder.
+_CLEAN_UP = "import shutil, sys; sys.stdin.read(); shutil.rmtree(sys.argv[1], ignore_errors=True)"
 _lock = threading.Lock()
 _home: tuple[Path, subprocess.Popen[bytes]] | None = None
 
@@ -37,16 +40,22 @@ class Trained(Folder):
         """There is no other copy."""
         return "It is kept for one visit only. Train another one."
 
+    def fetch(self, settings: Settings, report: Report) -> Path:
+        """Return the folder. Messages do not name it: its name is part of the model's key."""
+        if not self.is_here(settings):
+            raise ModelUnavailable(f"is missing. {self.remedy}")
+        return self.path
 
-class Shelf:
+
+class VisitorModels:
     """One visitor's models: the one that was trained last, and one that is kept.
 
     Args:
         cache: Where kept models are loaded.
-        catalog: Knows kept models by their keys, which nobody can guess, and lists them nowhere.
+        catalog: Finds kept models by their keys, which nobody can guess, and does not list them.
 
     Raises:
-        GalleryError: This machine lets the gallery write to no temporary folder.
+        GalleryError: The gallery cannot write to a temporary folder.
     """
 
     def __init__(self, cache: ModelCache, catalog: Catalog) -> None:
@@ -87,18 +96,18 @@ class Shelf:
         self.discard()
         self.kept = dataclasses.replace(
             like,
-            key=f"{like.task}/guest-{folder.name}",
+            key=f"{like.task}/{VISITOR_PREFIX}{folder.name}",
             title=title,
             summary="Trained by a visitor, for one visit.",
             sources=(Trained(folder),),
         )
-        self._catalog.add_guest(self.kept)
+        self._catalog.add_visitor_model(self.kept)
         return self.kept
 
     def discard(self) -> None:
         """Forget the model that is kept, if there is one, and remove its files."""
         if self.kept:
-            self._catalog.remove_guest(self.kept.key)
+            self._catalog.remove_visitor_model(self.kept.key)
             self._cache.unload(self.kept.key)
             shutil.rmtree(self._folder / self.kept.key.rpartition("-")[2], ignore_errors=True)
             self.kept = None
@@ -110,13 +119,13 @@ class Shelf:
 
 
 def _open_home() -> Path:
-    """Return the folder of all shelves, which is removed after this process."""
+    """Return the folder of all visitors' models, which is removed when this process ends."""
     global _home
     with _lock:
         if _home is None or not _home[0].is_dir():
-            folder = Path(tempfile.mkdtemp(prefix="gallery-guests-"))
-            command = [sys.executable, "-I", "-S", "-c", _JANITOR, str(folder)]
-            # A Ctrl-C is meant for the gallery, hence the session of its own.
-            janitor = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-            _home = (folder, janitor)
+            folder = Path(tempfile.mkdtemp(prefix="gallery-visitors-"))
+            command = [sys.executable, "-I", "-S", "-c", _CLEAN_UP, str(folder)]
+            # In a new session: a Ctrl-C is meant for the gallery.
+            cleaner = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+            _home = (folder, cleaner)
         return _home[0]

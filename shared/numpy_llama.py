@@ -43,8 +43,8 @@ class _Layer:
     down: np.ndarray
 
 
-def can_decode(model: PreTrainedModel) -> bool:
-    """Whether ``Decoder`` knows how ``model`` is built, and is faster."""
+def can_run(model: PreTrainedModel) -> bool:
+    """Whether ``NumpyLlama`` knows how ``model`` is built, and is faster."""
     config: Any = model.config
     return (
         type(model).__name__ == "LlamaForCausalLM"
@@ -58,7 +58,7 @@ def can_decode(model: PreTrainedModel) -> bool:
     )
 
 
-class Decoder:
+class NumpyLlama:
     """Computes the logits of next tokens for several texts, each at its own length.
 
     Texts live in rows 0, 1, ... without a gap; ``move`` fills one. What a row held is kept until
@@ -66,9 +66,17 @@ class Decoder:
     to use from several threads at once.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        """Take over the weights of ``model``, for which ``can_decode`` holds."""
+    def __init__(self, model: PreTrainedModel, rows: int = 16) -> None:
+        """Take over the weights of ``model``, for which ``can_run`` holds.
+
+        Args:
+            model: A small Llama.
+            rows: Texts at a time. Their keys and values are allocated here, once, so that the
+                memory does not grow later; the system gives it when a row is first used.
+        """
         # Small matrices: on busy cores, numpy's threads wait for each other longer than they work.
+        # This holds for numpy in the whole process; torch has threads of its own. A limit around
+        # each step is no way out: once one thread has set it, OpenBLAS ignores other threads.
         threadpool_limits(1, "blas")
         config: Any = model.config
         self.context = int(config.max_position_embeddings)
@@ -82,9 +90,9 @@ class Decoder:
         angles = np.outer(np.arange(self.context), _array(network.rotary_emb.inv_freq))
         self.turns = np.exp(1j * angles).astype(np.complex64)[:, None]  # (T, 1, head size / 2)
         # Keys and values: (layers, 2, rows, kv heads, T, head size).
-        shape = (len(self.layers), 2, 1, self.kv_heads, self.context, self.head_size)
+        shape = (len(self.layers), 2, rows, self.kv_heads, self.context, self.head_size)
         self.cache = np.zeros(shape, np.float32)
-        self.texts: list[list[int]] = [[]]  # the ids that they are of, row by row
+        self.texts: list[list[int]] = [[] for _ in range(rows)]  # row by row
 
     @property
     def nbytes(self) -> int:
@@ -97,9 +105,6 @@ class Decoder:
 
         ``ids`` are at least one and at most as many as the context holds.
         """
-        if row == len(self.texts):
-            self.cache = np.concatenate([self.cache, np.zeros_like(self.cache)], axis=2)
-            self.texts += [[] for _ in self.texts]
         alike = [_count_alike(text, ids[:-1]) for text in self.texts]
         source = int(np.argmax(alike))
         known = alike[source] if alike[source] >= LEAST_ALIKE else 0
