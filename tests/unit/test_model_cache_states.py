@@ -177,6 +177,8 @@ class CacheMachine(RuleBasedStateMachine):
             watcher.close()
         for visitor in self.visitors:
             visitor.told_to_leave.set()
+        # One for each visitor, and one for each load that was begun for somebody who has left.
+        for _ in range(len(self.visitors) + self.cache.snapshot()["misses"]):
             self.ledger.outcomes.put(None)
         for visitor in self.visitors:
             visitor.join(10)
