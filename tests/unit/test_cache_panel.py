@@ -133,7 +133,9 @@ def test_a_row_says_what_its_model_does(state: dict[str, Any] | None, words: str
 
 
 def test_a_download_is_announced() -> None:
-    assert "not on this computer yet, 270 MB to download first" in describe(None, download=270_000_000)
+    assert "not on this computer yet, 270 MB to download first" in describe(
+        None, download=270_000_000
+    )
     assert "download" not in describe(None)
 
 
