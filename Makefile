@@ -24,12 +24,17 @@ models: $(VENV)/.models
 audiocraft: $(CRAFT)/.runtime
 	$(CRAFT)/bin/python app.py
 
+# Two workers, each with a gallery of its own, take the files in turn, the slow ones of the browser
+# first. One thread each: two would fight for two cores.
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test test-audiocraft: export OMP_NUM_THREADS := 1
+
 test: $(VENV)/.development $(VENV)/.models
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 # The page is driven by the same tests as with transformers.
 test-audiocraft: $(CRAFT)/.development
-	$(CRAFT)/bin/python -m pytest tests/audiocraft tests/browser/test_musicgen.py
+	$(CRAFT)/bin/python $(PYTEST) tests/audiocraft tests/browser/test_musicgen.py
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
@@ -87,5 +92,6 @@ $(CRAFT)/.runtime: requirements.txt requirements-audiocraft.txt | $(CRAFT)/bin/p
 	touch $@
 
 $(CRAFT)/.development: $(CRAFT)/.runtime
-	$(CRAFT)/bin/python -m pip install --quiet --disable-pip-version-check "pytest>=8.4,<10" "playwright>=1.50,<2"
+	$(CRAFT)/bin/python -m pip install --quiet --disable-pip-version-check "pytest>=8.4,<10" "playwright>=1.50,<2" \
+		pytest-timeout==2.4.0 pytest-xdist==3.8.0
 	touch $@

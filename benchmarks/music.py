@@ -25,7 +25,7 @@ from threading import Event
 from typing import Any
 
 from benchmarks.music_tunes import measure_tunes
-from demos.music.musicgen import MusicGenRequest, Wish, generate_musicgen
+from demos.music.musicgen import MusicGenJob, MusicGenRequest, generate_musicgen
 from shared.catalog import Catalog, GalleryLoader
 from shared.musicgen import with_audiocraft
 from shared.musicgen.engine import render
@@ -56,7 +56,7 @@ def measure_musicgen(rounds: int) -> dict[str, float]:
         request = MusicGenRequest.parse(description=WORDS, duration=SECONDS, seed=1, top_k=TOP_K)
 
         def room() -> None:
-            *_, last = generate_musicgen(engine, Wish(request), Event())
+            *_, last = generate_musicgen(engine, MusicGenJob(request), Event())
             render(engine, last.codes)
 
         own = call_audiocraft if with_audiocraft.is_available() else call_transformers

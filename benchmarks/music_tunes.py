@@ -21,7 +21,7 @@ from threading import Event
 from typing import Any
 
 from demos.music.generate import MusicRequest, generate_music
-from demos.music.recording import Recording
+from demos.music.recording import PieceAudio
 from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
 from shared.room import throttle
@@ -72,13 +72,13 @@ def compose(model: Any, request: MusicRequest) -> tuple[float, float]:
         def new_file(name: str) -> Path:
             return Path(tempfile.mkdtemp(dir=folder), name)
 
-        recording = Recording(new_file)
+        audio = PieceAudio(new_file)
         began = time.perf_counter()
         first = 0.0
         for step in throttle(generate_music(model, request, Event()), 0.08):
-            if recording.advance(step) and not first:
+            if audio.advance(step) and not first:
                 first = time.perf_counter() - began
-        normalize(recording.play(step), SAMPLE_RATE)
+        normalize(audio.play(step), SAMPLE_RATE)
         return step.arrangement.seconds / (time.perf_counter() - began), first
 
 

@@ -29,7 +29,7 @@ from demos.text.generate import TextRequest, TextStep, encode_prompt, generate_t
 from shared.catalog import Catalog, GalleryLoader
 from shared.llamacpp import count_threads
 from shared.model_cache import ModelCache
-from shared.sampling import Draft
+from shared.sampling import TokenSequence
 from shared.settings import Settings
 
 BUNDLED, WITH_LLAMA_CPP = "text/storyteller", "text/smollm2-135m"
@@ -110,7 +110,7 @@ def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[s
     """Compare the room's engine with llama.cpp alone, if it is installed."""
     import torch
 
-    key = catalog.writing_key(WITH_LLAMA_CPP)
+    key = catalog.engine_key(WITH_LLAMA_CPP)
     if key == WITH_LLAMA_CPP:
         return {}
     xllamacpp: Any = import_module("xllamacpp")
@@ -143,8 +143,8 @@ def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[s
 
         def room() -> int:
             rng = torch.Generator().manual_seed(1)
-            draft = Draft(list(ids), sampling, rng)
-            return len(list(islice(model.writer.write(draft, Event()), TOKENS)))
+            sequence = TokenSequence(list(ids), sampling, rng)
+            return len(list(islice(model.engine.write(sequence, Event()), TOKENS)))
 
         rates = alternate({"bare": bare, "room": room}, rounds)
     return {

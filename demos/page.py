@@ -19,7 +19,7 @@ def create_demo(demo: Demo, room: Room) -> None:
             f"<p>{html.escape(demo.wall_label)}</p></div>"
         )
         picker = [choose_model(room.catalog, room.task)] if demo.has_picker else []
-        with gr.Tabs(elem_classes="wings", overflow_behavior="wrap"):
+        with gr.Tabs(elem_classes="room-tabs", overflow_behavior="wrap"):
             for title in demo.tabs:
                 with gr.Tab(title):
                     demo.create_tab(title)(room, *picker)

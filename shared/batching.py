@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import ThreadpoolController
 
-from shared.decoder import Decoder, can_decode
 from shared.limits import BATCH_ROWS
+from shared.numpy_llama import NumpyLlama, can_run
 from shared.sampling import (
-    Draft,
+    Engine,
     SampledToken,
-    TransformersWriter,
-    Writer,
+    TokenSequence,
+    TransformersEngine,
     draw_tokens,
 )
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 AHEAD = 2
 
 
-def choose_writer(model: PreTrainedModel) -> Writer:
+def choose_engine(model: PreTrainedModel) -> Engine:
     """Return the fastest way to write with ``model``."""
-    return BatchWriter(model) if can_decode(model) else TransformersWriter(model)
+    return BatchEngine(model) if can_run(model) else TransformersEngine(model)
 
 
 @dataclass(eq=False)
 class _Text:
-    draft: Draft
+    sequence: TokenSequence
     ready: deque[SampledToken] = field(default_factory=deque)
     error: Exception | None = None
 
@@ -51,8 +51,8 @@ class _Text:
             self.error = error
 
 
-class BatchWriter:
-    """Writes up to ``rows`` texts at once with a ``Decoder``; shared/turns.py admits no more.
+class BatchEngine:
+    """Writes up to ``rows`` texts at once with a ``NumpyLlama``; shared/turns.py admits no more.
 
     There is no thread for it: whoever needs a token that is not there yet takes the step for all.
     Sums of several rows are added up in another order than those of one, so that probabilities
@@ -61,23 +61,23 @@ class BatchWriter:
     """
 
     def __init__(self, model: PreTrainedModel, rows: int = BATCH_ROWS) -> None:
-        """Take over the weights of ``model``, for which ``decoder.can_decode`` holds."""
-        self._decoder = Decoder(model, rows)
+        """Take over the weights of ``model``, for which ``llama.can_run`` holds."""
+        self._llama = NumpyLlama(model, rows)
         # A step is many small operations: waking a thread for each takes longer than it saves.
         self._threads = ThreadpoolController().select(user_api="openmp")
         self._rows = rows
-        # Guards all below, the decoder, and what is put into ``ready`` of a text.
+        # Guards all below, the llama, and what is put into ``ready`` of a text.
         self._lock = threading.Lock()
-        self._texts: list[_Text] = []  # in the order of the decoder's rows
+        self._texts: list[_Text] = []  # in the order of the llama's rows
 
     @property
     def memory(self) -> dict[Hashable, int]:
         """Bytes that it holds, by an identity."""
-        return {("decoder", id(self._decoder)): self._decoder.nbytes}
+        return {("llama", id(self._llama)): self._llama.nbytes}
 
-    def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
-        """See ``shared.sampling.Writer``."""
-        text = _Text(draft)
+    def write(self, sequence: TokenSequence, stop: Event) -> Iterator[SampledToken]:
+        """See ``shared.sampling.Engine``."""
+        text = _Text(sequence)
         try:
             with self._lock:
                 self._begin(text)
@@ -98,8 +98,8 @@ class BatchWriter:
     def _begin(self, text: _Text) -> None:
         if len(self._texts) >= self._rows:
             raise RuntimeError(f"All {self._rows} rows are taken: more texts than were admitted.")
-        logits = self._decoder.read(len(self._texts), text.draft.ids)
-        text.ready += draw_tokens([text.draft], logits[None])
+        logits = self._llama.read(len(self._texts), text.sequence.ids)
+        text.ready += draw_tokens([text.sequence], logits[None])
         self._texts.append(text)
         self._end_over()
 
@@ -113,7 +113,7 @@ class BatchWriter:
         try:
             with self._threads.limit(limits=1):  # of this thread alone
                 added = self._guess()
-                logits = self._decoder.step(added)
+                logits = self._llama.step(added)
                 rows = list(range(len(added)))
                 for place in range(logits.shape[1]):
                     drawn = self._draw(rows, logits, place)
@@ -126,43 +126,43 @@ class BatchWriter:
                         break
         finally:  # also after an error: the other texts go on from what they have
             for row, text in enumerate(self._texts):
-                self._decoder.cut(row, len(text.draft.ids) - 1)
+                self._llama.cut(row, len(text.sequence.ids) - 1)
             self._end_over()
 
     def _guess(self) -> list[list[int]]:
         """Return the last token of each text and guesses of what follows, as far as they fit."""
-        longest = max(len(text.draft.ids) for text in self._texts)
-        room = self._decoder.context - longest
+        longest = max(len(text.sequence.ids) for text in self._texts)
+        room = self._llama.context - longest
         added = []
         for text in self._texts:
-            draft = text.draft
+            sequence = text.sequence
             guesses: Sequence[int] = ()
-            if draft.foretell:
+            if sequence.propose:
                 with text.keep_error():
-                    guesses = draft.foretell(draft.ids)
-            added.append([draft.ids[-1], *guesses][:room])
+                    guesses = sequence.propose(sequence.ids)
+            added.append([sequence.ids[-1], *guesses][:room])
         return added
 
     def _draw(self, rows: list[int], logits: torch.Tensor, place: int) -> dict[int, SampledToken]:
         """Draw a token for each row. A text whose own rules fail has none; the others go on."""
         drawn: dict[int, SampledToken] = {}
-        plain = [row for row in rows if not self._texts[row].draft.rules]
+        plain = [row for row in rows if not self._texts[row].sequence.rules]
         if plain:
-            drafts = [self._texts[row].draft for row in plain]
-            drawn = dict(zip(plain, draw_tokens(drafts, logits[plain, place]), strict=True))
+            sequences = [self._texts[row].sequence for row in plain]
+            drawn = dict(zip(plain, draw_tokens(sequences, logits[plain, place]), strict=True))
         for row in rows:
             text = self._texts[row]
             if row not in drawn and not text.error:
                 with text.keep_error():
-                    (drawn[row],) = draw_tokens([text.draft], logits[row : row + 1, place])
+                    (drawn[row],) = draw_tokens([text.sequence], logits[row : row + 1, place])
             if row in drawn:
                 text.ready.append(drawn[row])
         return drawn
 
     def _end_over(self) -> None:
         """Free the rows of texts that are full or have failed."""
-        context = self._decoder.context
-        for text in [one for one in self._texts if one.error or len(one.draft.ids) >= context]:
+        context = self._llama.context
+        for text in [one for one in self._texts if one.error or len(one.sequence.ids) >= context]:
             self._end(text)
 
     def _end(self, text: _Text) -> None:
@@ -172,5 +172,5 @@ class BatchWriter:
             return
         last = self._texts.pop()
         if last is not text:
-            self._decoder.move(len(self._texts), row)
+            self._llama.move(len(self._texts), row)
             self._texts[row] = last

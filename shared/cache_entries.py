@@ -62,6 +62,10 @@ class CacheEntry:
         self.holders[holder] += 1
         self.kept_until = 0.0
 
+    def keep_until_used(self, now: float, seconds: float) -> None:
+        """Keep it for its first lease, for so many seconds at most."""
+        self.last_used, self.kept_until = now, now + seconds
+
     def release(self, holder: str, now: float) -> None:
         """Count one lease less."""
         self.leases -= 1
@@ -88,6 +92,9 @@ class CacheEntry:
             "load_seconds": self.load_seconds,
             "progress": None if ready else vars(self.progress).copy(),
         }
+
+
+IsChosen = Callable[[CacheEntry], bool]
 
 
 class CacheEntries:
@@ -146,9 +153,7 @@ class CacheEntries:
         else:
             self.evicted.append(entry)
 
-    def drop(
-        self, is_chosen: Callable[[CacheEntry], bool], reason: str, even_fresh: bool = False
-    ) -> None:
+    def drop(self, is_chosen: IsChosen, reason: str, even_fresh: bool = False) -> None:
         """Evict the chosen entries that are idle, and park none of them."""
         chosen = [one for one in self.all() if is_chosen(one) and self.is_idle(one, even_fresh)]
         for entry in chosen:

@@ -178,7 +178,7 @@ def show_panel(
         HTML. Nothing in it changes by the mere passing of time, so that equal means unchanged.
     """
     models = {model["key"]: model for model in snapshot["models"]}
-    specs = list(with_writers(specs, models))
+    specs = list(with_engines(specs, models))
     parts = [show_device(device, models, specs) for device in snapshot["devices"]]
     if snapshot["resident_bytes"]:
         taken = format_bytes(round(snapshot["resident_bytes"], -7))  # it trembles by megabytes
@@ -196,12 +196,12 @@ def show_panel(
     return "".join([*parts, show_counts(snapshot, in_line)])
 
 
-def with_writers(specs: Iterable[ModelSpec], present: Collection[str]) -> Iterator[ModelSpec]:
+def with_engines(specs: Iterable[ModelSpec], present: Collection[str]) -> Iterator[ModelSpec]:
     """Yield ``specs``, each followed by what writes in its place if that is ``present``."""
     for spec in specs:
         yield spec
-        if spec.writer and spec.writer.key in present:
-            yield spec.writer
+        if spec.engine and spec.engine.key in present:
+            yield spec.engine
 
 
 def show_device(

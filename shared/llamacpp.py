@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from shared.sampling import Draft, SampledToken, draw_tokens
+from shared.sampling import SampledToken, TokenSequence, draw_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +99,7 @@ def _open_library() -> Any | None:
     return None
 
 
-class LlamaCppWriter:
+class LlamaCppEngine:
     """Writes with a GGUF file, up to ``texts`` texts at once; shared/turns.py admits one request.
 
     llama.cpp multiplies quantised weights with activations of eight bits: probabilities are within
@@ -133,7 +133,7 @@ class LlamaCppWriter:
         if not model:
             raise ValueError(f"llama.cpp cannot read {file.name}")
         handles: list[int] = []
-        # Runs when the last text in the making lets go of the writer; at exit the system does it.
+        # Runs when the last text in the making lets go of the engine; at exit the system does it.
         weakref.finalize(self, _free, library, model, handles).atexit = False
 
         self.context = min(context, library.llama_model_n_ctx_train(model))
@@ -150,20 +150,20 @@ class LlamaCppWriter:
         size = int(library.llama_model_size(model))
         self.memory: dict[Hashable, int] = {("llama.cpp", model): size + kept}
 
-    def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
-        """See ``shared.sampling.Writer``."""
+    def write(self, sequence: TokenSequence, stop: Event) -> Iterator[SampledToken]:
+        """See ``shared.sampling.Engine``."""
         try:
             context = self._contexts.get_nowait()
         except queue.Empty:
             raise RuntimeError("All contexts are taken: more texts than were admitted.") from None
         try:
             self._library.llama_memory_clear(self._library.llama_get_memory(context), False)
-            new = list(draft.ids)
+            new = list(sequence.ids)
             for _ in range(self.context - len(new)):
                 logits = self._read(context, new, stop)
                 if logits is None:
                     return
-                (token,) = draw_tokens([draft], logits)
+                (token,) = draw_tokens([sequence], logits)
                 yield token
                 new = [token.id]
         finally:

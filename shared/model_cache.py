@@ -15,13 +15,12 @@ import weakref
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from shared.cache_entries import CacheEntries, CacheEntry
+from shared.cache_entries import CacheEntries, CacheEntry, IsChosen
 from shared.errors import CacheClosed, CacheFull, CacheUnavailable, ModelUnavailable, OutOfMemory
 from shared.loader import HOST, Loader, Progress, Report
 
 _log = logging.getLogger(__name__)
-# Seconds between checks for what notifies no waiter: time that passes, visitors who leave.
-_RECHECK = 0.25
+_RECHECK = 0.25  # seconds between checks for what notifies no waiter, such as time that passes
 
 
 class _Abandoned(Exception):
@@ -218,10 +217,10 @@ class ModelCache:
                     raise entry.error
                 self._check_open()
                 entry.acquire(holder)
+            return entry
         finally:
             with self._lock:
                 entry.waiters -= 1
-        return entry
 
     def _release(self, entry: CacheEntry, holder: str) -> None:
         with self._lock:
@@ -266,8 +265,7 @@ class ModelCache:
         with self._lock:
             self._entries.record_size(entry, parts)
             entry.model, entry.load_seconds = model, seconds
-            entry.last_used = self._clock()
-            entry.kept_until = entry.last_used + self._grace
+            entry.keep_until_used(self._clock(), self._grace)
             self._counts["loads"] += 1
             entry.ready.set()
             self._entries.trim()
@@ -283,7 +281,7 @@ class ModelCache:
             self._room.notify_all()
         self._entries.log_evictions()
         if not isinstance(error, _Abandoned):
-            # Other errors may hold a path, and with it the key of a visitor's own model.
+            # Other errors may hold the key of a visitor's own model, in a path.
             is_public = isinstance(error, (CacheUnavailable, ModelUnavailable))
             _log.warning("No %s: %s", entry.name, error if is_public else type(error).__name__)
         entry.ready.set()
@@ -364,17 +362,14 @@ class ModelCache:
                 return
         one.model = None
 
-    def _drop(
-        self, is_chosen: Callable[[CacheEntry], bool], reason: str, even_fresh: bool = False
-    ) -> None:
+    def _drop(self, is_chosen: IsChosen, reason: str, even_fresh: bool = False) -> None:
         """Evict the chosen entries that are idle, and park none of them."""
         with self._lock:
             self._entries.drop(is_chosen, reason, even_fresh)
         self._collect()
 
     def _drop_idle(self, device: str) -> None:
-        """Evict all idle models from ``device``, where memory has run out."""
-        self._entries.needs_collection = True  # the failed load may have left some
+        self._entries.needs_collection = True  # what a failed load left
         self._drop(lambda one: one.device == device, "memory ran out")
 
     def _collect(self) -> None:

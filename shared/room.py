@@ -73,7 +73,7 @@ class Room:
 
     def engine(self, model: str) -> ModelSpec:
         """Return the entry of what generates fastest with the weights of ``model``."""
-        return self.catalog.get(self.catalog.writing_key(self.spec(model).key))
+        return self.catalog.get(self.catalog.engine_key(self.spec(model).key))
 
     def recipe(self, model: str, request: Request) -> dict[str, Any]:
         """Write the recipe of what ``model`` makes of ``request``, whose seed is drawn.

@@ -59,7 +59,7 @@ class Sampling:
 
 
 @dataclass
-class Draft:
+class TokenSequence:
     """A text in the making: what the drawing of its next token depends on.
 
     Attributes:
@@ -68,7 +68,7 @@ class Draft:
         sampling: How boldly.
         rng: On the CPU, so that a seed means the same on every device.
         rules: Processors that come before those of ``sampling``.
-        foretell: Guesses what follows ``ids``. A writer may look at a guess together with what
+        propose: Guesses what follows ``ids``. A engine may look at a guess together with what
             stands before it, which is faster than one after the other; what does not come true is
             thrown away. It changes how fast the text is written, never the text (Stern et al. 2018,
             arXiv:1811.03115).
@@ -78,14 +78,14 @@ class Draft:
     sampling: Sampling
     rng: torch.Generator
     rules: Sequence[LogitsProcessor] = ()
-    foretell: Callable[[Sequence[int]], Sequence[int]] | None = None
+    propose: Callable[[Sequence[int]], Sequence[int]] | None = None
 
 
-class Writer(Protocol):
+class Engine(Protocol):
     """Writes with a model; ``write`` may be called by several threads at once."""
 
-    def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
-        """Continue ``draft``, adding to its ids, until the context is full or ``stop`` is set.
+    def write(self, sequence: TokenSequence, stop: Event) -> Iterator[SampledToken]:
+        """Continue ``sequence``, adding to its ids, until the context is full or ``stop`` is set.
 
         The caller decides where a text ends, by closing the iterator.
         """
@@ -112,14 +112,14 @@ def _make_processors(sampling: Sampling) -> tuple[LogitsProcessor, ...]:
     return tuple(rules)
 
 
-def draw_tokens(drafts: Sequence[Draft], logits: torch.Tensor) -> list[SampledToken]:
-    """Draw the next token of each draft and add it to its ids.
+def draw_tokens(sequences: Sequence[TokenSequence], logits: torch.Tensor) -> list[SampledToken]:
+    """Draw the next token of each sequence and add it to its ids.
 
     Texts with equal settings are handled together, which is faster and changes nothing: every row
     is computed for itself and drawn with its own generator.
 
     Args:
-        drafts: B texts.
+        sequences: B texts.
         logits: (B, V) float32, on the CPU.
     """
     import torch
@@ -128,15 +128,15 @@ def draw_tokens(drafts: Sequence[Draft], logits: torch.Tensor) -> list[SampledTo
     with torch.inference_mode():
         probabilities = logits.softmax(-1)
         likeliest = probabilities.topk(min(ALTERNATIVES, logits.shape[-1]))
-        chosen = [0] * len(drafts)
-        own = [0.0] * len(drafts)
-        for rows in _group(drafts):
-            first = drafts[rows[0]]
-            together = slice(None) if len(rows) == len(drafts) else rows  # a list takes longer
+        chosen = [0] * len(sequences)
+        own = [0.0] * len(sequences)
+        for rows in _group(sequences):
+            first = sequences[rows[0]]
+            together = slice(None) if len(rows) == len(sequences) else rows  # a list takes longer
             scores, kept = logits[together], None
             written: Any = None  # stacking it takes time, and few rules look at it
             if first.rules or first.sampling.repetition_penalty != 1:
-                written = _pad([drafts[row].ids for row in rows])
+                written = _pad([sequences[row].ids for row in rows])
             for rule in (*first.rules, *first.sampling.processors()):
                 if isinstance(rule, TopKLogitsWarper) and rule not in first.rules:
                     # The rules after it sort: faster among the few that are left. Same result.
@@ -147,26 +147,26 @@ def draw_tokens(drafts: Sequence[Draft], logits: torch.Tensor) -> list[SampledTo
             # waiting time is the shortest when the likelier come the oftener.
             waits = torch.empty_like(scores)
             for row, wait in zip(rows, waits, strict=True):
-                wait.exponential_(generator=drafts[row].rng)
+                wait.exponential_(generator=sequences[row].rng)
             drawn = scores.softmax(-1).div_(waits).argmax(-1, keepdim=True)
             drawn = drawn if kept is None else kept.gather(1, drawn)
             given = probabilities[together].gather(1, drawn)
             for row, (token,), (value,) in zip(rows, drawn.tolist(), given.tolist(), strict=True):
                 chosen[row], own[row] = token, value
         tops = zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
-    for draft, token in zip(drafts, chosen, strict=True):
-        draft.ids.append(token)
+    for sequence, token in zip(sequences, chosen, strict=True):
+        sequence.ids.append(token)
     return [
         SampledToken(token, probability, tuple(zip(ids, values, strict=True)))
         for token, probability, (ids, values) in zip(chosen, own, tops, strict=True)
     ]
 
 
-def skip_draws(draft: Draft, count: int, vocabulary: int) -> None:
-    """Throw the dice of ``draft`` as ``count`` tokens drawn would have, and write nothing.
+def skip_draws(sequence: TokenSequence, count: int, vocabulary: int) -> None:
+    """Throw the dice of ``sequence`` as ``count`` tokens drawn would have, and write nothing.
 
     Args:
-        draft: Has no rules of its own.
+        sequence: Has no rules of its own.
         count: Tokens not drawn.
         vocabulary: V, how many tokens there are.
     """
@@ -175,18 +175,18 @@ def skip_draws(draft: Draft, count: int, vocabulary: int) -> None:
 
     # A throw waits for each token that it decides among: see draw_tokens.
     kept = [
-        rule.top_k for rule in draft.sampling.processors() if isinstance(rule, TopKLogitsWarper)
+        rule.top_k for rule in sequence.sampling.processors() if isinstance(rule, TopKLogitsWarper)
     ]
     waits = torch.empty(min([vocabulary, *kept]))
     for _ in range(count):
-        waits.exponential_(generator=draft.rng)
+        waits.exponential_(generator=sequence.rng)
 
 
-def _group(drafts: Sequence[Draft]) -> Iterator[list[int]]:
-    """Yield the numbers of drafts with equal settings; rules of their own set a text apart."""
+def _group(sequences: Sequence[TokenSequence]) -> Iterator[list[int]]:
+    """Yield the numbers of sequences with equal settings; rules of their own set a text apart."""
     groups: dict[Any, list[int]] = {}
-    for number, draft in enumerate(drafts):
-        groups.setdefault(number if draft.rules else draft.sampling, []).append(number)
+    for number, sequence in enumerate(sequences):
+        groups.setdefault(number if sequence.rules else sequence.sampling, []).append(number)
     yield from groups.values()
 
 
@@ -199,17 +199,17 @@ def _pad(texts: Sequence[list[int]]) -> torch.Tensor:
     return torch.from_numpy(np.array(padded))  # several times as fast as torch.tensor
 
 
-class TransformersWriter:
+class TransformersEngine:
     """Writes with any causal language model of transformers, through its own ``forward``."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
 
-    def write(self, draft: Draft, stop: Event) -> Iterator[SampledToken]:
-        """See ``Writer``. Keys and values are kept: each step computes one token only."""
+    def write(self, sequence: TokenSequence, stop: Event) -> Iterator[SampledToken]:
+        """See ``Engine``. Keys and values are kept: each step computes one token only."""
         import torch
 
-        ids, past = list(draft.ids), None
+        ids, past = list(sequence.ids), None
         for _ in range(self.model.config.max_position_embeddings - len(ids)):
             if stop.is_set():
                 return
@@ -220,6 +220,6 @@ class TransformersWriter:
                     use_cache=True,
                 )
             past = output.past_key_values
-            (token,) = draw_tokens([draft], output.logits[:, -1].float().cpu())
+            (token,) = draw_tokens([sequence], output.logits[:, -1].float().cpu())
             ids = [token.id]
             yield token

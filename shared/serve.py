@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -51,7 +52,7 @@ def add_catalog_endpoints(cache: ModelCache, catalog: Catalog) -> None:
                 "licence": spec.licence,
                 "parameters": spec.parameters,
                 "bytes": spec.bytes,
-                "source": spec.place,
+                "source": spec.origin,
                 "download_bytes": catalog.download_bytes(spec.key),
                 "loaded": spec.key in loaded,
             }
@@ -75,9 +76,9 @@ def _list_specs(catalog: Catalog) -> Iterator[ModelSpec]:
     """Yield every entry, each followed by what writes in its place on this machine."""
     for spec in catalog:
         yield spec
-        writing_key = catalog.writing_key(spec.key)
-        if writing_key != spec.key:
-            yield catalog.get(writing_key)
+        engine_key = catalog.engine_key(spec.key)
+        if engine_key != spec.key:
+            yield catalog.get(engine_key)
 
 
 def create_cache(catalog: Catalog) -> ModelCache:
@@ -120,6 +121,7 @@ def serve(build: Callable[[ModelCache, Catalog], gr.Blocks]) -> None:
     Then loads are given up, and work under way has ``SHUTDOWN_SECONDS`` to end. The process ends
     with 0, or with a plain message if it cannot start.
     """
+    _log_to_stderr()
     try:
         settings = zero_gpu.adapt(Settings.from_environment())
         catalog = Catalog(settings)
@@ -146,6 +148,16 @@ def serve(build: Callable[[ModelCache, Catalog], gr.Blocks]) -> None:
             time.sleep(0.5)  # and not one long wait, which Ctrl-C does not end on Windows
     except KeyboardInterrupt:
         _end(app, cache, folder)
+
+
+def _log_to_stderr(level: int = logging.INFO) -> None:
+    """Let the gallery's own modules write what they do to the log."""
+    logger = logging.getLogger("shared")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(level)
 
 
 def _end(app: gr.Blocks, cache: ModelCache, folder: ProcessFolder) -> None:

@@ -93,7 +93,7 @@ def ask_like(tune: Tune, rng: np.random.Generator) -> TuneControls:
 def write_pieces(tune_model: TuneModel, requests: Sequence[TuneControls]) -> list[Written]:
     """Write one piece for each request; the first with seed 1, the second with seed 2 and so on.
 
-    ``AT_ONCE`` pieces grow bar by bar in turn, so that the writer's steps serve all of them.
+    ``AT_ONCE`` pieces grow bar by bar in turn, so that the engine's steps serve all of them.
     """
     writing = deque[tuple[int, Iterator[list[SampledToken]], list[list[int]]]]()
     waiting = enumerate(tqdm(requests, unit="piece", mininterval=5))

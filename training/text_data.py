@@ -6,11 +6,10 @@ The folder holds plain ``.txt`` files in UTF-8, works separated by a line ``<|en
 * ``book*.txt``: Project Gutenberg texts without their licence header. Wrapped lines are joined
   into paragraphs, and verse inside a book keeps its lines.
 
-Anybody can make such a folder: download the "Plain Text UTF-8" files of some books from
+``python -m training.get_data`` fetches the books of the bundled model into the default folder,
+``.cache/training/text/source``. Other books do as well: download "Plain Text UTF-8" files from
 gutenberg.org, cut the header above ``*** START`` and everything below ``*** END``, and join them
-with ``<|endoftext|>`` into ``books.txt``; the poems go the same way into ``poems.txt``. The books
-that the bundled model saw are listed in its model card. The folder's default place is
-``.cache/training/text/source``.
+with ``<|endoftext|>`` into ``books.txt``; the poems go the same way into ``poems.txt``.
 
 What a filter takes out is counted by reason, and the counts travel with the model.
 """

@@ -50,7 +50,7 @@ def show_pad() -> str:
         for name, size in {"thin": 14, "middle": 40, "thick": 90}.items()
     )
     return (
-        f'<div class="sketch pad" data-start="{to_data_url(draw_blobs(PAD_SIDE))}">'
+        f'<div class="sketch pad" inert data-start="{to_data_url(draw_blobs(PAD_SIDE))}">'
         f'<div class="pad-layers">{canvas} aria-hidden="true"></canvas>'
         f'{canvas} aria-hidden="true"></canvas>{canvas} role="img" aria-label='
         '"Pad to draw on, or to mark a part on, with mouse, pen or finger"></canvas></div>'
@@ -61,7 +61,7 @@ def show_pad() -> str:
         '<button type="button" data-do="erase" aria-pressed="false">Erase</button>'
         '<button type="button" data-do="undo">Undo</button>'
         '<button type="button" data-do="clear">Clear</button></span></div>'
-        '<p class="sketch-failed" role="alert" hidden></p></div>'
+        '</div><p class="sketch-failed" role="alert" hidden></p>'
     )
 
 

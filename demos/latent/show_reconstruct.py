@@ -205,7 +205,7 @@ def show_whiskers(mu: Sequence[float], sigma: Sequence[float], nats: Sequence[fl
 
 
 def show_sketchpad() -> str:
-    """A pad to draw on; browser/sketch.js makes it work."""
+    """A pad to draw on; browser/sketch.js makes it work, and until then it takes no clicks."""
     colors = "".join(
         f'<button type="button" data-color="{value}" style="background: {value}" '
         f'aria-label="{name}" title="{name}" aria-pressed="{str(name == "blue").lower()}"></button>'
@@ -221,12 +221,12 @@ def show_sketchpad() -> str:
         for name, label in {"fill": "Fill all", "undo": "Undo", "clear": "Clear"}.items()
     )
     return (
-        '<div class="sketch"><canvas width="320" height="320" role="img" '
+        '<div class="sketch" inert><canvas width="320" height="320" role="img" '
         'aria-label="Pad to draw on with mouse, pen or finger"></canvas>'
         f'<div class="paints" role="group" aria-label="Colour">{colors}</div>'
         f'<div class="tools"><span role="group" aria-label="Brush">{sizes}</span>'
         f'<span role="group" aria-label="Paper">{tools}</span></div>'
-        '<p class="sketch-failed" role="alert" hidden></p></div>'
+        '</div><p class="sketch-failed" role="alert" hidden></p>'
     )
 
 

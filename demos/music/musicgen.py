@@ -45,7 +45,7 @@ class MusicGenRequest(Request):
 
 
 @dataclass(frozen=True, eq=False)
-class Wish:
+class MusicGenJob:
     """A request with the recordings that belong to it.
 
     Attributes:
@@ -91,7 +91,7 @@ class MusicGenStep:
 
 
 def generate_musicgen(
-    engine: MusicGenEngine, wish: Wish, stop: Event
+    engine: MusicGenEngine, job: MusicGenJob, stop: Event
 ) -> Generator[MusicGenStep, None, None]:
     """Yield after every frame until all are there, or ``stop``; ``render`` makes them sound.
 
@@ -100,8 +100,8 @@ def generate_musicgen(
     Raises:
         InvalidRequest: The model cannot follow a melody.
     """
-    request, layout = wish.request, engine.layout
-    if wish.melody and not engine.follows_melody:
+    request, layout = job.request, engine.layout
+    if job.melody and not engine.follows_melody:
         raise InvalidRequest(
             "This model cannot follow a melody. Choose MusicGen Melody, or let it go on from your "
             "recording instead."
@@ -110,11 +110,11 @@ def generate_musicgen(
         round(request.extend_stride * layout.frame_rate), round(layout.window * (1 - LEAST_KEPT))
     )
     prompt, melody = None, None
-    if wish.prompt:
-        prompt = engine.encode(convert(wish.prompt, layout.sample_rate, layout.channels))
+    if job.prompt:
+        prompt = engine.encode(convert(job.prompt, layout.sample_rate, layout.channels))
         prompt = prompt[:, -(layout.window - stride) :]
-    if wish.melody:
-        melody = convert(wish.melody, layout.sample_rate, 1)
+    if job.melody:
+        melody = convert(job.melody, layout.sample_rate, 1)
     passage = Passage(
         conditions=Conditions(request.description, request.cfg_coef, melody),
         frames=max(1, round(request.duration * layout.frame_rate)),

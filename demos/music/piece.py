@@ -80,11 +80,11 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Wish:
+class ComposeCommand:
     """What to compose.
 
     Attributes:
-        number: Another one for another wish.
+        number: Another one for another command.
         before: Bars that stay before what is composed.
         after: Bars that stay after it.
         bars: How many between them; 0 leaves it to the controls.
@@ -133,7 +133,7 @@ def _recall(known: Sequence[Bar], given: Sequence[Bar]) -> tuple[Bar, ...]:
     return tuple(one if one.tokens else same for one, same in zip(known, given, strict=False))
 
 
-def wish_more(piece: Piece) -> Wish:
+def command_more(piece: Piece) -> ComposeCommand:
     """Go on after the last bar. Raises InvalidRequest if the piece is long enough."""
     seconds = piece.step.arrangement.seconds
     if seconds > MOST_SECONDS:
@@ -141,10 +141,10 @@ def wish_more(piece: Piece) -> Wish:
             f"This piece lasts {seconds / 60:.0f} minutes already, which is the most. Download it, "
             "or compose a new one."
         )
-    return Wish(before=piece.step.bars, controls=piece.step.controls, note="goes on")
+    return ComposeCommand(before=piece.step.bars, controls=piece.step.controls, note="goes on")
 
 
-def wish_variation(piece: Piece, keep: int) -> Wish:
+def command_variation(piece: Piece, keep: int) -> ComposeCommand:
     """Keep the first bars, and compose as many others as there are. Raises InvalidRequest."""
     upbeat = piece.step.has_upbeat
     count = len(piece.step.bars) - upbeat
@@ -152,7 +152,7 @@ def wish_variation(piece: Piece, keep: int) -> Wish:
         raise InvalidRequest(
             f"Of these {count} bars, the first 1 to {count - 1} can be kept, not {keep}."
         )
-    return Wish(
+    return ComposeCommand(
         before=piece.step.bars[: keep + upbeat],
         bars=count - keep,
         controls=piece.step.controls,
@@ -160,7 +160,7 @@ def wish_variation(piece: Piece, keep: int) -> Wish:
     )
 
 
-def wish_bars(piece: Piece, first: int, last: int) -> Wish:
+def command_bars(piece: Piece, first: int, last: int) -> ComposeCommand:
     """Compose other bars in the place of some. Raises InvalidRequest."""
     bars, upbeat = piece.step.bars, piece.step.has_upbeat
     if not 1 <= first <= last <= len(bars) - upbeat:
@@ -169,7 +169,7 @@ def wish_bars(piece: Piece, first: int, last: int) -> Wish:
             f"before the last; {first} to {last} is none."
         )
     span = f"bar {first}" if first == last else f"bars {first} to {last}"
-    return Wish(
+    return ComposeCommand(
         before=bars[: first - 1 + upbeat],
         after=bars[last + upbeat :],
         bars=last - first + 1,
@@ -191,7 +191,7 @@ def play_so(piece: Piece, controls: TuneControls) -> Piece:
             f"So slowly, this piece would last {seconds / 60:.0f} minutes. Choose a faster tempo."
         )
     asked = {name: getattr(controls, name) for name in ("style", "mode", "meter")}
-    others = [n for n, wish in asked.items() if wish and wish != getattr(piece.step.controls, n)]
+    others = [n for n, value in asked.items() if value and value != getattr(piece.step.controls, n)]
     return replace(
         piece,
         step=step,

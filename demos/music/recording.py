@@ -39,7 +39,7 @@ class Chunk:
     scale: float
 
 
-class Recording:
+class PieceAudio:
     """The sound of a piece that grows.
 
     ``chunks`` is what there is to play, ``seconds`` how far it reaches, and ``gain`` the factor for
@@ -158,7 +158,7 @@ def save(
 ) -> Files:
     """Write ``step`` as WAV (44.1 kHz, 16 bits, see ``shared.tunes.loudness``) and as MIDI.
 
-    Its ``sound`` is what ``Recording.play`` returns. Both files hold ``recipe``; that of the sound,
+    ``sound`` is what ``PieceAudio.play`` returns. Both files hold ``recipe``; that of the sound,
     which must be short, is without bars that were given.
     """
     base = new_file(name_file(step, recipe.get("seed", 0)))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.catalog import LanguageModel
 from shared.errors import InvalidRequest
 from shared.requests import Request
-from shared.sampling import Draft, SampledToken, Sampling
+from shared.sampling import SampledToken, Sampling, TokenSequence
 
 MAX_PROMPT = 20_000
 
@@ -134,11 +134,11 @@ def generate_text(
 
     prompt_ids, clipped = encode_prompt(language_model, request)
     rng = torch.Generator("cpu").manual_seed(request.seed)
-    writer, tokenizer = language_model.writer, language_model.tokenizer
+    engine, tokenizer = language_model.engine, language_model.tokenizer
     unfold = Unfolder(tokenizer, request.begun)
     tokens: list[Token] = []
-    draft = Draft([*prompt_ids, *request.begun], request.sampling, rng)
-    sampled = writer.write(draft, stop)
+    sequence = TokenSequence([*prompt_ids, *request.begun], request.sampling, rng)
+    sampled = engine.write(sequence, stop)
     for token in islice(sampled, request.max_new_tokens):
         if token.id in language_model.ends:
             yield TextStep(tuple(tokens), is_over=True, clipped=clipped)

@@ -20,7 +20,7 @@ from demos.text.tokens import (
 )
 from shared.catalog import LanguageModel
 from shared.errors import InvalidRequest
-from shared.sampling import Draft, draw_tokens, skip_draws
+from shared.sampling import TokenSequence, draw_tokens, skip_draws
 
 if TYPE_CHECKING:
     import torch
@@ -34,19 +34,19 @@ class LabRequest(BoldRequest):
     Attributes:
         text: What the visitor wrote.
         made: Ids of tokens that were added to it one by one.
-        wish: ``look`` at what could come next; first ``draw`` a token, or ``take`` the one given.
+        action: ``look`` at what could come next; first ``draw`` a token, or ``take`` the one given.
         token: Id of the token to take.
         seed: Of the dice. The n-th token drawn is the n-th that a text with this seed gets.
     """
 
     text: str = Field("", max_length=MAX_TEXT)
     made: tuple[int, ...] = ()
-    wish: Literal["look", "draw", "take"] = "look"
+    action: Literal["look", "draw", "take"] = "look"
     token: int = Field(0, ge=0)
 
 
 @dataclass(frozen=True)
-class Look:
+class Prediction:
     """What could come next.
 
     Attributes:
@@ -70,7 +70,7 @@ class Look:
     ended: bool = False
 
 
-def look_ahead(language_model: LanguageModel, request: LabRequest) -> Look:
+def predict_next(language_model: LanguageModel, request: LabRequest) -> Prediction:
     """Add a token if one is wished for, and give every token the model's word on what is next.
 
     A text that is too long is read from its end. An empty one is read as the beginning of a
@@ -84,8 +84,8 @@ def look_ahead(language_model: LanguageModel, request: LabRequest) -> Look:
     first = begin(tokenizer) if written else begin_document(language_model)
     made, added, ended = request.made, None, False
     logits = next_logits(language_model, [*first, *written, *made])
-    if request.wish != "look":
-        token = request.token if request.wish == "take" else _draw(request, written, logits)
+    if request.action != "look":
+        token = request.token if request.action == "take" else _draw(request, written, logits)
         if token >= len(logits):
             raise InvalidRequest(f"There is no token {token}: the model knows {len(logits):,}.")
         (label,) = label_tokens(tokenizer, [token])
@@ -95,7 +95,7 @@ def look_ahead(language_model: LanguageModel, request: LabRequest) -> Look:
             made = (*made, token)
             logits = next_logits(language_model, [*first, *written, *made])
     order = logits.argsort(descending=True, stable=True)
-    return Look(
+    return Prediction(
         text=request.text + decode_tokens(tokenizer, made),
         made=made,
         logits=logits.numpy(),
@@ -122,7 +122,7 @@ def _draw(request: LabRequest, written: list[int], logits: torch.Tensor) -> int:
     import torch
 
     rng = torch.Generator("cpu").manual_seed(request.seed)
-    draft = Draft([*written, *request.made] or [0], request.sampling, rng)
-    skip_draws(draft, len(request.made), len(logits))
-    (token,) = draw_tokens([draft], logits[None])
+    sequence = TokenSequence([*written, *request.made] or [0], request.sampling, rng)
+    skip_draws(sequence, len(request.made), len(logits))
+    (token,) = draw_tokens([sequence], logits[None])
     return token.id

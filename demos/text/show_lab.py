@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from demos.text.lab import LabRequest, Look
+from demos.text.lab import LabRequest, Prediction
 from demos.text.payload import pack
 
 CONTROLS = ("temperature", "top_k", "top_p", "min_p")
 
 
-def show_look(look: Look) -> dict[str, Any]:
+def show_prediction(look: Prediction) -> dict[str, Any]:
     """Turn a look into what the page draws."""
     ids = look.order[: len(look.labels)].tolist()
     return {
@@ -29,7 +29,7 @@ def show_look(look: Look) -> dict[str, Any]:
     }
 
 
-def describe_step(look: Look) -> str:
+def describe_step(look: Prediction) -> str:
     """Say what was added, and what was not read."""
     said = []
     if look.added:

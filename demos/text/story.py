@@ -81,7 +81,7 @@ class Story:
 
 
 @dataclass(frozen=True)
-class Wish:
+class WriteCommand:
     """What the next writing is to be; ``number`` makes each one new.
 
     Attributes:

@@ -38,10 +38,10 @@ class Catalog:
                 raise GalleryError(f"GALLERY_LOCAL_MODELS: {key} {error}") from error
             known = self._specs.get(key) or describe_folder(key, path)
             self._specs[key] = dataclasses.replace(
-                known, sources=(Folder(path), *known.sources), writer=None, **fit_gguf(path)
+                known, sources=(Folder(path), *known.sources), engine=None, **fit_gguf(path)
             )
-        writers = (spec.writer for spec in self._specs.values())
-        self._writers = {writer.key: writer for writer in writers if writer}
+        engines = (spec.engine for spec in self._specs.values())
+        self._engines = {engine.key: engine for engine in engines if engine}
 
     def __iter__(self) -> Iterator[ModelSpec]:
         return iter(self._specs.values())
@@ -52,7 +52,7 @@ class Catalog:
         Raises:
             UnknownModel: There is none; the message lists the models there are.
         """
-        unlisted = self._visitor_models.get(key) or self._writers.get(key)
+        unlisted = self._visitor_models.get(key) or self._engines.get(key)
         if unlisted and task in (None, unlisted.task):
             return unlisted
         choice = {spec.key: spec for spec in (self.for_task(task) if task else self)}
@@ -67,15 +67,15 @@ class Catalog:
         """Return the models of one room, bundled ones first."""
         return [spec for spec in self if spec.task == task]
 
-    def writing_key(self, key: str) -> str:
-        """The key of what writes fastest with the model of ``key`` here: itself, or its writer."""
+    def engine_key(self, key: str) -> str:
+        """The key of what writes fastest with the model of ``key`` here: itself, or its engine."""
         from shared.llamacpp import is_available
 
-        writer = self.get(key).writer
-        if not writer or not writer.is_here(self.settings) or not is_available():
+        engine = self.get(key).engine
+        if not engine or not engine.is_here(self.settings) or not is_available():
             return key
         # On a graphics card there is no need for another copy of the model.
-        return key if self.devices(key)[0].startswith("cuda") else writer.key
+        return key if self.devices(key)[0].startswith("cuda") else engine.key
 
     def devices(self, key: str) -> Sequence[str]:
         """Where ``key`` may run, best first: all CUDA devices, then the CPU; or the one device."""

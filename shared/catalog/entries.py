@@ -42,7 +42,7 @@ SPECS: tuple[ModelSpec, ...] = (
         sources=(Bundled("text-storyteller"),),
         gpu=False,  # one token of a model this small is faster without the way to the card
         is_batched=True,
-        memory=40_800_000,  # what writes keeps another copy of most weights
+        memory=119_500_000,  # with another copy of most weights, and room for 16 texts
     ),
     ModelSpec(
         key="text/smollm2-135m",
@@ -61,7 +61,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 download_bytes=270_000_000,
             ),
         ),
-        writer=ModelSpec(
+        engine=ModelSpec(
             key="text/smollm2-135m-gguf",
             title="SmolLM2 135M Instruct, four bits",
             licence="Apache-2.0",
@@ -169,7 +169,7 @@ SPECS: tuple[ModelSpec, ...] = (
         load=load_tune_model,
         sources=(Bundled("music-tunes"),),
         gpu=False,
-        memory=28_700_000,  # what writes keeps another copy of most weights
+        memory=123_100_000,  # with another copy of most weights, and room for 16 tunes
     ),
     ModelSpec(
         key="music/musicgen-small",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from shared.sampling import Writer
+    from shared.sampling import Engine
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class LanguageModel:
 
     Attributes:
         tokenizer: Of transformers, a fast one.
-        writer: What writes with the model.
+        engine: What writes with the model.
         context: Tokens that it can look back on, its own included.
         ends: Tokens that end a text.
         model: Of transformers, for looking inside; None where another engine writes.
@@ -26,7 +26,7 @@ class LanguageModel:
     """
 
     tokenizer: PreTrainedTokenizerBase
-    writer: Writer
+    engine: Engine
     context: int
     ends: frozenset[int]
     model: Any = None
@@ -40,13 +40,13 @@ class LanguageModel:
         chat_options: Mapping[str, Any] | None = None,
     ) -> LanguageModel:
         """Describe a model of transformers, which is written with in the fastest way."""
-        from shared.batching import choose_writer
+        from shared.batching import choose_engine
 
         config: Any = model.generation_config
         ends = tokenizer.eos_token_id if config.eos_token_id is None else config.eos_token_id
         return cls(
             tokenizer=tokenizer,
-            writer=choose_writer(model),
+            engine=choose_engine(model),
             context=int(model.config.max_position_embeddings),
             ends=frozenset(ends if isinstance(ends, list) else [ends]),
             model=model,

@@ -38,7 +38,7 @@ class GalleryLoader(Loader):
     def expected_bytes(self, key: str) -> int:
         """Memory to set aside before loading ``key``."""
         spec = self.catalog.get(key)
-        per_weight = self._place(self.devices(key)[0], spec).dtype.itemsize
+        per_weight = self._choose_placement(self.devices(key)[0], spec).dtype.itemsize
         return spec.memory or spec.parameters * per_weight
 
     def devices(self, key: str) -> Sequence[str]:
@@ -63,7 +63,7 @@ class GalleryLoader(Loader):
         spec = self.catalog.get(key)
         report("Loading", 0, 0)
         try:
-            return spec.load(files, self._place(device, spec))
+            return spec.load(files, self._choose_placement(device, spec))
         except Exception as error:  # loaders raise dozens of types for a bad file
             if isinstance(error, ModelUnavailable):
                 raise ModelUnavailable(f"{spec.title} {error}") from error
@@ -76,8 +76,8 @@ class GalleryLoader(Loader):
             ) from error
 
     def measure(self, model: Any) -> dict[Hashable, int]:
-        """Bytes of each tensor storage of ``model``, by device and address, and of its writer."""
-        return getattr(getattr(model, "writer", None), "memory", {}) | {
+        """Bytes of each tensor storage of ``model``, by device and address, and of its engine."""
+        return getattr(getattr(model, "engine", None), "memory", {}) | {
             (str(tensor.device), tensor.untyped_storage().data_ptr()): (
                 tensor.untyped_storage().nbytes()
             )
@@ -120,7 +120,7 @@ class GalleryLoader(Loader):
                 return False
             error = cause
 
-    def _place(self, device: str, spec: ModelSpec) -> Placement:
+    def _choose_placement(self, device: str, spec: ModelSpec) -> Placement:
         import torch
 
         chosen = pick_device(self.catalog.settings.device)

@@ -59,7 +59,7 @@ def load_gguf(folder: Path, placement: Placement) -> LanguageModel:
     """
     from transformers import AutoTokenizer
 
-    from shared.llamacpp import LlamaCppWriter, is_available
+    from shared.llamacpp import LlamaCppEngine, is_available
 
     if not is_available():
         raise ModelUnavailable("cannot be loaded without llama.cpp. Install it with: make models")
@@ -68,12 +68,12 @@ def load_gguf(folder: Path, placement: Placement) -> LanguageModel:
     beside = (folder / "tokenizer.json").is_file()
     where: dict[str, Any] = {} if beside else {"gguf_file": file.name}
     tokenizer = AutoTokenizer.from_pretrained(folder, **where, **_ONLY_DATA)
-    writer = LlamaCppWriter(file)
+    engine = LlamaCppEngine(file)
     return LanguageModel(
         tokenizer=tokenizer,
-        writer=writer,
-        context=writer.context,
-        ends=writer.ends,
+        engine=engine,
+        context=engine.context,
+        ends=engine.ends,
         chat_options=_choose_chat_options(tokenizer),
     )
 
@@ -125,7 +125,7 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from shared.batching import choose_writer
+    from shared.batching import choose_engine
     from shared.tunes.compose import TuneModel
     from shared.tunes.copying import CopyGuard
     from shared.tunes.tokens import load_tokenizer
@@ -138,7 +138,7 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
     return TuneModel(
         model=model.eval(),
         tokenizer=load_tokenizer(folder),
-        writer=choose_writer(model),
+        engine=choose_engine(model),
         guard=CopyGuard.load(folder),
     )
 

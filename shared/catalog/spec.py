@@ -65,7 +65,7 @@ class ModelSpec:
         is_batched: Whether one step writes a token for the texts of several visitors at once.
         memory: Bytes in memory, where they do not follow from ``parameters``.
         dtype: Of its weights, where it is not for the device to choose.
-        writer: The same model for an engine that only writes, but faster; it is listed nowhere.
+        engine: The same model for an engine that only writes, but faster; it is listed nowhere.
     """
 
     key: str
@@ -81,7 +81,7 @@ class ModelSpec:
     is_batched: bool = False
     memory: int | None = None
     dtype: str | None = None
-    writer: ModelSpec | None = None
+    engine: ModelSpec | None = None
 
     @property
     def task(self) -> str:
@@ -104,7 +104,7 @@ class ModelSpec:
         return next((hub.repo for hub in self._hubs()), None)
 
     @property
-    def place(self) -> str:
+    def origin(self) -> str:
         """Where it comes from, in a word: local, bundled, or the hub repository."""
         if isinstance(self.sources[0], Folder):
             return "local"

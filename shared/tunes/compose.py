@@ -8,10 +8,10 @@ from itertools import count
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from shared.sampling import Draft, SampledToken, Sampling
+from shared.sampling import SampledToken, Sampling, TokenSequence
 from shared.tunes.controls import TuneControls
-from shared.tunes.foresight import Foresight
 from shared.tunes.grammar import BarGrammar
+from shared.tunes.rhythm_drafter import RhythmDrafter
 from shared.tunes.sound import HIGHEST
 from shared.tunes.tokens import control_ids, meter_of, prompt_ids
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from miditok import MusicTokenizer
     from transformers import PreTrainedModel
 
-    from shared.sampling import Writer
+    from shared.sampling import Engine
     from shared.tunes.copying import CopyGuard
 
 REDRAWS = 8  # of a bar that completes a copy, before the tune ends there
@@ -34,13 +34,13 @@ class TuneModel:
     Attributes:
         model: The transformer.
         tokenizer: Its own.
-        writer: Writes with it.
+        engine: Writes with it.
         guard: Knows what it was trained on, if that was kept.
     """
 
     model: PreTrainedModel
     tokenizer: MusicTokenizer
-    writer: Writer
+    engine: Engine
     guard: CopyGuard | None = None
 
     @property
@@ -80,7 +80,7 @@ def write_bars(
     """Yield bars for ever, tune after tune as players join them into a set, until ``stop``.
 
     All are in the meter of the first. ``rng`` alone decides: other calls at the same time, which
-    may share the writer, do not.
+    may share the engine, do not.
 
     Args:
         tune_model: Writes.
@@ -160,8 +160,10 @@ def write_tune(
         prompt += [] if first else [tokenizer["BOS_None"]]
         prompt += [id_ for bar in bars[first:] for id_ in bar] + [token.id for token in given]
         bar = list(given)
-        draft = Draft(prompt, _dare(sampling, redraws), _fork(rng), [grammar], Foresight(tokenizer))
-        for token in tune_model.writer.write(draft, stop):
+        sequence = TokenSequence(
+            prompt, _dare(sampling, redraws), _fork(rng), [grammar], RhythmDrafter(tokenizer)
+        )
+        for token in tune_model.engine.write(sequence, stop):
             if token.id not in (line, end):
                 bar.append(token)
                 continue
@@ -188,9 +190,9 @@ def _dare(sampling: Sampling, redraws: int) -> Sampling:
 
 
 def _fork(rng: torch.Generator) -> torch.Generator:
-    """Return a generator of its own for one draft.
+    """Return a generator of its own for one sequence.
 
-    A writer may draw ahead of what is used, by how much depends on others.
+    A engine may draw ahead of what is used, by how much depends on others.
     """
     import torch
 

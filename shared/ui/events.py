@@ -33,7 +33,7 @@ LIVE = _PRIVATE | {
 _LEFT = re.compile(r'<span class="left">.*?</span>')
 # On a narrow screen the button may have been pressed a page below what it fills.
 _SHOW_EXHIBIT = """() => {
-  const exhibits = [...document.querySelectorAll(".floor > .exhibit")];
+  const exhibits = [...document.querySelectorAll(".tab-columns > .exhibit")];
   const exhibit = exhibits.find((one) => one.offsetParent); // that of the open tab
   const { top, bottom } = exhibit?.getBoundingClientRect() ?? { top: 0, bottom: innerHeight };
   if (bottom > innerHeight / 2 && top < innerHeight / 2) return;

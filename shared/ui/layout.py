@@ -14,17 +14,17 @@ CAPTION: dict[str, Any] = {"elem_classes": "caption", "padding": False}
 
 
 @dataclass(frozen=True)
-class Floor:
-    """The two places of a tab: ``with floor.controls: ...``."""
+class TabColumns:
+    """The two places of a tab: ``with columns.controls: ...``."""
 
     controls: gr.Column
     exhibit: gr.Column
 
 
 @contextlib.contextmanager
-def tab_floor() -> Iterator[Floor]:
+def tab_columns() -> Iterator[TabColumns]:
     """Lay out controls beside the exhibit, which comes first on a narrow screen."""
-    with gr.Row(elem_classes="floor"):
+    with gr.Row(elem_classes="tab-columns"):
         controls = gr.Column(scale=4, min_width=300, elem_classes="controls")
         exhibit = gr.Column(scale=7, min_width=300, elem_classes="exhibit")
-    yield Floor(controls, exhibit)
+    yield TabColumns(controls, exhibit)

@@ -17,7 +17,7 @@ import soundfile
 import torch
 
 from demos.music.codebooks import decode_layers
-from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
+from demos.music.musicgen import MusicGenJob, MusicGenRequest, MusicGenStep, generate_musicgen
 from demos.music.tabs.musicgen import answer_musicgen
 from shared.catalog import Catalog, GalleryLoader
 from shared.errors import ModelUnavailable
@@ -134,8 +134,8 @@ def test_visitors_at_once_get_what_they_would_get_alone(engines: dict[str, Any])
         {"conditions": Conditions(""), "sampling": Sampling(1.5, top_p=0.6), "seed": 3},
     ]
 
-    def visit(wish: dict[str, Any]) -> np.ndarray:
-        return write(engines["mono"], 2, **wish)
+    def visit(job: dict[str, Any]) -> np.ndarray:
+        return write(engines["mono"], 2, **job)
 
     alone = list(map(visit, wishes))
     with ThreadPoolExecutor(3) as pool:
@@ -155,7 +155,7 @@ def test_a_call_leaves_nothing_on_the_shared_model(engines: dict[str, Any]) -> N
 def make_steps(engine: Any, stop: Event, **values: Any) -> list[MusicGenStep]:
     request = MusicGenRequest.parse(**{"duration": 1, "seed": 1, "description": WORDS, **values})
     steps = []
-    for step in generate_musicgen(engine, Wish(request), stop):
+    for step in generate_musicgen(engine, MusicGenJob(request), stop):
         steps.append(step)
         if len(steps) == values.get("duration", 0) * 5:  # a tenth of it
             stop.set()

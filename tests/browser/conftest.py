@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlparse
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.conftest import CHROMIUM_FLAGS
 
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
 LONG = 240_000  # milliseconds; measuring and training keep both cores busy
 OpenPage = Callable[..., AbstractContextManager[Page]]
+Contexts = Callable[[str], BrowserContext]
 
 
 @pytest.fixture(scope="package")
@@ -24,31 +25,66 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser.close()
 
 
+def open_context(browser: Browser, size: str) -> BrowserContext:
+    width, height = SIZES[size]
+    return browser.new_context(viewport={"width": width, "height": height})
+
+
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Iterator[Contexts]:
+    """The context of a size: a module has one, so that its pages find scripts compiled."""
+    opened: dict[str, BrowserContext] = {}
+
+    def find(size: str) -> BrowserContext:
+        if size not in opened:
+            opened[size] = open_context(browser, size)
+        return opened[size]
+
+    yield find
+    for context in opened.values():
+        context.close()
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> OpenPage:
-    """Opens an address; in the end there was no console error and no foreign request."""
+def open_page(browser: Browser, contexts: Contexts) -> OpenPage:
+    """Opens an address; in the end there was no console error and no foreign request.
+
+    A page finds nothing that one before it has stored, but for the HTTP cache. One that is
+    ``alone`` may change its whole context, as a clock of its own does.
+    """
 
     @contextmanager
-    def opened(url: str, size: str = "desktop") -> Iterator[Page]:
-        width, height = SIZES[size]
-        page = browser.new_page(viewport={"width": width, "height": height})
+    def opened(url: str, size: str = "desktop", alone: bool = False) -> Iterator[Page]:
+        page = (open_context(browser, size) if alone else contexts(size)).new_page()
         errors: list[str] = []
         hosts: set[str | None] = set()
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda r: hosts.add(urlparse(r.url).hostname))
-        page.goto(url)
-        yield page
-        page.close()
+        try:
+            page.goto(url)
+            yield page
+            page.evaluate("localStorage.clear()")  # the gallery has no cookies
+        finally:
+            page.close()
+            if alone:
+                page.context.close()
         assert not errors
         assert hosts <= {"127.0.0.1", "localhost", None, ""}
 
     return opened
 
 
-@pytest.fixture(params=sorted(SIZES))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that is marked ``phone`` on a phone, too: one that is about what fits where."""
+    if "page" in metafunc.fixturenames:
+        is_both = metafunc.definition.get_closest_marker("phone")
+        metafunc.parametrize("page", sorted(SIZES) if is_both else ["desktop"], indirect=True)
+
+
+@pytest.fixture
 def page(request: pytest.FixtureRequest, open_page: OpenPage, app_url: str) -> Iterator[Page]:
-    """The gallery, freshly opened, once on a desktop and once on a phone."""
+    """The gallery, freshly opened on a desktop; where a test is marked ``phone``, on both."""
     with open_page(app_url, request.param) as page:
         yield page
 
@@ -60,7 +96,7 @@ def desktop(open_page: OpenPage, app_url: str) -> Iterator[Page]:
         yield page
 
 
-def enter_wing(page: Page, room: str, tab: str) -> Locator:
+def enter_tab(page: Page, room: str, tab: str) -> Locator:
     """Open a tab of a room; a phone shows the later ones in a menu only."""
     page.set_default_timeout(LONG)
     page.get_by_role("tab", name=room).click()
@@ -77,4 +113,4 @@ def enter_wing(page: Page, room: str, tab: str) -> Locator:
 
 def enter_latent(page: Page, tab: str) -> Locator:
     """Open a tab of the latent-space room."""
-    return enter_wing(page, "Latent", tab)
+    return enter_tab(page, "Latent", tab)

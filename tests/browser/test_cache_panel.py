@@ -44,6 +44,7 @@ def row(drawer: Locator, title: str) -> Locator:
     return drawer.get_by_role("listitem").filter(has=drawer.page.get_by_text(title, exact=True))
 
 
+@pytest.mark.phone
 def test_the_drawer_opens_in_every_room_and_covers_nothing_when_closed(page: Page) -> None:
     for room in ROOMS:
         page.get_by_role("tab", name=room).click()
@@ -121,7 +122,7 @@ def steer(url: str, wish: str) -> None:
 def test_an_idle_drawer_is_sent_nothing_and_a_closed_one_asks_for_nothing(
     open_page: OpenPage, store_url: str
 ) -> None:
-    with open_page(store_url) as page:
+    with open_page(store_url, alone=True) as page:
         page.clock.install()
         with page.expect_response("**/run/predict*"):
             drawer = open_drawer(page)

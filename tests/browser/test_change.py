@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from shared.recipe_files import CHANGED, read_recipe
-from tests.browser.conftest import enter_wing
+from tests.browser.conftest import enter_tab
 
 LONG = 120_000  # milliseconds; the first use of a room imports its libraries
 
@@ -22,7 +22,7 @@ LONG = 120_000  # milliseconds; the first use of a room imports its libraries
 @pytest.fixture
 def room(page: Page) -> Locator:
     """The tab, freshly opened."""
-    room = enter_wing(page, "Images", "Change")
+    room = enter_tab(page, "Images", "Change")
     expect(room.locator(".pad canvas").last).to_be_visible()
     page.wait_for_function("document.querySelector('.pad').pad?.take()[0]")
     return room
@@ -70,6 +70,7 @@ def shown(room: Locator) -> list[np.ndarray]:
     return [np.asarray(Image.open(file).convert("RGB")).astype(int) for file in files]
 
 
+@pytest.mark.phone
 def test_a_drawing_is_changed_and_kept_with_its_recipe(page: Page, room: Locator) -> None:
     expect(room.locator(".caption")).to_contain_text([re.compile("A finished example")])
     room.get_by_role("button", name="red", exact=True).click()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import enter_latent
@@ -26,6 +27,7 @@ def fill(room: Locator, label: str, value: str) -> None:
     field.blur()
 
 
+@pytest.mark.phone
 def test_models_are_measured_on_the_spot(page: Page) -> None:
     room = enter_latent(page, "Compare")
     fill(room, "number input for Pictures of each kind", "50")
@@ -49,7 +51,7 @@ def test_measuring_can_be_stopped(page: Page) -> None:
 
 def test_the_nearest_training_pictures_stand_beside_each_picture(page: Page) -> None:
     room = enter_latent(page, "Compare")
-    fill(room.locator(".floor").nth(1), "Seed", "8")
+    fill(room.locator(".tab-columns").nth(1), "Seed", "8")
     room.get_by_role("button", name="Show the nearest training pictures").click()
     expect(room.get_by_text("Seed 8", exact=True)).to_be_visible(timeout=LONG)
     rows = room.locator(".near-row")
@@ -59,6 +61,7 @@ def test_the_nearest_training_pictures_stand_beside_each_picture(page: Page) -> 
     assert fits(page)
 
 
+@pytest.mark.phone
 def test_red_critters_of_each_model_are_drawn(page: Page) -> None:
     room = enter_latent(page, "Bias")
     room.get_by_role("button", name="Draw fresh red critters").click()

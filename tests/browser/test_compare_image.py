@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from shared.recipe_files import read_recipe
-from tests.browser.conftest import LONG, enter_wing
+from tests.browser.conftest import LONG, enter_tab
 
 BAD_VALUES = [
     ("abc", "“abc” is no number"),
@@ -37,8 +37,9 @@ def expect_no_sideways_scrolling(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.phone
 def test_a_sweep_fills_a_grid_to_keep(page: Page) -> None:
-    room = enter_wing(page, "Images", "Compare")
+    room = enter_tab(page, "Images", "Compare")
     room.get_by_role("radio", name="Steps").click()
     room.get_by_label("Numbers of steps").first.fill("1, 2, 3")
     start(room, "Compare")
@@ -57,8 +58,9 @@ def test_a_sweep_fills_a_grid_to_keep(page: Page) -> None:
     expect_no_sideways_scrolling(page)
 
 
+@pytest.mark.phone
 def test_a_race_is_a_table_with_a_finish(page: Page) -> None:
-    room = enter_wing(page, "Images", "Compare")
+    room = enter_tab(page, "Images", "Compare")
     room.get_by_role("radio", name="Schedulers").click()
     room.get_by_label("Numbers of steps").filter(visible=True).fill("1, 4")
     start(room, "Compare")
@@ -74,7 +76,7 @@ def test_a_race_is_a_table_with_a_finish(page: Page) -> None:
 
 
 def test_stop_keeps_the_pictures_there_are(desktop: Page) -> None:
-    room = enter_wing(desktop, "Images", "Compare")
+    room = enter_tab(desktop, "Images", "Compare")
     room.get_by_role("radio", name="Steps").click()
     room.get_by_label("Numbers of steps").first.fill("1, 50, 49, 48, 47, 46, 45, 44, 43, 42")
     start(room, "Compare")
@@ -91,7 +93,7 @@ def test_stop_keeps_the_pictures_there_are(desktop: Page) -> None:
 def test_bad_values_are_explained_and_can_be_mended(
     desktop: Page, values: str, message: str
 ) -> None:
-    room = enter_wing(desktop, "Images", "Compare")
+    room = enter_tab(desktop, "Images", "Compare")
     field = room.get_by_label("Values of guidance").first
     field.fill(values)
     start(room, "Compare")
@@ -102,8 +104,9 @@ def test_bad_values_are_explained_and_can_be_mended(
     expect(room.get_by_text("1 of 1 pictures")).to_be_visible(timeout=LONG)
 
 
+@pytest.mark.phone
 def test_an_animation_from_words_to_words_to_keep(page: Page) -> None:
-    room = enter_wing(page, "Images", "Between")
+    room = enter_tab(page, "Images", "Between")
     room.get_by_label("Frames").first.fill("8")
     room.get_by_label("To", exact=True).fill("")
     start(room, "Animate")
@@ -126,7 +129,7 @@ def test_an_animation_from_words_to_words_to_keep(page: Page) -> None:
 
 
 def test_turning_noise_can_be_stopped_and_done_again(desktop: Page) -> None:
-    room = enter_wing(desktop, "Images", "Between")
+    room = enter_tab(desktop, "Images", "Between")
     room.get_by_role("radio", name="The noise").click()
     expect(room.get_by_label("How far to the other seeds").first).to_be_visible()
     room.get_by_label("Frames").first.fill("48")

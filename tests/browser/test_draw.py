@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from shared.critters.vocabulary import read_worlds
 from shared.recipe_files import read_recipe
 from shared.settings import ROOT
-from tests.browser.conftest import LONG, enter_wing
+from tests.browser.conftest import LONG, enter_tab
 
 MODEL = ROOT / "models" / "image-critters"
 PROMPT = re.compile("Describe a ")
@@ -24,7 +24,7 @@ SEEN = re.compile(r"seed \d+")
 
 @pytest.fixture
 def room(desktop: Page) -> Locator:
-    return enter_wing(desktop, "Images", "Draw")
+    return enter_tab(desktop, "Images", "Draw")
 
 
 def draw(room: Locator, prompt: str = "") -> None:
@@ -51,8 +51,9 @@ def read(address: str) -> np.ndarray:
     return np.asarray(Image.open(file).convert("RGB"), dtype=int)
 
 
+@pytest.mark.phone
 def test_a_saved_picture_has_its_recipe_in_it(page: Page) -> None:
-    room = enter_wing(page, "Images", "Draw")
+    room = enter_tab(page, "Images", "Draw")
     draw(room, "a red monster with one eye")
     with page.expect_download() as download:
         room.get_by_role("link", name="Save PNG").click()
@@ -144,8 +145,9 @@ def test_without_words_the_live_picture_stays_and_says_why(room: Locator) -> Non
     expect(room.locator(".pictures img")).not_to_have_attribute("src", shown)
 
 
+@pytest.mark.phone
 def test_no_tab_of_the_room_is_hidden_in_a_menu(page: Page) -> None:
-    enter_wing(page, "Images", "Draw")
+    enter_tab(page, "Images", "Draw")
     for name in ("Change", "Compare", "Between", "Parts", "Train one"):
         expect(page.get_by_role("tab", name=name, exact=True).first).to_be_visible(timeout=LONG)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -165,8 +167,9 @@ def test_a_monster_is_clicked_together(room: Locator) -> None:
     expect(prompt).to_have_value("my own words, a monster with horns", timeout=LONG)
 
 
+@pytest.mark.phone
 def test_worlds_that_the_model_draws_are_clicked_together(page: Page) -> None:
-    room = enter_wing(page, "Images", "Draw")
+    room = enter_tab(page, "Images", "Draw")
     room.get_by_role("button", name="Put one together by clicking").click()
     prompt = room.get_by_label(PROMPT)
     sentences = {

@@ -105,6 +105,7 @@ def test_nothing_is_fetched_before_somebody_looks(desktop: Page) -> None:
     assert [url for url in asked if url.endswith("critters-gan/model.safetensors")]
 
 
+@pytest.mark.phone
 def test_both_pictures_follow_a_dragged_slider(page: Page) -> None:
     explorer = enter(page)
     before, count = look(page), updates(page)
@@ -179,6 +180,7 @@ def test_a_direction_moves_each_model_along_its_own(desktop: Page) -> None:
     expect(explorer.get_by_label("Background, black")).to_have_value("0")
 
 
+@pytest.mark.phone
 def test_a_click_on_the_map_goes_there(page: Page) -> None:
     explorer = enter(page)
     tile = explorer.get_by_role("group", name="Map of the VAE")

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
-from tests.browser.conftest import LONG, OpenPage, enter_wing
+from tests.browser.conftest import LONG, OpenPage, enter_tab
 from tests.unit.test_music_midi import SCALE, join_midi, write_midi
 
 # Listens in at the loudspeaker: every sound of the page goes through an analyser.
@@ -50,13 +50,13 @@ FIND_PLAYHEAD = """canvas => {
 @pytest.fixture
 def room(page: Page) -> Locator:
     page.evaluate(LISTEN)
-    return enter_wing(page, "Music", "Compose")
+    return enter_tab(page, "Music", "Compose")
 
 
 @pytest.fixture
 def wide_room(desktop: Page) -> Locator:
     desktop.evaluate(LISTEN)
-    return enter_wing(desktop, "Music", "Compose")
+    return enter_tab(desktop, "Music", "Compose")
 
 
 def describe(room: Locator, words: str) -> None:
@@ -88,6 +88,7 @@ def count_bars(room: Locator) -> int:
     return int(found[1])
 
 
+@pytest.mark.phone
 def test_the_finished_example_plays_pauses_and_can_be_moved_in(room: Locator) -> None:
     room.get_by_role("button", name="Play", exact=True).click(timeout=LONG)
     wait_for_sound(room)
@@ -122,6 +123,7 @@ def test_what_is_composed_is_heard_and_handed_out(room: Locator) -> None:
     assert Path(download.value.path()).read_bytes().startswith(b"MThd")
 
 
+@pytest.mark.phone
 def test_one_moment_stands_at_one_place_in_all_pictures(room: Locator) -> None:
     pictures = [
         room.get_by_role("img", name=name) for name in ("Piano roll", "Waveform", "Spectrogram")
@@ -145,7 +147,7 @@ def test_on_a_phone_the_words_and_their_button_come_before_what_they_make(
     open_page: OpenPage, app_url: str
 ) -> None:
     with open_page(app_url, "phone") as phone:
-        room = enter_wing(phone, "Music", "Compose")
+        room = enter_tab(phone, "Music", "Compose")
         shown = [
             room.get_by_label("Describe a tune"),
             room.get_by_role("button", name="Compose", exact=True),
@@ -331,6 +333,7 @@ def test_a_file_that_is_none_is_explained_and_nothing_is_lost(
     wait_for_sound(wide_room)
 
 
+@pytest.mark.phone
 def test_sheet_music_fits_its_place_follows_the_player_and_is_that_of_the_next_tune(
     room: Locator,
 ) -> None:

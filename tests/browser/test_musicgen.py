@@ -13,7 +13,7 @@ import soundfile
 from playwright.sync_api import Locator, Page, expect
 
 from shared.recipe_files import read_recipe
-from tests.browser.conftest import LONG, OpenPage, enter_wing
+from tests.browser.conftest import LONG, OpenPage, enter_tab
 from tests.conftest import run_app
 from tests.musicgen_models import RATE, make_audiocraft_checkpoint, make_transformers_checkpoint
 
@@ -37,7 +37,7 @@ def musicgen_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert "Traceback" not in log.read_text()
 
 
-@pytest.fixture(params=["desktop", "phone"])
+@pytest.fixture
 def page(request: pytest.FixtureRequest, open_page: OpenPage, musicgen_url: str) -> Iterator[Page]:
     with open_page(musicgen_url, request.param) as page:
         yield page
@@ -50,7 +50,7 @@ def desktop(open_page: OpenPage, musicgen_url: str) -> Iterator[Page]:
 
 
 def enter(page: Page) -> Locator:
-    tab = enter_wing(page, "Music", "MusicGen")
+    tab = enter_tab(page, "Music", "MusicGen")
     expect(tab.get_by_role("button", name="Make music")).to_be_visible(timeout=LONG)
     return tab
 
@@ -82,6 +82,7 @@ def write_recording(path: Path, seconds: float, loudness: float = 0.5, rate: int
     return path
 
 
+@pytest.mark.phone
 def test_music_is_made_heard_and_taken_apart(page: Page) -> None:
     tab = enter(page)
     expect(tab.get_by_text(f"Runs with {LIBRARY}")).to_be_visible()

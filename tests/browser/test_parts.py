@@ -10,12 +10,12 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from shared.critters.attributes import VALUES, render_critter
-from tests.browser.conftest import LONG, OpenPage, enter_wing
+from tests.browser.conftest import LONG, OpenPage, enter_tab
 
 
 def enter_parts(page: Page) -> Locator:
     """Open the tab and wait until each part has run once."""
-    room = enter_wing(page, "Images", "Parts")
+    room = enter_tab(page, "Images", "Parts")
     expect(room.locator(".part-tokens")).to_be_visible(timeout=LONG)
     expect(room.locator(".part-matrix")).to_be_visible(timeout=LONG)
     expect(room.locator(".part-pictures")).to_have_count(2, timeout=LONG)
@@ -33,6 +33,7 @@ def critter(tmp_path: Path) -> Path:
     return tmp_path / "critter.png"
 
 
+@pytest.mark.phone
 def test_each_part_has_run_when_the_tab_opens_and_words_run_again(page: Page) -> None:
     room = enter_parts(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 
-from tests.browser.conftest import LONG, enter_wing
+from tests.browser.conftest import LONG, enter_tab
 
 
 def fits(page: Page) -> bool:
@@ -17,8 +18,9 @@ def words(box: Locator) -> str:
     return box.input_value()
 
 
+@pytest.mark.phone
 def test_the_controls_redraw_at_once_and_a_text_is_written_by_hand(page: Page) -> None:
-    room = enter_wing(page, "Text", "Next token")
+    room = enter_tab(page, "Text", "Next token")
     bars = room.locator(".lab-bars button")
     expect(bars).to_have_count(15, timeout=LONG)
     assert fits(page)
@@ -54,8 +56,9 @@ def test_the_controls_redraw_at_once_and_a_text_is_written_by_hand(page: Page) -
     assert fits(page)
 
 
+@pytest.mark.phone
 def test_a_text_is_coloured_by_its_surprise(page: Page) -> None:
-    room = enter_wing(page, "Text", "Surprise")
+    room = enter_tab(page, "Text", "Surprise")
     tokens = room.locator(".strip span")
     expect(room.locator(".strip")).to_contain_text("woodcutter", timeout=LONG)
     box = room.get_by_label("A text of yours")
@@ -79,8 +82,9 @@ def test_a_text_is_coloured_by_its_surprise(page: Page) -> None:
     assert fits(page)
 
 
+@pytest.mark.phone
 def test_a_place_and_a_layer_are_chosen_without_the_server(page: Page) -> None:
-    room = enter_wing(page, "Text", "Inside")
+    room = enter_tab(page, "Text", "Inside")
     pieces = room.locator(".inside-pieces span")
     expect(pieces.first).to_be_visible(timeout=LONG)
     assert fits(page)

@@ -8,10 +8,10 @@ from pathlib import Path
 import av
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, TimeoutError, expect
 
 from shared.critters.attributes import VALUES, render_critter
-from tests.browser.conftest import enter_latent
+from tests.browser.conftest import enter_latent, enter_tab
 
 LONG = 120_000  # milliseconds; the first use of a room imports its libraries
 SEARCH = "Let the GAN search"
@@ -28,6 +28,7 @@ def critter(tmp_path: Path) -> Path:
     return tmp_path / "critter.png"
 
 
+@pytest.mark.phone
 def test_a_walk_becomes_a_film_to_keep(page: Page) -> None:
     enter_latent(page, "Walk")
     page.get_by_role("textbox", name="Seeds").fill("7, 12")
@@ -57,6 +58,7 @@ def test_seeds_that_are_none_are_explained(page: Page) -> None:
     expect(page.get_by_role("button", name="Walk", exact=True)).to_be_visible()
 
 
+@pytest.mark.phone
 def test_an_upload_is_encoded_and_searched_for_until_it_is_stopped(
     page: Page, critter: Path
 ) -> None:
@@ -95,6 +97,29 @@ def test_a_real_critter_is_chosen_with_the_keyboard(page: Page) -> None:
     expect(page.locator(".whiskers title")).to_have_count(64)
 
 
+@pytest.mark.parametrize(
+    ("room", "tab", "script"),
+    [("Latent", "Reconstruct", "latent/sketch.js"), ("Images", "Change", "image/pad.js")],
+)
+def test_a_pad_takes_no_clicks_that_it_would_lose(
+    desktop: Page, room: str, tab: str, script: str
+) -> None:
+    """Its script comes over the network, after the pad is on the page."""
+    held: list[Route] = []
+    desktop.route(f"**/rooms/{script}", lambda route: held.append(route))
+    with desktop.expect_request(f"**/rooms/{script}"):
+        enter_tab(desktop, room, tab)
+        if tab == "Reconstruct":
+            desktop.get_by_role("tab", name="Draw").click()
+    clear = desktop.locator(".sketch").filter(visible=True).get_by_text("Clear", exact=True)
+    expect(clear).to_be_visible()
+    with pytest.raises(TimeoutError):
+        clear.click(trial=True, timeout=1000)
+    held[0].continue_()
+    clear.click(timeout=LONG)
+
+
+@pytest.mark.phone
 def test_a_drawing_is_redrawn_after_each_stroke(page: Page) -> None:
     enter_latent(page, "Reconstruct")
     page.get_by_role("tab", name="Draw").click()

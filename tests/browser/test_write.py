@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, TimeoutError, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import enter_wing
+from tests.browser.conftest import enter_tab
 
 LONG = 60_000  # milliseconds; the first use of a room imports its libraries
+# The whole text may take half a second: by the time that a test has looked, it is there.
+STOP_AT_THE_FIRST_WORDS = """(prompt) => {
+  const observer = new MutationObserver(() => {
+    const stop = [...document.querySelectorAll("button.stop")].find((one) => one.offsetParent);
+    const begun = document.querySelector(".paper .prompt")?.textContent === prompt;
+    if (!stop || !begun || !document.querySelector(".paper .token")) return;
+    observer.disconnect();
+    stop.click();
+  });
+  observer.observe(document.body, { childList: true, subtree: true, attributes: true });
+}"""
 
 
 @pytest.fixture
 def room(page: Page) -> Locator:
-    return enter_wing(page, "Text", "Write")
+    return enter_tab(page, "Text", "Write")
 
 
 def write(room: Locator, prompt: str, length: int | None = 20) -> None:
@@ -42,6 +52,7 @@ def test_what_one_writes_goes_on_and_is_shown_as_it_is(room: Locator) -> None:
     expect(room.locator(".caption").last).to_contain_text("Storyteller")
 
 
+@pytest.mark.phone
 def test_what_is_written_comes_into_view(room: Locator) -> None:
     room.get_by_role("button", name="Keep last seed").scroll_into_view_if_needed()
     write(room, "The fox")
@@ -50,16 +61,18 @@ def test_what_is_written_comes_into_view(room: Locator) -> None:
 
 def test_it_stops_within_a_moment_and_keeps_what_there_is(room: Locator) -> None:
     room.get_by_label("Your beginning").fill("The king")
+    room.get_by_label("Seed").fill("7")
     room.get_by_role("button", name="More settings").click()
     room.get_by_role("spinbutton", name="Length in tokens").fill("400")
+    room.get_by_role("spinbutton", name="Length in tokens").blur()
+    room.page.evaluate(STOP_AT_THE_FIRST_WORDS, "The king")
     room.get_by_role("button", name="Write", exact=True).click()
-    expect(room.locator(".paper .prompt")).to_have_text("The king", timeout=LONG)
-    with suppress(TimeoutError):  # 400 tokens take half a second: the text may be faster
-        room.get_by_role("button", name="Stop").click(timeout=2_000)
+    expect(room.locator(".caption").last).to_contain_text("stopped", timeout=LONG)
     finish(room)
-    assert 0 < room.locator(".paper .token").count() <= 400
+    assert 0 < room.locator(".paper .token").count() < 400
 
 
+@pytest.mark.phone
 def test_another_word_makes_another_story_and_both_are_kept(room: Locator) -> None:
     write(room, "Once upon a time")
     before = room.locator(".paper").inner_text()
@@ -140,16 +153,16 @@ def test_a_prompt_that_cannot_be_used_is_explained(
 
 
 def test_a_first_visit_finds_finished_examples(desktop: Page) -> None:
-    room = enter_wing(desktop, "Text", "Compare")
+    room = enter_tab(desktop, "Text", "Compare")
     expect(room.locator(".paper .token").nth(200)).to_be_visible(timeout=LONG)
-    room = enter_wing(desktop, "Text", "Chat")
+    room = enter_tab(desktop, "Text", "Chat")
     expect(room.locator(".chat-turn.assistant")).to_be_visible(timeout=LONG)
     room.get_by_role("button", name="Answer again").click()
     expect(desktop.get_by_text("There is nothing to answer yet")).to_be_visible(timeout=LONG)
 
 
 def test_two_settings_write_side_by_side(desktop: Page) -> None:
-    room = enter_wing(desktop, "Text", "Compare")
+    room = enter_tab(desktop, "Text", "Compare")
     room.get_by_role("spinbutton", name="Temperature of B").fill("0")
     room.get_by_role("button", name="Write both").click()
     for side in range(2):
@@ -162,7 +175,7 @@ def test_two_settings_write_side_by_side(desktop: Page) -> None:
 
 
 def test_a_model_that_cannot_chat_says_so_and_the_message_stays(desktop: Page) -> None:
-    room = enter_wing(desktop, "Text", "Chat")
+    room = enter_tab(desktop, "Text", "Chat")
     room.get_by_label("Your message").fill("Hello <i>there</i>")
     room.get_by_role("button", name="Send").click()
     expect(room.locator(".failed").get_by_text("never trained to answer")).to_be_visible(

@@ -50,9 +50,9 @@ def test_two_visitors_at_once_get_their_own(url: str) -> None:
         {"description": "a calm piano", "temperature": 0.6, "seed": 1},
         {"description": "a loud drum", "temperature": 1.4, "seed": 2, "duration": 3},
     ]
-    alone = [visit(url, **wish)[0] for wish in wishes]
+    alone = [visit(url, **job)[0] for job in wishes]
     with ThreadPoolExecutor(2) as pool:
-        together = list(pool.map(lambda wish: visit(url, **wish)[0], wishes))
+        together = list(pool.map(lambda job: visit(url, **job)[0], wishes))
     assert together == alone
     assert alone[0] != alone[1]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from shared.errors import ModelUnavailable
@@ -114,7 +115,14 @@ def find(cache: ModelCache, key: str) -> dict[str, Any]:
     return next(model for model in cache.snapshot()["models"] if model["key"] == key)
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Return once ``holds`` does; fail after ten seconds without."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.001)  # a core that spins is missing where the work is done
+
+
 def wait_for_waiters(cache: ModelCache, count: int) -> None:
-    """Spin until so many visitors wait."""
-    while cache.snapshot()["waiters"] < count:
-        pass
+    """Wait until so many visitors wait."""
+    wait_until(lambda: cache.snapshot()["waiters"] >= count)

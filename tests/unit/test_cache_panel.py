@@ -101,7 +101,7 @@ def test_every_model_of_the_catalogue_stands_in_its_room() -> None:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (None, "about 41 MB asleep, on this computer Load"),
+        (None, "about 120 MB asleep, on this computer Load"),
         (model(), "17 MB awake, loaded in 0.8 s Unload"),
         (model(state="parked"), "parked in host memory, loaded in 0.8 s Unload Load"),
         (model(pinned=True), "awake, kept in memory, loaded in 0.8 s"),

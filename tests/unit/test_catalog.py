@@ -6,10 +6,12 @@ import dataclasses
 import importlib.util
 import json
 import os
+import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -124,7 +126,7 @@ def test_every_part_of_a_model_moves(key: str) -> None:
     model = load(CATALOG, key)
     LOADER.move(model, "meta")
     # What writes on the CPU has taken weights over, and stays there.
-    kept = getattr(getattr(model, "writer", None), "memory", {})
+    kept = getattr(getattr(model, "engine", None), "memory", {})
     moved = LOADER.measure(model).keys() - kept.keys()
     assert moved
     assert all(str(identity).startswith("('meta'") for identity in moved)
@@ -175,8 +177,14 @@ def test_memory_that_runs_out_is_no_damaged_file() -> None:
         load(catalog, spec.key)
 
 
-def test_memory_is_given_back_without_complaint() -> None:
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="Others keep nothing, or all")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    blocks = [torch.ones(16_000) for _ in range(2_000)]  # 64 KB each, side by side: 128 MB
+    del blocks[::2]  # the C library keeps holes between what is in use
+    before = psutil.Process().memory_info().rss
     LOADER.free()
+    assert before - psutil.Process().memory_info().rss > 32e6
+    assert len(blocks) == 1_000
 
 
 # Folders of the operator
@@ -188,7 +196,7 @@ def test_a_folder_of_the_operator_becomes_a_model(checkpoint: Path) -> None:
     model = load(catalog, "text/mine")
     assert isinstance(model, LanguageModel)
     assert spec.parameters == sum(weight.numel() for weight in model.model.parameters())
-    assert (spec.title, spec.licence, spec.place) == ("mine", "see its folder", "local")
+    assert (spec.title, spec.licence, spec.origin) == ("mine", "see its folder", "local")
     assert catalog.download_bytes("text/mine") == 0
 
 
@@ -283,15 +291,17 @@ def smollm2() -> ModelSpec:
     return dataclasses.replace(spec, sources=spec.sources[:1])
 
 
+@pytest.mark.timeout(300)  # it takes half a minute, and a busy machine longer
 def test_a_real_pretrained_model_is_converted_once_and_knows_paris(
-    smollm2: ModelSpec, tmp_path: Path
+    smollm2: ModelSpec, conversions: Path
 ) -> None:
-    catalog = Catalog(Settings(device="cpu", offline=True, cache_dir=tmp_path), [smollm2])
+    catalog = Catalog(Settings(device="cpu", offline=True, cache_dir=conversions), [smollm2])
     assert catalog.download_bytes(smollm2.key) == 0
+    is_new = not any(conversions.glob("converted/SmolLM2*/config.json"))
     stages: list[str] = []
     loader = GalleryLoader(catalog)
     folder = loader.fetch(smollm2.key, lambda stage, *_: stages.append(stage))
-    assert {stage.split(",")[0] for stage in stages} == {"Converting"}
+    assert {stage.split(",")[0] for stage in stages} == ({"Converting"} if is_new else set())
     assert loader.fetch(smollm2.key, lambda *_: pytest.fail("converted twice")) == folder
 
     model = load(catalog, smollm2.key)

@@ -94,5 +94,5 @@ def test_a_seed_writes_the_same_alone_and_beside_others(tune_model: TuneModel) -
     alone = start(5)
     rng = torch.Generator("cpu").manual_seed(6)
     other = write_bars(tune_model, JIG, Sampling(0.9), rng, Event())
-    next(other)  # stays in the middle of a draft
+    next(other)  # stays in the middle of a sequence
     assert start(5) == alone

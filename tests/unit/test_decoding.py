@@ -1,4 +1,4 @@
-"""The fast decoder and the batch, with transformers as the reference."""
+"""The fast llama and the batch, with transformers as the reference."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Any, cast
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
 
-from shared.batching import BatchWriter, choose_writer
-from shared.decoder import LEAST_ALIKE, Decoder, can_decode
-from shared.sampling import Draft, SampledToken, Sampling, TransformersWriter, draw_tokens
+from shared.batching import BatchEngine, choose_engine
+from shared.numpy_llama import LEAST_ALIKE, NumpyLlama, can_run
+from shared.sampling import SampledToken, Sampling, TokenSequence, TransformersEngine, draw_tokens
 
 CONTEXT = 48
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -53,16 +52,16 @@ def full_pass(model: Any, ids: Sequence[int]) -> torch.Tensor:
         return torch.as_tensor(model(torch.tensor([ids])).logits[0, -1])
 
 
-def write(writer: Any, seed: int = 1, count: int = 20, **values: Any) -> list[SampledToken]:
+def write(engine: Any, seed: int = 1, count: int = 20, **values: Any) -> list[SampledToken]:
     values = {"prompt_ids": PROMPT, "sampling": Sampling(0.9, 20, 0.95), **values}
-    return list(islice(writer.write(make_draft(seed, **values), Event()), count))
+    return list(islice(engine.write(make_sequence(seed, **values), Event()), count))
 
 
-def make_draft(
+def make_sequence(
     seed: int = 1, prompt_ids: Sequence[int] = PROMPT, sampling: Sampling | None = None
-) -> Draft:
+) -> TokenSequence:
     rng = torch.Generator().manual_seed(seed)
-    return Draft(list(prompt_ids), sampling or Sampling(), rng)
+    return TokenSequence(list(prompt_ids), sampling or Sampling(), rng)
 
 
 @pytest.mark.parametrize(
@@ -70,24 +69,24 @@ def make_draft(
 )
 def test_logits_equal_a_full_forward_pass(values: dict[str, Any]) -> None:
     model = make_model(**values)
-    assert can_decode(model)
-    decoder, ids = Decoder(model), list(PROMPT)
-    logits = decoder.read(0, ids)
+    assert can_run(model)
+    llama, ids = NumpyLlama(model), list(PROMPT)
+    logits = llama.read(0, ids)
     for _ in range(6):
         torch.testing.assert_close(logits, full_pass(model, ids), atol=1e-4, rtol=1e-4)
         ids.append(int(logits.argmax()))
-        logits = decoder.step([[ids[-1]]])[0, 0]
+        logits = llama.step([[ids[-1]]])[0, 0]
 
 
 def test_texts_of_different_lengths_do_not_disturb_each_other(model: LlamaForCausalLM) -> None:
-    decoder = Decoder(model)
+    llama = NumpyLlama(model)
     texts = [PROMPT, [7], [2, 2, 8, 1, 30, 31, 12, 11, 10, 9, 8], [5, 6]]
     for row, ids in enumerate(texts):
-        decoder.read(row, ids)
-    decoder.move(3, 0)  # the first ends, the last takes its row
+        llama.read(row, ids)
+    llama.move(3, 0)  # the first ends, the last takes its row
     texts = [texts[3], *texts[1:3]]
     for token in (4, 17, 25):
-        logits = decoder.step([[token]] * 3)[:, 0]
+        logits = llama.step([[token]] * 3)[:, 0]
         texts = [[*ids, token] for ids in texts]
         for row, ids in enumerate(texts):
             torch.testing.assert_close(logits[row], full_pass(model, ids), atol=1e-4, rtol=1e-4)
@@ -96,17 +95,17 @@ def test_texts_of_different_lengths_do_not_disturb_each_other(model: LlamaForCau
 @pytest.mark.parametrize("kv_heads", [2, 4])
 def test_a_text_that_begins_like_another_is_read_on_from_where_they_part(kv_heads: int) -> None:
     model = make_model(kv_heads, context=2 * LEAST_ALIKE)
-    decoder = Decoder(model)
+    llama = NumpyLlama(model)
     beginning = [n * n % 50 for n in range(LEAST_ALIKE + 3)]
     texts = [[*beginning, 4, 17, 25], [*beginning, 8, 9], beginning, [*beginning, 4, 17]]
-    decoder.read(0, texts[0])
+    llama.read(0, texts[0])
     for row, ids in enumerate(texts[1:], start=1):
-        logits = decoder.read(row, ids)
+        logits = llama.read(row, ids)
         torch.testing.assert_close(logits, full_pass(model, ids), atol=1e-4, rtol=1e-4)
     # In its own row, one is cut where the new one parts from it; the others go on as they were.
     texts[1] = [*beginning, 8, 1, 2]
-    decoder.read(1, texts[1])
-    logits = decoder.step([[7], [6], [5], [3]])[:, 0]
+    llama.read(1, texts[1])
+    logits = llama.step([[7], [6], [5], [3]])[:, 0]
     for row, (ids, token) in enumerate(zip(texts, [7, 6, 5, 3], strict=True)):
         expected = full_pass(model, [*ids, token])
         torch.testing.assert_close(logits[row], expected, atol=1e-4, rtol=1e-4)
@@ -118,21 +117,21 @@ def test_a_text_that_begins_like_another_is_read_on_from_where_they_part(kv_head
 )
 def test_models_that_it_does_not_know_go_through_transformers(other: dict[str, Any]) -> None:
     model = make_model(**other)
-    assert isinstance(choose_writer(model), TransformersWriter)
-    (token,) = write(choose_writer(model), sampling=Sampling(0), count=1)
+    assert isinstance(choose_engine(model), TransformersEngine)
+    (token,) = write(choose_engine(model), sampling=Sampling(0), count=1)
     assert token.id == int(full_pass(model, PROMPT).argmax())
 
 
-@pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])
-def test_greedy_writing_equals_generate_token_by_token(writer: Any, model: Any) -> None:
+@pytest.mark.parametrize("engine", [TransformersEngine, BatchEngine])
+def test_greedy_writing_equals_generate_token_by_token(engine: Any, model: Any) -> None:
     reference = model.generate(
         torch.tensor([PROMPT]), max_new_tokens=30, do_sample=False, eos_token_id=None
     )
-    written = write(writer(model), sampling=Sampling(temperature=0), count=30)
+    written = write(engine(model), sampling=Sampling(temperature=0), count=30)
     assert [token.id for token in written] == reference[0, len(PROMPT) :].tolist()
 
 
-class Counted(Decoder):
+class Counted(NumpyLlama):
     """Knows how often it was called."""
 
     steps = 0
@@ -149,44 +148,44 @@ class Counted(Decoder):
 def test_what_is_foretold_changes_the_speed_and_nothing_else(
     ahead: int, wrong: Sequence[int], steps: int, model: LlamaForCausalLM
 ) -> None:
-    writer = BatchWriter(model)
-    writer._decoder = decoder = Counted(model)
-    expected = write(BatchWriter(model), 7, CONTEXT)
+    engine = BatchEngine(model)
+    engine._llama = llama = Counted(model)
+    expected = write(BatchEngine(model), 7, CONTEXT)
     text = [*PROMPT, *(token.id for token in expected)]
 
-    def foretell(ids: Sequence[int]) -> list[int]:
+    def propose(ids: Sequence[int]) -> list[int]:
         place = len(ids)
         return [id_ + (n in wrong) for n, id_ in enumerate(text[place:][:ahead], start=place)]
 
-    draft = make_draft(7, sampling=Sampling(0.9, 20, 0.95))
-    draft.foretell = foretell
-    tokens = list(writer.write(draft, Event()))
+    sequence = make_sequence(7, sampling=Sampling(0.9, 20, 0.95))
+    sequence.propose = propose
+    tokens = list(engine.write(sequence, Event()))
     assert [token.id for token in tokens] == [token.id for token in expected]
-    assert decoder.steps == pytest.approx(steps, abs=1)
+    assert llama.steps == pytest.approx(steps, abs=1)
     for one, other in zip(tokens, expected, strict=True):
         assert one.probability == pytest.approx(other.probability, abs=1e-4)
 
 
 def test_in_company_each_text_is_foretold_for_itself(model: LlamaForCausalLM) -> None:
-    texts = [[token.id for token in write(BatchWriter(model), seed, 30)] for seed in range(4)]
+    texts = [[token.id for token in write(BatchEngine(model), seed, 30)] for seed in range(4)]
 
     def know(text: list[int], ahead: int) -> Callable[[Sequence[int]], list[int]]:
         return lambda ids: text[len(ids) - len(PROMPT) :][:ahead]
 
-    writer = BatchWriter(model)
+    engine = BatchEngine(model)
     tokens = []
     for seed, text in enumerate(texts):
-        draft = make_draft(seed, sampling=Sampling(0.9, 20, 0.95))
-        draft.foretell = know(text, seed)  # further and further ahead, the first not at all
-        tokens.append(islice(writer.write(draft, Event()), 30))
+        sequence = make_sequence(seed, sampling=Sampling(0.9, 20, 0.95))
+        sequence.propose = know(text, seed)  # further and further ahead, the first not at all
+        tokens.append(islice(engine.write(sequence, Event()), 30))
     written = zip(*tokens, strict=True)  # a token of each in turn
     assert [[one.id for one in text] for text in zip(*written, strict=True)] == texts
 
 
-@pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])
-def test_probabilities_are_those_of_the_model_before_any_rule(writer: Any, model: Any) -> None:
+@pytest.mark.parametrize("engine", [TransformersEngine, BatchEngine])
+def test_probabilities_are_those_of_the_model_before_any_rule(engine: Any, model: Any) -> None:
     ids = list(PROMPT)
-    for token in write(writer(model), count=8):
+    for token in write(engine(model), count=8):
         expected = full_pass(model, ids).softmax(-1)
         assert token.probability == pytest.approx(expected[token.id].item(), abs=1e-4)
         assert [p for _, p in token.alternatives] == pytest.approx(
@@ -227,11 +226,14 @@ def test_texts_with_equal_settings_draw_as_each_would_alone() -> None:
     bold, shy = Sampling(1.5, repetition_penalty=1.5), Sampling(0.7, top_k=5)
     settings = [bold, shy, bold, bold, shy]
 
-    def drafts() -> list[Draft]:
+    def sequences() -> list[TokenSequence]:
         texts = enumerate(settings)
-        return [Draft(PROMPT[: 8 - n], one, torch.Generator().manual_seed(n)) for n, one in texts]
+        return [
+            TokenSequence(PROMPT[: 8 - n], one, torch.Generator().manual_seed(n))
+            for n, one in texts
+        ]
 
-    together, alone = drafts(), drafts()
+    together, alone = sequences(), sequences()
     tokens = draw_tokens(together, logits)
     singly = [draw_tokens([one], row[None])[0] for one, row in zip(alone, logits, strict=True)]
     assert [token.id for token in tokens] == [token.id for token in singly]
@@ -239,15 +241,15 @@ def test_texts_with_equal_settings_draw_as_each_would_alone() -> None:
 
 
 def test_eight_at_once_write_what_each_writes_alone(model: LlamaForCausalLM) -> None:
-    writer = BatchWriter(model)
+    engine = BatchEngine(model)
     seeds = range(8)
     prompts = [PROMPT[: 1 + seed] for seed in seeds]
-    alone = [write(writer, seed, 30, prompt_ids=prompts[seed]) for seed in seeds]
+    alone = [write(engine, seed, 30, prompt_ids=prompts[seed]) for seed in seeds]
     gate = threading.Barrier(len(seeds))
 
     def visit(seed: int) -> list[SampledToken]:
         gate.wait()
-        return write(writer, seed, 30, prompt_ids=prompts[seed])
+        return write(engine, seed, 30, prompt_ids=prompts[seed])
 
     with ThreadPoolExecutor(len(seeds)) as visitors:
         together = list(visitors.map(visit, seeds))
@@ -259,14 +261,14 @@ def test_eight_at_once_write_what_each_writes_alone(model: LlamaForCausalLM) -> 
 
 
 def test_more_texts_than_rows_are_refused_and_spoil_nothing(model: LlamaForCausalLM) -> None:
-    writer, expected = BatchWriter(model, rows=1), write(BatchWriter(model), 2)
-    first: Iterator[SampledToken] = writer.write(make_draft(), Event())
+    engine, expected = BatchEngine(model, rows=1), write(BatchEngine(model), 2)
+    first: Iterator[SampledToken] = engine.write(make_sequence(), Event())
     next(first)
     with pytest.raises(RuntimeError, match="more texts than were admitted"):
-        write(writer, 2)
+        write(engine, 2)
     next(first)
     first.close()  # type: ignore[attr-defined]
-    assert write(writer, 2) == expected
+    assert write(engine, 2) == expected
 
 
 class Failing(LogitsProcessor):
@@ -282,68 +284,46 @@ def fail_to_guess(ids: Sequence[int]) -> Sequence[int]:
     raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("fault", [{"rules": [Failing()]}, {"foretell": fail_to_guess}])
+@pytest.mark.parametrize("fault", [{"rules": [Failing()]}, {"propose": fail_to_guess}])
 def test_a_text_whose_own_rules_fail_spoils_no_other(
     model: LlamaForCausalLM, fault: dict[str, Any]
 ) -> None:
-    writer, expected = BatchWriter(model), write(BatchWriter(model), 2, 20)
-    bad_draft = make_draft()
+    engine, expected = BatchEngine(model), write(BatchEngine(model), 2, 20)
+    faulty = make_sequence()
     for name, value in fault.items():
-        setattr(bad_draft, name, value)
-    bad: Iterator[SampledToken] = writer.write(bad_draft, Event())
+        setattr(faulty, name, value)
+    bad: Iterator[SampledToken] = engine.write(faulty, Event())
     next(bad)
-    assert [one.id for one in write(writer, 2, 20)] == [one.id for one in expected]
+    assert [one.id for one in write(engine, 2, 20)] == [one.id for one in expected]
     with pytest.raises(ZeroDivisionError):
         list(bad)
-    assert write(writer, 2, 20) == expected
+    assert write(engine, 2, 20) == expected
 
 
-@pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])
+@pytest.mark.parametrize("engine", [TransformersEngine, BatchEngine])
 def test_stop_ends_it_before_the_next_token_and_the_row_is_free_again(
-    writer: Any, model: LlamaForCausalLM
+    engine: Any, model: LlamaForCausalLM
 ) -> None:
-    stop, lent = Event(), writer(model)
-    tokens = lent.write(make_draft(), stop)
+    stop, lent = Event(), engine(model)
+    tokens = lent.write(make_sequence(), stop)
     next(tokens)
     stop.set()
     assert list(tokens) == []
-    assert write(lent, 5) == write(writer(model), 5)
+    assert write(lent, 5) == write(engine(model), 5)
 
 
-@pytest.mark.parametrize("writer", [TransformersWriter, BatchWriter])
-def test_it_ends_where_the_context_is_full(writer: Any, model: LlamaForCausalLM) -> None:
-    assert len(write(writer(model), count=1000)) == CONTEXT - len(PROMPT)
-    assert len(write(writer(model), count=9, prompt_ids=[1] * (CONTEXT - 1))) == 1
+@pytest.mark.parametrize("engine", [TransformersEngine, BatchEngine])
+def test_it_ends_where_the_context_is_full(engine: Any, model: LlamaForCausalLM) -> None:
+    assert len(write(engine(model), count=1000)) == CONTEXT - len(PROMPT)
+    assert len(write(engine(model), count=9, prompt_ids=[1] * (CONTEXT - 1))) == 1
 
 
 def test_the_memory_is_counted_before_it_is_used(model: LlamaForCausalLM) -> None:
-    writer = BatchWriter(model)
-    before = writer.memory
-    texts = [writer.write(make_draft(seed, PROMPT, Sampling()), Event()) for seed in range(8)]
+    engine = BatchEngine(model)
+    before = engine.memory
+    texts = [engine.write(make_sequence(seed, PROMPT, Sampling()), Event()) for seed in range(8)]
     for text in texts:
         next(text)
-    assert writer.memory == before
-    rows = writer._decoder.cache.shape[2]
-    assert sum(before.values()) > rows * writer._decoder.cache[:, :, 0].nbytes
-
-
-def test_others_keep_their_threads(model: LlamaForCausalLM) -> None:
-    def count_threads() -> list[int]:
-        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
-
-    class Slow(Decoder):
-        """Takes its step when the other is at the same step."""
-
-        def _run(self, first: int, ids: Sequence[Sequence[int]]) -> Any:
-            meeting.wait(10)
-            during.extend(count_threads())
-            return super()._run(first, ids)
-
-    during: list[int] = []
-    meeting = threading.Barrier(2)
-    with threadpool_limits(2, "blas"):
-        decoders = [Slow(model), Slow(model)]
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda decoder: decoder.read(0, PROMPT), decoders))
-        assert set(during) == {1}
-        assert set(count_threads()) == {2}
+    assert engine.memory == before
+    rows = engine._llama.cache.shape[2]
+    assert sum(before.values()) > rows * engine._llama.cache[:, :, 0].nbytes

@@ -15,7 +15,7 @@ import soundfile
 import torch
 import torch.nn.functional as F
 
-from shared.batching import choose_writer
+from shared.batching import choose_engine
 from shared.settings import ROOT
 from shared.tunes.compose import TuneModel
 from shared.tunes.controls import TuneControls
@@ -52,7 +52,7 @@ def tune_model() -> TuneModel:
     torch.manual_seed(0)
     model = build_model(TOKENIZER, width=64, layers=1)
     model.config.max_position_embeddings = 96
-    return TuneModel(model.eval(), TOKENIZER, choose_writer(model))
+    return TuneModel(model.eval(), TOKENIZER, choose_engine(model))
 
 
 def test_a_piece_comes_back_from_its_score() -> None:

@@ -41,15 +41,20 @@ PNG = bytes.fromhex(  # one pixel
 
 
 @pytest.fixture
-def cache() -> Iterator[ModelCache]:
-    cache = ModelCache(10**9, GalleryLoader(Catalog(SETTINGS)))
+def catalog() -> Catalog:
+    return Catalog(SETTINGS)
+
+
+@pytest.fixture
+def cache(catalog: Catalog) -> Iterator[ModelCache]:
+    cache = ModelCache(10**9, GalleryLoader(catalog))
     yield cache
     cache.close()
 
 
 @pytest.fixture
-def models(cache: ModelCache) -> Iterator[VisitorModels]:
-    models = VisitorModels(cache, Catalog(SETTINGS))
+def models(cache: ModelCache, catalog: Catalog) -> Iterator[VisitorModels]:
+    models = VisitorModels(cache, catalog)
     yield models
     models.close()
 
@@ -145,6 +150,7 @@ def test_an_example_is_recorded_and_the_page_does_without_one(tmp_path: Path) ->
     assert example["caption"].startswith("A finished example.")
 
 
+@pytest.mark.timeout(300)  # a real training
 def test_a_training_leaves_its_model_where_it_is_to_be_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,12 +188,10 @@ def test_half_a_model_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_kept_model_is_used_like_any_other_and_listed_nowhere(
-    models: VisitorModels, cache: ModelCache, tiny_pipeline: Any
+    models: VisitorModels, cache: ModelCache, catalog: Catalog, tiny_pipeline: Any
 ) -> None:
     train(models, tiny_pipeline)
-    like = Catalog(SETTINGS).get(BUNDLED)
-    spec = models.keep(like, "Yours, 5 minutes")
-    catalog = Catalog(SETTINGS)
+    spec = models.keep(catalog.get(BUNDLED), "Yours, 5 minutes")
     assert catalog.get(spec.key, "image") == spec
     assert spec.key.startswith("image/guest-")
     assert len(spec.key) >= len("image/guest-") + 16
@@ -208,9 +212,9 @@ def test_a_kept_model_is_used_like_any_other_and_listed_nowhere(
 
 
 def test_a_second_model_takes_the_place_of_the_first(
-    models: VisitorModels, tiny_pipeline: Any
+    models: VisitorModels, catalog: Catalog, tiny_pipeline: Any
 ) -> None:
-    like, catalog = Catalog(SETTINGS).get(BUNDLED), Catalog(SETTINGS)
+    like = catalog.get(BUNDLED)
     with pytest.raises(GalleryError, match="Train one first"):
         models.keep(like, "Yours")
     train(models, tiny_pipeline)
@@ -229,15 +233,17 @@ def test_a_second_model_takes_the_place_of_the_first(
     assert catalog.get(second.key)
 
 
-def test_who_leaves_takes_the_files_along(cache: ModelCache, tiny_pipeline: Any) -> None:
-    models = VisitorModels(cache, Catalog(SETTINGS))
+def test_who_leaves_takes_the_files_along(
+    cache: ModelCache, catalog: Catalog, tiny_pipeline: Any
+) -> None:
+    models = VisitorModels(cache, catalog)
     train(models, tiny_pipeline)
-    spec = models.keep(Catalog(SETTINGS).get(BUNDLED), "Yours")
+    spec = models.keep(catalog.get(BUNDLED), "Yours")
     train(models, tiny_pipeline)
     models.close()
     assert not models.fresh.parent.exists()
     with pytest.raises(UnknownModel):
-        Catalog(SETTINGS).get(spec.key)
+        catalog.get(spec.key)
 
 
 HOST = """

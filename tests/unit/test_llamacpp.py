@@ -25,8 +25,8 @@ from transformers import (
 )
 
 from shared import llamacpp
-from shared.llamacpp import CHUNK, TEXTS, LlamaCppWriter
-from shared.sampling import Draft, SampledToken, Sampling
+from shared.llamacpp import CHUNK, TEXTS, LlamaCppEngine
+from shared.sampling import SampledToken, Sampling, TokenSequence
 
 CAPITAL = [504, 3575, 282, 4649, 314]  # "The capital of France is" for SmolLM2
 PARIS = 7042
@@ -53,12 +53,12 @@ def smollm2() -> Path:
 
 
 @pytest.fixture(scope="module")
-def writer(smollm2: Path) -> LlamaCppWriter:
-    return LlamaCppWriter(smollm2)
+def engine(smollm2: Path) -> LlamaCppEngine:
+    return LlamaCppEngine(smollm2)
 
 
 def write(
-    writer: LlamaCppWriter,
+    engine: LlamaCppEngine,
     prompt: Sequence[int] = CAPITAL,
     sampling: Sampling = Sampling(),  # noqa: B008
     seed: int = 1,
@@ -66,7 +66,9 @@ def write(
     rules: Sequence[LogitsProcessor] = (),
 ) -> list[SampledToken]:
     rng = torch.Generator().manual_seed(seed)
-    return list(islice(writer.write(Draft(list(prompt), sampling, rng, rules), Event()), count))
+    return list(
+        islice(engine.write(TokenSequence(list(prompt), sampling, rng, rules), Event()), count)
+    )
 
 
 def ids_of(tokens: Sequence[SampledToken]) -> list[int]:
@@ -76,7 +78,7 @@ def ids_of(tokens: Sequence[SampledToken]) -> list[int]:
 # A real model
 
 
-def test_the_greedy_text_is_that_of_llama_cpp_itself(smollm2: Path, writer: LlamaCppWriter) -> None:
+def test_the_greedy_text_is_that_of_llama_cpp_itself(smollm2: Path, engine: LlamaCppEngine) -> None:
     xllamacpp: Any = importlib.import_module("xllamacpp")
     params = xllamacpp.CommonParams()
     params.model.path, params.n_ctx, params.verbosity = str(smollm2), 512, -1
@@ -86,7 +88,7 @@ def test_the_greedy_text_is_that_of_llama_cpp_itself(smollm2: Path, writer: Llam
     server.handle_completions(wish, answers.append)
     theirs = answers[0]["choices"][0]["logprobs"]["content"]
 
-    ours = write(writer, sampling=Sampling(temperature=0.0), count=24)
+    ours = write(engine, sampling=Sampling(temperature=0.0), count=24)
     assert ids_of(ours) == [token["id"] for token in theirs]
     logs = torch.tensor([token.probability for token in ours]).log()
     expected = torch.tensor([token["logprob"] for token in theirs])
@@ -94,9 +96,9 @@ def test_the_greedy_text_is_that_of_llama_cpp_itself(smollm2: Path, writer: Llam
 
 
 def test_every_token_comes_with_its_probability_and_the_ten_likeliest(
-    writer: LlamaCppWriter,
+    engine: LlamaCppEngine,
 ) -> None:
-    tokens = write(writer, sampling=Sampling(temperature=1.5, top_k=50))
+    tokens = write(engine, sampling=Sampling(temperature=1.5, top_k=50))
     for token in tokens:
         ids, probabilities = zip(*token.alternatives, strict=True)
         assert len(set(ids)) == 10
@@ -107,39 +109,39 @@ def test_every_token_comes_with_its_probability_and_the_ten_likeliest(
     assert tokens[0].alternatives[0][0] == PARIS
 
 
-def test_a_seed_gives_the_same_text_and_another_seed_another(writer: LlamaCppWriter) -> None:
-    first = write(writer, seed=1)
-    assert write(writer, seed=1) == first
-    assert ids_of(write(writer, seed=2)) != ids_of(first)
+def test_a_seed_gives_the_same_text_and_another_seed_another(engine: LlamaCppEngine) -> None:
+    first = write(engine, seed=1)
+    assert write(engine, seed=1) == first
+    assert ids_of(write(engine, seed=2)) != ids_of(first)
 
 
-def test_what_was_written_before_leaves_no_trace(writer: LlamaCppWriter) -> None:
-    first = write(writer)
+def test_what_was_written_before_leaves_no_trace(engine: LlamaCppEngine) -> None:
+    first = write(engine)
     for _ in range(TEXTS):  # use every context
-        write(writer, prompt=list(range(100, 300)))
-    assert write(writer) == first
+        write(engine, prompt=list(range(100, 300)))
+    assert write(engine) == first
 
 
-def test_texts_at_once_are_those_that_are_written_alone(writer: LlamaCppWriter) -> None:
+def test_texts_at_once_are_those_that_are_written_alone(engine: LlamaCppEngine) -> None:
     prompts = [CAPITAL, list(range(200, 200 + CHUNK + 9)), CAPITAL[:3], [504]]
-    alone = [write(writer, prompt, seed=seed) for seed, prompt in enumerate(prompts)]
+    alone = [write(engine, prompt, seed=seed) for seed, prompt in enumerate(prompts)]
     with ThreadPoolExecutor(TEXTS) as threads:
         tasks = [
-            threads.submit(write, writer, prompt, seed=seed) for seed, prompt in enumerate(prompts)
+            threads.submit(write, engine, prompt, seed=seed) for seed, prompt in enumerate(prompts)
         ]
         assert [task.result() for task in tasks] == alone
 
 
-def test_stop_ends_a_text_before_the_next_token(writer: LlamaCppWriter) -> None:
+def test_stop_ends_a_text_before_the_next_token(engine: LlamaCppEngine) -> None:
     stop = Event()
-    tokens = writer.write(Draft(list(CAPITAL), Sampling(), torch.Generator()), stop)
+    tokens = engine.write(TokenSequence(list(CAPITAL), Sampling(), torch.Generator()), stop)
     next(tokens)
     stop.set()
     assert list(tokens) == []
 
 
 def test_stop_ends_the_reading_of_a_long_prompt(
-    writer: LlamaCppWriter, monkeypatch: pytest.MonkeyPatch
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop, read = Event(), []
 
@@ -153,38 +155,40 @@ def test_stop_ends_the_reading_of_a_long_prompt(
             function: Callable[..., Any] = getattr(llamacpp._open_library(), name)
             return function
 
-    monkeypatch.setattr(writer, "_library", Watched())
+    monkeypatch.setattr(engine, "_library", Watched())
     prompt = [504] * (3 * CHUNK)
-    assert list(writer.write(Draft(list(prompt), Sampling(), torch.Generator()), stop)) == []
+    assert (
+        list(engine.write(TokenSequence(list(prompt), Sampling(), torch.Generator()), stop)) == []
+    )
     assert len(read) == 1
 
 
-def test_more_texts_than_contexts_are_refused_and_spoil_nothing(writer: LlamaCppWriter) -> None:
+def test_more_texts_than_contexts_are_refused_and_spoil_nothing(engine: LlamaCppEngine) -> None:
     busy = [
-        writer.write(Draft(list(CAPITAL), Sampling(), torch.Generator()), Event())
+        engine.write(TokenSequence(list(CAPITAL), Sampling(), torch.Generator()), Event())
         for _ in range(TEXTS)
     ]
     for tokens in busy:
         next(tokens)
     with pytest.raises(RuntimeError, match="more texts than were admitted"):
-        write(writer)
+        write(engine)
     for tokens in busy:
         tokens.close()  # type: ignore[attr-defined]
-    assert len(write(writer)) == 12
+    assert len(write(engine)) == 12
 
 
-def test_a_rule_of_the_callers_own_is_followed(writer: LlamaCppWriter) -> None:
+def test_a_rule_of_the_callers_own_is_followed(engine: LlamaCppEngine) -> None:
     class NoParis(LogitsProcessor):
         def __call__(self, input_ids: Any, scores: Any) -> Any:
             assert input_ids[0, : len(CAPITAL)].tolist() == CAPITAL
             return scores.index_fill(1, torch.tensor([PARIS]), -torch.inf)
 
     greedy = Sampling(temperature=0.0)
-    assert write(writer, sampling=greedy)[0].id == PARIS
-    assert PARIS not in ids_of(write(writer, sampling=greedy, rules=[NoParis()]))
+    assert write(engine, sampling=greedy)[0].id == PARIS
+    assert PARIS not in ids_of(write(engine, sampling=greedy, rules=[NoParis()]))
 
 
-def test_a_letter_in_pieces_is_given_piece_by_piece(writer: LlamaCppWriter) -> None:
+def test_a_letter_in_pieces_is_given_piece_by_piece(engine: LlamaCppEngine) -> None:
     pieces = [187, 237, 218, 218]  # the four bytes of an Egyptian hieroglyph
 
     class SpellIt(LogitsProcessor):
@@ -192,16 +196,16 @@ def test_a_letter_in_pieces_is_given_piece_by_piece(writer: LlamaCppWriter) -> N
             wanted = pieces[input_ids.shape[1] - len(CAPITAL)]
             return torch.full_like(scores, -torch.inf).index_fill(1, torch.tensor([wanted]), 0.0)
 
-    assert ids_of(write(writer, count=4, rules=[SpellIt()])) == pieces
+    assert ids_of(write(engine, count=4, rules=[SpellIt()])) == pieces
 
 
 def test_memory_is_given_back_when_the_last_text_has_ended(smollm2: Path) -> None:
     process = psutil.Process()
-    writer = LlamaCppWriter(smollm2)
-    tokens = writer.write(Draft(list(CAPITAL), Sampling(0.0), torch.Generator()), Event())
+    engine = LlamaCppEngine(smollm2)
+    tokens = engine.write(TokenSequence(list(CAPITAL), Sampling(0.0), torch.Generator()), Event())
     assert next(tokens).id == PARIS
-    loaded, size = process.memory_info().rss, sum(writer.memory.values())
-    del writer
+    loaded, size = process.memory_info().rss, sum(engine.memory.values())
+    del engine
     gc.collect()
     assert loaded - process.memory_info().rss < size / 10
     assert len(list(islice(tokens, 5))) == 5  # nobody but this text holds it
@@ -272,9 +276,9 @@ def test_probabilities_are_those_of_transformers(family: str, tmp_path: Path) ->
     skip_without_packages()
     model = make_model(family)
     save_gguf(model, tmp_path / "tiny.gguf")
-    writer = LlamaCppWriter(tmp_path / "tiny.gguf")
+    engine = LlamaCppEngine(tmp_path / "tiny.gguf")
     prompt = [3, 1, 4, 1, 5, 9]
-    tokens = write(writer, prompt)
+    tokens = write(engine, prompt)
     ids = torch.tensor([[*prompt, *ids_of(tokens)]])
     with torch.inference_mode():
         expected = model(ids).logits[0, len(prompt) - 1 : -1].softmax(-1)
@@ -283,25 +287,25 @@ def test_probabilities_are_those_of_transformers(family: str, tmp_path: Path) ->
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=2e-3)  # keys are in half precision
     weights = sum(weight.numel() * 4 for weight in model.state_dict().values())
     cache = TEXTS * 48 * 2 * 2 * 2 * 32 * 2  # texts, tokens, layers, k and v, heads, size, bytes
-    assert sum(writer.memory.values()) == weights + cache
-    assert writer.ends == {2}
+    assert sum(engine.memory.values()) == weights + cache
+    assert engine.ends == {2}
 
 
 def test_a_text_ends_where_the_context_is_full(tmp_path: Path) -> None:
     skip_without_packages()
     save_gguf(make_model("llama"), tmp_path / "tiny.gguf")
-    writer = LlamaCppWriter(tmp_path / "tiny.gguf")
-    assert writer.context == 48
+    engine = LlamaCppEngine(tmp_path / "tiny.gguf")
+    assert engine.context == 48
     for length in (1, 40, 47):
-        assert len(write(writer, [3] * length, count=1000)) == 48 - length
-    assert LlamaCppWriter(tmp_path / "tiny.gguf", context=20).context == 20
+        assert len(write(engine, [3] * length, count=1000)) == 48 - length
+    assert LlamaCppEngine(tmp_path / "tiny.gguf", context=20).context == 20
 
 
 def test_a_damaged_file_is_refused(smollm2: Path, tmp_path: Path) -> None:
     for content in (b"not a model", smollm2.read_bytes()[:5_000_000]):
         (tmp_path / "damaged.gguf").write_bytes(content)
         with pytest.raises(ValueError, match=r"cannot read damaged\.gguf"):
-            LlamaCppWriter(tmp_path / "damaged.gguf")
+            LlamaCppEngine(tmp_path / "damaged.gguf")
 
 
 def test_without_a_library_that_can_be_used_it_says_so(
@@ -317,6 +321,6 @@ def test_without_a_library_that_can_be_used_it_says_so(
     try:
         assert not llamacpp.is_available()
         with pytest.raises(RuntimeError, match=r"no llama\.cpp"):
-            LlamaCppWriter(tmp_path / "any.gguf")
+            LlamaCppEngine(tmp_path / "any.gguf")
     finally:
         llamacpp._open_library.cache_clear()

@@ -23,6 +23,7 @@ from tests.unit.cache_fakes import (
     states,
     use,
     wait_for_waiters,
+    wait_until,
 )
 
 pytestmark = pytest.mark.usefixtures("small_heap")
@@ -285,8 +286,7 @@ def test_a_model_that_somebody_watches_for_stays() -> None:
     waiting = cache.prepare("a")
     next(waiting)
     loader.gate.set()
-    while states(cache) != {"a": "ready"}:
-        pass
+    wait_until(lambda: states(cache) == {"a": "ready"})
     with pytest.raises(CacheFull), cache.lease("b"):
         pass
     waiting.close()
@@ -304,8 +304,7 @@ def test_a_load_ends_when_the_last_who_waits_leaves() -> None:
     assert states(cache) == {"a": "loading"}
     second.close()
     loader.gate.set()
-    while cache.snapshot()["cancelled"] < 1:
-        pass
+    wait_until(lambda: cache.snapshot()["cancelled"] == 1)
     assert states(cache) == {}
     use(cache, "a")
 
@@ -314,11 +313,9 @@ def test_leaving_while_waiting_for_memory_ends_the_load() -> None:
     cache, loader, _ = make_cache(budget=10, patience=60)
     with cache.lease("a"):
         waiting = cache.prepare("b")
-        while next(waiting).stage != "Waiting for memory":
-            pass
+        assert any(progress.stage == "Waiting for memory" for progress in waiting)
         waiting.close()
-        while cache.snapshot()["cancelled"] < 1:
-            pass
+        wait_until(lambda: cache.snapshot()["cancelled"] == 1)
     assert not loader.loads["b"]
 
 
@@ -402,8 +399,7 @@ def test_models_unused_for_long_are_dropped() -> None:
 def test_idle_models_are_dropped_without_anybody_asking() -> None:
     cache, _, _ = make_cache(idle_timeout=0.001)
     use(cache, "a")
-    while states(cache):
-        pass
+    wait_until(lambda: not states(cache))
     cache.close()
 
 

@@ -193,7 +193,7 @@ class CacheMachine(RuleBasedStateMachine):
 
 TestCacheMachine = CacheMachine.TestCase
 TestCacheMachine.settings = settings(
-    max_examples=200,
+    max_examples=60,  # 50 found the same two of five planted faults as 200
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

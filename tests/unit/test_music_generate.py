@@ -17,20 +17,20 @@ from demos.music.generate import (
     generate_music,
     play_otherwise,
 )
-from demos.music.piece import Piece, wish_bars, wish_variation
+from demos.music.piece import Piece, command_bars, command_variation
 from demos.music.recording import name_file
 from demos.music.show import read_token, show_bars, show_caption, show_understood
 from demos.music.words import parse_description
-from shared.batching import BatchWriter
+from shared.batching import BatchEngine
 from shared.catalog import Placement, load_tune_model
 from shared.errors import InvalidRequest
-from shared.sampling import TransformersWriter
+from shared.sampling import TransformersEngine
 from shared.settings import ROOT
 from shared.tunes.compose import TuneModel
 from shared.tunes.controls import TuneControls
-from shared.tunes.foresight import Foresight
 from shared.tunes.grammar import BarGrammar
 from shared.tunes.measures import measures_to_ids, read_measures, write_measures
+from shared.tunes.rhythm_drafter import RhythmDrafter
 from shared.tunes.sound import HIGHEST
 from shared.tunes.tokens import control_ids
 
@@ -67,7 +67,7 @@ def test_a_piece_is_written_to_its_end_where_only_one_can_write_at_a_time(
     tune_model: TuneModel,
 ) -> None:
     # Whoever held a place and waited for another would wait for ever when all do so.
-    alone = replace(tune_model, writer=BatchWriter(tune_model.model, rows=1))
+    alone = replace(tune_model, engine=BatchEngine(tune_model.model, rows=1))
     for seed in range(4):
         last = compose(alone, bars=2, seed=seed)[-1]
         assert last.arrangement == compose(tune_model, bars=2, seed=seed)[-1].arrangement
@@ -127,7 +127,7 @@ def test_another_tune_follows_one_that_ends_early(tune_model: TuneModel) -> None
 
     hook = model.lm_head.register_forward_hook(prefer_end)
     try:
-        slow = replace(tune_model, writer=TransformersWriter(model))  # goes through the hook
+        slow = replace(tune_model, engine=TransformersEngine(model))  # goes through the hook
         step = compose(slow)[-1]
     finally:
         hook.remove()
@@ -154,11 +154,11 @@ def test_the_rhythm_of_a_tune_is_foretold(tune_model: TuneModel) -> None:
     text = "6/8 0:60:1/2 1/2:62:1/2 1:64:1/2 3/2:65:1 5/2:67:1/2"
     bars = measures_to_ids(tokenizer, read_measures(f"{text}\n{text}\n{text}"))
     head, ids = control_ids(tokenizer, controls), [id_ for bar in bars for id_ in bar]
-    foresight = Foresight(tokenizer)
+    foresight = RhythmDrafter(tokenizer)
     for place in range(len(bars[0]), len(ids)):  # after the first bar, everything but pitches
-        foretold = foresight([*head, *ids[:place]])
-        assert foretold or tokenizer[ids[place]].startswith("Pitch")
-        assert all(one == other for one, other in zip(foretold, ids[place:], strict=False))
+        proposed = foresight([*head, *ids[:place]])
+        assert proposed or tokenizer[ids[place]].startswith("Pitch")
+        assert all(one == other for one, other in zip(proposed, ids[place:], strict=False))
 
 
 def test_no_note_is_too_high_for_the_synthesizer(tune_model: TuneModel) -> None:
@@ -327,8 +327,8 @@ def test_bars_are_counted_as_players_count_them() -> None:
     assert "<b>Upbeat</b>" in shown
     assert "<b>Bar 3</b>" in shown
     assert "<b>Bar 4</b>" not in shown
-    wish = wish_bars(piece, 2, 2)
-    assert (wish.before, wish.after) == (bars[:2], bars[3:])
-    assert wish_variation(piece, 1).before == bars[:2]
+    command = command_bars(piece, 2, 2)
+    assert (command.before, command.after) == (bars[:2], bars[3:])
+    assert command_variation(piece, 1).before == bars[:2]
     with pytest.raises(InvalidRequest, match="There are bars 1 to 3"):
-        wish_bars(piece, 1, 4)
+        command_bars(piece, 1, 4)

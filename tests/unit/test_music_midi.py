@@ -12,7 +12,15 @@ import mido
 import pytest
 
 from demos.music.generate import Bar, MusicRequest, MusicStep
-from demos.music.piece import Piece, Wish, open_midi, play_so, wish_bars, wish_more, wish_variation
+from demos.music.piece import (
+    ComposeCommand,
+    Piece,
+    command_bars,
+    command_more,
+    command_variation,
+    open_midi,
+    play_so,
+)
 from demos.music.recording import write_midi as write_midi_of
 from demos.music.score.midi import MOST_BARS, read_midi
 from demos.music.show import show_bars
@@ -292,19 +300,19 @@ def piece() -> Piece:
 
 
 def test_wishes_keep_what_they_say(piece: Piece) -> None:
-    more, varied = wish_more(piece), wish_variation(piece, 2)
-    again = wish_bars(piece, 3, 4)
+    more, varied = command_more(piece), command_variation(piece, 2)
+    again = command_bars(piece, 3, 4)
     assert (len(more.before), len(more.after), more.bars) == (6, 0, 0)
     assert (len(varied.before), varied.bars) == (2, 4)
     assert (len(again.before), len(again.after), again.bars) == (2, 2, 2)
     request = again.request({"description": "a jig in D", "seed": 3})
     assert (request.style, request.key, request.bars) == ("Reel", "G", 2)
     assert request.beginning == "4/4 0:60:4\n4/4 0:61:4"
-    assert Wish().request({"description": "a jig", "seed": 3}).style == "Jig"
+    assert ComposeCommand().request({"description": "a jig", "seed": 3}).style == "Jig"
 
 
 def test_what_is_stopped_keeps_the_bars_that_were_to_stay(piece: Piece) -> None:
-    again = wish_bars(piece, 3, 4)
+    again = command_bars(piece, 3, 4)
     half = MusicStep(piece.step.controls, piece.step.bars[:3], done=0.5)
     recipe = {"settings": dict(again.request({"seed": 3}))}
     stopped = Piece(half, "Tunes", recipe, after=again.after).complete()
@@ -317,8 +325,8 @@ def test_what_is_stopped_keeps_the_bars_that_were_to_stay(piece: Piece) -> None:
 def test_the_length_to_come_is_judged_by_what_is_new(piece: Piece) -> None:
     second = piece.step.arrangement.seconds / 6  # a bar
     going = MusicStep(piece.step.controls, piece.step.bars, done=0.25)
-    assert wish_variation(piece, 4).expect(going) == pytest.approx(second * (4 + 2 / 0.25))
-    assert Wish().expect(going) == pytest.approx(second * 6 / 0.25)
+    assert command_variation(piece, 4).expect(going) == pytest.approx(second * (4 + 2 / 0.25))
+    assert ComposeCommand().expect(going) == pytest.approx(second * 6 / 0.25)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +343,7 @@ def test_a_file_is_played_by_the_instrument_that_it_names(
 def test_nothing_lasts_for_ever(piece: Piece, tmp_path: Path) -> None:
     many = replace(piece, step=replace(piece.step, bars=piece.step.bars * 40))
     with pytest.raises(InvalidRequest, match="already"):
-        wish_more(many)
+        command_more(many)
     with pytest.raises(InvalidRequest, match="24 minutes"):
         play_so(many, TuneControls(tempo=40))
     slow = [(float(n), 1.0, SCALE[n % 8]) for n in range(400)]
@@ -355,11 +363,11 @@ def test_playing_otherwise_is_another_playing_of_the_same_bars(piece: Piece) -> 
 @pytest.mark.parametrize(
     ("make", "numbers", "message"),
     [
-        (wish_variation, (0,), "first 1 to 5 can be kept, not 0"),
-        (wish_variation, (6,), "not 6"),
-        (wish_bars, (0, 2), "bars 1 to 6"),
-        (wish_bars, (4, 3), "4 to 3 is none"),
-        (wish_bars, (2, 7), "bars 1 to 6"),
+        (command_variation, (0,), "first 1 to 5 can be kept, not 0"),
+        (command_variation, (6,), "not 6"),
+        (command_bars, (0, 2), "bars 1 to 6"),
+        (command_bars, (4, 3), "4 to 3 is none"),
+        (command_bars, (2, 7), "bars 1 to 6"),
     ],
 )
 def test_bars_that_are_not_there_are_refused(

@@ -17,7 +17,7 @@ import soundfile
 from symusic import Note, Score, Tempo, Track
 
 from demos.music.generate import Bar, MusicStep
-from demos.music.recording import Files, Recording, name_file, save
+from demos.music.recording import Files, PieceAudio, name_file, save
 from shared.errors import GalleryError
 from shared.recipe_files import read_recipe
 from shared.tunes import soundfont as soundfonts
@@ -63,9 +63,9 @@ def new_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def save_all(step: MusicStep, recipe: dict[str, Any], new_file: Callable[[str], Path]) -> Files:
-    recording = Recording(new_file)
-    recording.add(step)
-    return save(step, recipe, new_file, recording.play(step))
+    audio = PieceAudio(new_file)
+    audio.add(step)
+    return save(step, recipe, new_file, audio.play(step))
 
 
 def sine(level: float, seconds: float, rate: int, channels: int = 1) -> np.ndarray:
@@ -273,15 +273,15 @@ def test_chunks_add_up_to_the_whole_also_when_it_is_stopped(
 ) -> None:
     step = waltz()
     step = replace(step, bars=step.bars[:count])
-    recording = Recording(new_file)
+    audio = PieceAudio(new_file)
     for bars in range(1, len(step.bars) + 1):
-        recording.add(MusicStep(step.controls, step.bars[:bars], done=bars / 10))
-    recording.add(step)
-    starts = [chunk.start for chunk in recording.chunks]
+        audio.add(MusicStep(step.controls, step.bars[:bars], done=bars / 10))
+    audio.add(step)
+    starts = [chunk.start for chunk in audio.chunks]
     assert len(starts) > 1
     assert all(later - start > 1 for start, later in pairwise(starts))
-    assert recording.seconds == step.arrangement.seconds
-    whole, added = synthesize(to_score(step.arrangement, 0.0)), recording.play(step)
+    assert audio.seconds == step.arrangement.seconds
+    whole, added = synthesize(to_score(step.arrangement, 0.0)), audio.play(step)
     assert len(added) == pytest.approx(len(whole), abs=SAMPLE_RATE / 10)
     # A note may begin a millisecond earlier or later, which nobody hears: compare how loud it is.
     tenths = len(whole) // (SAMPLE_RATE // 10) - 1
@@ -295,19 +295,19 @@ def test_nothing_is_passed_on_before_there_is_something_to_hear(
 ) -> None:
     whole = waltz()
     steps = [replace(whole, bars=whole.bars[:n], done=n / 9) for n in range(1, 10)]
-    recording = Recording(new_file)
-    heard = [(len(step.bars), len(recording.chunks)) for step in steps if recording.advance(step)]
+    audio = PieceAudio(new_file)
+    heard = [(len(step.bars), len(audio.chunks)) for step in steps if audio.advance(step)]
     assert all(chunks for _, chunks in heard)
     assert heard[0][0] >= 3, "the upbeat and a full bar sound, 1.6 seconds"
     assert heard[-1][0] == 9
-    assert Recording(new_file).advance(waltz()), "the last step is waited for"
+    assert PieceAudio(new_file).advance(waltz()), "the last step is waited for"
 
 
 def test_a_loop_has_no_seam(new_file: Callable[[str], Path]) -> None:
     step = waltz(loop=True, instrument="music box")
-    recording = Recording(new_file)
-    recording.add(step)
-    sound = recording.play(step)
+    audio = PieceAudio(new_file)
+    audio.add(step)
+    sound = audio.play(step)
     assert len(sound) == round(8 * 3 * 60 / 150 * SAMPLE_RATE), "the upbeat is left out"
     # Two rounds of the loop are what the piece sounds like when it is played on and on.
     twice = replace(step, bars=(*step.bars[1:], *step.bars[1:]))

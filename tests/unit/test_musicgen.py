@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from demos.music.codebooks import decode_layers
-from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
+from demos.music.musicgen import MusicGenJob, MusicGenRequest, MusicGenStep, generate_musicgen
 from demos.music.show_codebooks import show_codes, show_order
 from demos.music.show_musicgen import show_engine
 from demos.music.tabs.musicgen import answer_musicgen
@@ -226,7 +226,7 @@ def test_the_delay_shifts_every_codebook() -> None:
 def make_steps(engine: Any, **values: Any) -> Generator[MusicGenStep, None, None]:
     wishes = {name: values.pop(name) for name in ("prompt", "melody") if name in values}
     request = MusicGenRequest.parse(**{"duration": 1, "seed": 1, "description": WORDS, **values})
-    return generate_musicgen(engine, Wish(request, **wishes), Event())
+    return generate_musicgen(engine, MusicGenJob(request, **wishes), Event())
 
 
 def test_steps_tell_how_far_it_is(engine: Any) -> None:

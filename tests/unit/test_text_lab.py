@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from demos.text.lab import LabRequest, Look, look_ahead
+from demos.text.lab import LabRequest, Prediction, predict_next
 from demos.text.payload import to_payload
-from demos.text.show_lab import show_look
+from demos.text.show_lab import show_prediction
 from shared.catalog import LanguageModel
 from shared.errors import InvalidRequest
-from shared.sampling import Draft, Sampling, TransformersWriter
+from shared.sampling import Sampling, TokenSequence, TransformersEngine
 from shared.settings import ROOT
 from tests.unit.text_models import build_tiny, load_bundled
 
@@ -47,12 +47,12 @@ def bundled() -> LanguageModel:
 
 
 @pytest.fixture(scope="module")
-def look(bundled: LanguageModel) -> Look:
-    return look_ahead(bundled, LabRequest.parse(text=TEXT))
+def look(bundled: LanguageModel) -> Prediction:
+    return predict_next(bundled, LabRequest.parse(text=TEXT))
 
 
 @pytest.fixture(scope="module")
-def shaped(look: Look) -> list[dict[str, Any]]:
+def shaped(look: Prediction) -> list[dict[str, Any]]:
     """What the page's script makes of real logits under each of CONTROLS."""
     node = shutil.which("node")
     if not node:
@@ -69,7 +69,9 @@ def shaped(look: Look) -> list[dict[str, Any]]:
     return list(json.loads(done.stdout))
 
 
-def test_probabilities_are_those_of_a_full_forward_pass(bundled: LanguageModel, look: Look) -> None:
+def test_probabilities_are_those_of_a_full_forward_pass(
+    bundled: LanguageModel, look: Prediction
+) -> None:
     ids = bundled.tokenizer(TEXT, return_tensors="pt").input_ids
     with torch.inference_mode():
         expected = bundled.model(ids).logits[0, -1].softmax(-1)
@@ -80,7 +82,7 @@ def test_probabilities_are_those_of_a_full_forward_pass(bundled: LanguageModel, 
 
 @pytest.mark.parametrize("number", range(len(CONTROLS)))
 def test_the_page_shapes_as_the_processors_of_transformers_do(
-    look: Look, shaped: list[dict[str, Any]], number: int
+    look: Prediction, shaped: list[dict[str, Any]], number: int
 ) -> None:
     scores = torch.from_numpy(look.logits[look.order].astype(np.float64))[None]
     before = scores.softmax(-1)[0]
@@ -97,7 +99,7 @@ def test_the_page_shapes_as_the_processors_of_transformers_do(
 
 
 def test_each_token_is_cut_by_the_first_control_that_drops_it(
-    look: Look, shaped: list[dict[str, Any]]
+    look: Prediction, shaped: list[dict[str, Any]]
 ) -> None:
     answer = shaped[CONTROLS.index({"temperature": 1.0, "top_k": 40, "top_p": 0.9, "min_p": 0.02})]
     assert set(answer["why"][40:]) == {"top-k"}
@@ -111,15 +113,15 @@ def test_drawing_by_hand_writes_what_this_seed_writes(
 ) -> None:
     sampling = Sampling(temperature, 40, 0.95, 0.01)
     ids = bundled.tokenizer(TEXT).input_ids
-    draft = Draft(list(ids), sampling, torch.Generator("cpu").manual_seed(5))
-    written = TransformersWriter(bundled.model).write(draft, Event())
+    sequence = TokenSequence(list(ids), sampling, torch.Generator("cpu").manual_seed(5))
+    written = TransformersEngine(bundled.model).write(sequence, Event())
     expected = [next(written).id for _ in range(6)]
     request = LabRequest.parse(
-        text=TEXT, wish="draw", seed=5, temperature=temperature, top_k=40, top_p=0.95, min_p=0.01
+        text=TEXT, action="draw", seed=5, temperature=temperature, top_k=40, top_p=0.95, min_p=0.01
     )
     made: tuple[int, ...] = ()
     for _ in expected:
-        made = look_ahead(bundled, request.model_copy(update={"made": made})).made
+        made = predict_next(bundled, request.model_copy(update={"made": made})).made
     assert list(made) == expected
 
 
@@ -128,24 +130,24 @@ def test_a_token_that_is_taken_stands_in_the_text_as_itself(bundled: LanguageMod
     made = tuple(tokenizer(" 🦊!").input_ids)
     text = TEXT
     for number, token in enumerate(made):
-        request = LabRequest.parse(text=TEXT, made=made[:number], wish="take", token=token)
-        text = look_ahead(bundled, request).text
+        request = LabRequest.parse(text=TEXT, made=made[:number], action="take", token=token)
+        text = predict_next(bundled, request).text
     assert text == f"{TEXT} 🦊!"
-    again = look_ahead(bundled, LabRequest.parse(text=TEXT, made=made))
-    whole = look_ahead(bundled, LabRequest.parse(text=text))
+    again = predict_next(bundled, LabRequest.parse(text=TEXT, made=made))
+    whole = predict_next(bundled, LabRequest.parse(text=text))
     assert np.allclose(again.logits, whole.logits, atol=1e-4)
 
 
 def test_the_end_of_the_text_is_told_and_not_written(bundled: LanguageModel) -> None:
     end = bundled.tokenizer.eos_token_id
-    look = look_ahead(bundled, LabRequest.parse(text=TEXT, wish="take", token=end))
+    look = predict_next(bundled, LabRequest.parse(text=TEXT, action="take", token=end))
     assert look.ended
     assert look.text == TEXT
-    assert "complete" in show_look(look)["note"]
+    assert "complete" in show_prediction(look)["note"]
 
 
 def test_nothing_is_asked_as_the_beginning_of_a_document(bundled: LanguageModel) -> None:
-    look = look_ahead(bundled, LabRequest.parse(text=""))
+    look = predict_next(bundled, LabRequest.parse(text=""))
     with torch.inference_mode():
         expected = bundled.model(torch.tensor([[bundled.tokenizer.bos_token_id]])).logits[0, -1]
     assert np.allclose(look.logits, expected.numpy(), atol=1e-4)
@@ -154,21 +156,21 @@ def test_nothing_is_asked_as_the_beginning_of_a_document(bundled: LanguageModel)
 def test_a_long_text_is_read_from_its_end() -> None:
     language_model = build_tiny("llama", context=16)
     text = "A fox. " * 20
-    look = look_ahead(language_model, LabRequest.parse(text=text))
+    look = predict_next(language_model, LabRequest.parse(text=text))
     ids = language_model.tokenizer(text, return_tensors="pt").input_ids
     with torch.inference_mode():
         expected = language_model.model(ids[:, -16:]).logits[0, -1]
     assert np.allclose(look.logits, expected.numpy(), atol=1e-4)
     assert look.unread == ids.shape[1] - 16
-    assert f"{look.unread} tokens are unread" in show_look(look)["note"]
+    assert f"{look.unread} tokens are unread" in show_prediction(look)["note"]
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"wish": "take", "token": 10**6}, "no token 1000000"),
-        ({"wish": "steal"}, "wish"),
-        ({"wish": "draw", "temperature": 9}, "temperature must be at most 2"),
+        ({"action": "take", "token": 10**6}, "no token 1000000"),
+        ({"action": "steal"}, "action"),
+        ({"action": "draw", "temperature": 9}, "temperature must be at most 2"),
         ({"text": "x" * 20_001}, "too long"),
     ],
 )
@@ -176,11 +178,11 @@ def test_what_cannot_be_used_is_said(
     bundled: LanguageModel, values: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        look_ahead(bundled, LabRequest.parse(**{"text": TEXT, **values}))
+        predict_next(bundled, LabRequest.parse(**{"text": TEXT, **values}))
 
 
-def test_the_page_gets_every_logit_and_no_markup(look: Look) -> None:
-    text = to_payload({**show_look(look), "text": "<script>"})
+def test_the_page_gets_every_logit_and_no_markup(look: Prediction) -> None:
+    text = to_payload({**show_prediction(look), "text": "<script>"})
     assert "<" not in text
     data = json.loads(text)
     assert data["text"] == "<script>"

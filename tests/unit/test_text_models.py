@@ -27,7 +27,7 @@ from shared import llamacpp
 from shared.catalog import Catalog, GalleryLoader, LanguageModel, load_gguf
 from shared.errors import ModelUnavailable
 from shared.hub import Hub
-from shared.sampling import Draft, Sampling
+from shared.sampling import Sampling, TokenSequence
 from shared.settings import Settings
 
 SMOLLM2, WRITER = "text/smollm2-135m", "text/smollm2-135m-gguf"
@@ -116,7 +116,7 @@ def test_a_checkpoint_of_the_genuine_format_writes_as_generate_does(
 
     ids = list(loaded.tokenizer("Once upon").input_ids)
     tokens = []
-    for token in loaded.writer.write(Draft(list(ids), GREEDY, torch.Generator()), Event()):
+    for token in loaded.engine.write(TokenSequence(list(ids), GREEDY, torch.Generator()), Event()):
         tokens.append(token.id)
         if token.id in loaded.ends or len(tokens) == 40:
             break
@@ -185,30 +185,30 @@ def test_the_catalogue_counts_the_weights_of_the_bigger_models() -> None:
         assert (spec.licence, spec.source) == ("Apache-2.0", hub.repo)
 
 
-# The fast writer of SmolLM2
+# The fast engine of SmolLM2
 
 
 @pytest.fixture(scope="module")
-def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings with a fresh folder for conversions, or a skip where the packages are missing."""
+def smollm2(conversions: Path) -> Settings:
+    """Settings with a folder for conversions, or a skip where the packages are missing."""
     missing = [name for name in PACKAGES if not find_spec(name)]
     if missing and os.environ.get("REQUIRE_MODELS"):
         pytest.fail("The packages of requirements-models.txt must be here for this run.")
     if missing:
         pytest.skip(f"Without {', '.join(missing)} there is no llama.cpp to test: make models")
-    return Settings(device="cpu", offline=True, cache_dir=tmp_path_factory.mktemp("cache"))
+    return Settings(device="cpu", offline=True, cache_dir=conversions)
 
 
 @pytest.fixture(scope="module")
-def writer(smollm2: Settings) -> LanguageModel:
+def engine(smollm2: Settings) -> LanguageModel:
     return load(Catalog(smollm2), WRITER)
 
 
 def test_writing_goes_to_llama_cpp_where_it_is_installed(smollm2: Settings) -> None:
     catalog = Catalog(smollm2)
-    assert catalog.writing_key(SMOLLM2) == WRITER
-    assert catalog.writing_key("text/storyteller") == "text/storyteller"
-    assert catalog.writing_key(WRITER) == WRITER
+    assert catalog.engine_key(SMOLLM2) == WRITER
+    assert catalog.engine_key("text/storyteller") == "text/storyteller"
+    assert catalog.engine_key(WRITER) == WRITER
     assert WRITER not in [spec.key for spec in (*catalog, *catalog.for_task("text"))]
     assert catalog.get(WRITER, "text").parameters == catalog.get(SMOLLM2).parameters
 
@@ -217,7 +217,7 @@ def test_without_llama_cpp_the_model_writes_itself(
     smollm2: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(llamacpp, "_open_library", lambda: None)
-    assert Catalog(smollm2).writing_key(SMOLLM2) == SMOLLM2
+    assert Catalog(smollm2).engine_key(SMOLLM2) == SMOLLM2
 
 
 def test_a_graphics_card_needs_no_second_copy(
@@ -225,37 +225,39 @@ def test_a_graphics_card_needs_no_second_copy(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    assert Catalog(Settings(device="cuda")).writing_key(SMOLLM2) == SMOLLM2
+    assert Catalog(Settings(device="cuda")).engine_key(SMOLLM2) == SMOLLM2
 
 
 def test_a_folder_of_the_operators_own_is_not_replaced(smollm2: Settings, tmp_path: Path) -> None:
     folder = save_checkpoint(tmp_path / "mine", "llama")
     catalog = Catalog(Settings(device="cpu", local_models=((SMOLLM2, folder),)))
-    assert catalog.writing_key(SMOLLM2) == SMOLLM2
+    assert catalog.engine_key(SMOLLM2) == SMOLLM2
 
 
-def test_it_takes_the_memory_that_is_promised(smollm2: Settings, writer: LanguageModel) -> None:
+def test_it_takes_the_memory_that_is_promised(smollm2: Settings, engine: LanguageModel) -> None:
     catalog = Catalog(smollm2)
-    assert sum(GalleryLoader(catalog).measure(writer).values()) == pytest.approx(
+    assert sum(GalleryLoader(catalog).measure(engine).values()) == pytest.approx(
         GalleryLoader(catalog).expected_bytes(WRITER), rel=0.1
     )
     assert catalog.devices(WRITER) == ("cpu",)
 
 
-def test_its_tokens_are_those_of_the_whole_model(writer: LanguageModel) -> None:
-    prompt = chat(writer, "Name a colour, please.\n 🦊 Ünïcode")
+def test_its_tokens_are_those_of_the_whole_model(engine: LanguageModel) -> None:
+    prompt = chat(engine, "Name a colour, please.\n 🦊 Ünïcode")
     assert prompt.startswith("<|im_start|>system")
     assert prompt.endswith("<|im_start|>assistant\n")
-    ids = list(writer.tokenizer(prompt).input_ids)
-    assert writer.tokenizer.decode(ids) == prompt
+    ids = list(engine.tokenizer(prompt).input_ids)
+    assert engine.tokenizer.decode(ids) == prompt
     assert ids[0] == 1
-    assert writer.tokenizer.eos_token_id in writer.ends
+    assert engine.tokenizer.eos_token_id in engine.ends
 
 
-def test_it_answers_a_question(writer: LanguageModel) -> None:
-    ids = list(writer.tokenizer(chat(writer, "Why is the sky blue?")).input_ids)
-    tokens = islice(writer.writer.write(Draft(list(ids), GREEDY, torch.Generator()), Event()), 30)
-    answer = str(writer.tokenizer.decode([token.id for token in tokens]))
+def test_it_answers_a_question(engine: LanguageModel) -> None:
+    ids = list(engine.tokenizer(chat(engine, "Why is the sky blue?")).input_ids)
+    tokens = islice(
+        engine.engine.write(TokenSequence(list(ids), GREEDY, torch.Generator()), Event()), 30
+    )
+    answer = str(engine.tokenizer.decode([token.id for token in tokens]))
     assert "sky" in answer
     assert "light" in answer
 
@@ -268,14 +270,14 @@ def test_a_gguf_folder_of_the_operator_becomes_a_model(smollm2: Settings, tmp_pa
     catalog = Catalog(settings)
     for key in ("text/mine", SMOLLM2):
         spec = catalog.get(key, "text")
-        assert spec.place == "local"
+        assert spec.origin == "local"
         assert catalog.devices(key) == ("cpu",)
         size = next(folder.glob("*.gguf")).stat().st_size
         assert GalleryLoader(catalog).expected_bytes(key) == size
     loaded = load(catalog, "text/mine")
     assert loaded.model is None
     ids = list(loaded.tokenizer("The capital of France is").input_ids)
-    token = next(loaded.writer.write(Draft(list(ids), GREEDY, torch.Generator()), Event()))
+    token = next(loaded.engine.write(TokenSequence(list(ids), GREEDY, torch.Generator()), Event()))
     assert loaded.tokenizer.decode([token.id]) == " Paris"
 
 
@@ -301,14 +303,14 @@ def test_a_damaged_gguf_is_said_to_be_damaged(smollm2: Settings, tmp_path: Path)
 
 
 def test_a_tokenizer_is_read_from_the_file_where_none_lies_beside_it(
-    smollm2: Settings, writer: LanguageModel, tmp_path: Path
+    smollm2: Settings, engine: LanguageModel, tmp_path: Path
 ) -> None:
     file = next(GalleryLoader(Catalog(smollm2)).fetch(WRITER, ignore).glob("*.gguf"))
     (tmp_path / file.name).symlink_to(file)
     loaded = load_gguf(tmp_path, None)  # type: ignore[arg-type]
-    text = chat(writer, "Hello, 𓀀!")
+    text = chat(engine, "Hello, 𓀀!")
     assert chat(loaded, "Hello, 𓀀!") == text
-    assert loaded.tokenizer(text).input_ids == writer.tokenizer(text).input_ids
+    assert loaded.tokenizer(text).input_ids == engine.tokenizer(text).input_ids
     assert json.loads(loaded.tokenizer.backend_tokenizer.to_str()) == json.loads(
-        writer.tokenizer.backend_tokenizer.to_str()
+        engine.tokenizer.backend_tokenizer.to_str()
     )

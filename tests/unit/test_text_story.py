@@ -9,7 +9,7 @@ import pytest
 from demos.text.generate import TextRequest, TextStep, Token, Turn
 from demos.text.show_chat import show_chat
 from demos.text.story import MOST_BRANCHES, Branch, Story, begin_with, fork, read_tokens, show_story
-from demos.text.tabs.chat import Talk
+from demos.text.tabs.chat import Conversation
 from shared.errors import InvalidRequest
 
 LIKELY = ((7, " cat", 0.5), (8, " dog", 0.3))
@@ -60,12 +60,14 @@ def test_what_the_page_shows_can_be_read_back(story: Story) -> None:
 
 
 def test_a_talk_goes_on_and_can_be_asked_again() -> None:
-    talk = Talk().say("Hello")
-    answered = Talk((*talk.turns, Turn(role="assistant", content="Hi")), talk.asked)
+    conversation = Conversation().say("Hello")
+    answered = Conversation(
+        (*conversation.turns, Turn(role="assistant", content="Hi")), conversation.asked
+    )
     assert [turn.content for turn in answered.say("And?").turns] == ["Hello", "Hi", "And?"]
-    assert answered.ask_again().turns == talk.turns
-    assert answered.ask_again() != talk  # so that the page sees the wish
-    for refuse in (Talk().ask_again, lambda: talk.say(" \n")):
+    assert answered.ask_again().turns == conversation.turns
+    assert answered.ask_again() != conversation  # so that the page sees the command
+    for refuse in (Conversation().ask_again, lambda: conversation.say(" \n")):
         with pytest.raises(InvalidRequest):
             refuse()
 

@@ -149,5 +149,8 @@ export function mount(element) {
   };
   pad.pad = { mark, lay, take };
   paper();
-  lay(pad.dataset.start).then(() => undo.splice(0));
+  lay(pad.dataset.start).then(() => {
+    undo.splice(0);
+    pad.inert = false; // what was clicked earlier would be lost
+  });
 }

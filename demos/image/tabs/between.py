@@ -22,15 +22,15 @@ from demos.image.show_between import (
     show_progress,
     show_withheld,
 )
+from demos.image.tabs.diffusion_controls import DiffusionControls
 from demos.image.tabs.draw import PROMPT
-from demos.image.tabs.how import HowControl
 from shared.data_urls import make_data_url
 from shared.film import save_mp4
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import QUICK, wire_generation
 from shared.ui.files import new_file, offer_download
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "between.mp4"
 EXAMPLE_SEED = 7
@@ -67,7 +67,7 @@ def create_between(room: Room, model: gr.Dropdown) -> None:
         frames: int,
         distance: float,
         way: str,
-        *how: Any,
+        *values: Any,
     ) -> Generator[Any, None, None]:
         request = BetweenRequest.parse(
             prompt=prompt,
@@ -76,7 +76,7 @@ def create_between(room: Room, model: gr.Dropdown) -> None:
             frames=frames,
             distance=distance,
             way=way,
-            **HowControl.name(*how),
+            **DiffusionControls.name(*values),
         )
         spec = room.spec(model)
         recipe, about = room.recipe(model, request), html.escape(describe(request))
@@ -104,8 +104,8 @@ def create_between(room: Room, model: gr.Dropdown) -> None:
                 recipe,
             )
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             what = gr.Radio(KINDS, value="words", label="What changes")
             prompt = gr.Textbox(FIRST, label="From", lines=2, max_length=1000)
             second_prompt = gr.Textbox(SECOND, label="To", lines=2, max_length=1000)
@@ -120,9 +120,9 @@ def create_between(room: Room, model: gr.Dropdown) -> None:
                     info="1 passes through them; less stays near the first",
                 )
                 way = gr.Radio(WAYS, value="spherical", label="Way")
-            how = HowControl.create()
+            controls = DiffusionControls.create()
             why = gr.HTML(WHY["words"], **CAPTION)
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = gr.HTML(show_example(), elem_classes="between")
             caption = gr.HTML(
                 f"A finished example: from “{FIRST}” to “{SECOND}”. Press Animate for a new one.",
@@ -136,8 +136,8 @@ def create_between(room: Room, model: gr.Dropdown) -> None:
     wire_generation(
         buttons,
         animate,
-        [model, what, prompt, second_prompt, frames, distance, way, *how.inputs],
-        [exhibit, caption, gif, mp4, how.seed.used, recipe],
+        [model, what, prompt, second_prompt, frames, distance, way, *controls.inputs],
+        [exhibit, caption, gif, mp4, controls.seed.used, recipe],
         caption=caption,
         also=[prompt.submit, second_prompt.submit],
     )
@@ -151,13 +151,13 @@ def create_between(room: Room, model: gr.Dropdown) -> None:
             WHY[chosen],
         ]
 
-    def suit_model(model: str) -> list[Any]:
+    def apply_defaults(model: str) -> list[Any]:
         spec = room.spec(model)
         count = BetweenRequest.limits("frames")[2] if spec.bundled else LARGE_FRAMES
-        return [count, *how.suit(spec)]
+        return [count, *controls.defaults_for(spec)]
 
     what.change(choose_kind, what, [prompt, second_prompt, turning, why], **QUICK)
-    model.change(suit_model, model, [frames, how.steps, how.guidance], **QUICK)
+    model.change(apply_defaults, model, [frames, controls.steps, controls.guidance], **QUICK)
 
 
 def estimate_seconds(request: BetweenRequest) -> float:

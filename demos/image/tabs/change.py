@@ -23,7 +23,7 @@ from demos.image.edit import (
 from demos.image.run import BUNDLED, estimate_seconds
 from demos.image.show import name_file, show_caption
 from demos.image.show_change import HOW, PAD_SIDE, draw_blobs, show_pad, show_two, show_way
-from demos.image.tabs.how import HowControl
+from demos.image.tabs.diffusion_controls import DiffusionControls
 from shared.data_urls import to_data_url
 from shared.errors import InvalidRequest
 from shared.recipe_files import CHANGED, save_png
@@ -31,7 +31,7 @@ from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import QUEUED, QUICK, wire_generation
 from shared.ui.files import new_file
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 from shared.uploads import read_data_url, read_picture
 
 HERE = Path(__file__).parents[1]
@@ -63,13 +63,13 @@ def create_change(room: Room, model: gr.Dropdown) -> None:
 
     def change(
         model: str,
-        taken: Taken,
+        taken: PadContent,
         prompt: str,
         strength: float,
         *settings: Any,
     ) -> Generator[Any, None, None]:
         picture, mask = taken.picture, taken.mask
-        request = EditRequest.parse(prompt=prompt, strength=strength, **how.name(*settings))
+        request = EditRequest.parse(prompt=prompt, strength=strength, **controls.name(*settings))
         spec = room.spec(model)
         recipe = room.recipe(model, request)
         none = gr.update(value=None, interactive=False)
@@ -110,13 +110,13 @@ def create_change(room: Room, model: gr.Dropdown) -> None:
             return "", show_problem("There is no result yet. Press Change first.")
         return to_sheet(made), ""
 
-    def suit(model: str, strength: float) -> tuple[Any, Any]:
-        steps, guidance = how.suit(room.spec(model))
+    def defaults_for(model: str, strength: float) -> tuple[Any, Any]:
+        steps, guidance = controls.defaults_for(room.spec(model))
         enough = math.ceil(1 / strength) if strength else 1
         return max(steps, enough), guidance
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             mode = gr.Radio(MODES, value=ALL, label="What to do")
             gr.HTML(show_pad(), js_on_load=PAD_SCRIPT, padding=False)
             upload = gr.UploadButton("Upload a picture", file_types=["image"], size="sm")
@@ -136,8 +136,8 @@ def create_change(room: Room, model: gr.Dropdown) -> None:
                 info="How much noise covers your picture: a little leaves it, 1 ignores it. "
                 "This share of the steps is taken",
             )
-            how = HowControl.create()
-        with floor.exhibit:
+            controls = DiffusionControls.create()
+        with columns.exhibit:
             exhibit = gr.HTML(show_example())
             caption = gr.HTML(
                 "A finished example: the drawing on the left became the critter on the right. "
@@ -161,8 +161,8 @@ def create_change(room: Room, model: gr.Dropdown) -> None:
     wire_generation(
         buttons,
         change,
-        [model, taken, prompt, strength, *how.inputs],
-        [exhibit, caption, download, made, way, how.seed.used, recipe],
+        [model, taken, prompt, strength, *controls.inputs],
+        [exhibit, caption, download, made, way, controls.seed.used, recipe],
         caption=caption,
         begin=[taken.change],  # the button first reads the pad
     )
@@ -175,18 +175,18 @@ def create_change(room: Room, model: gr.Dropdown) -> None:
     for event in laid:
         event.then(None, sheet, None, js=LAY, api_visibility="private")
     mode.input(None, mode, strength, js=MARK, api_visibility="private")
-    model.change(suit, [model, strength], [how.steps, how.guidance], **QUICK)
+    model.change(defaults_for, [model, strength], [controls.steps, controls.guidance], **QUICK)
 
 
 @dataclass(frozen=True, eq=False)
-class Taken:
+class PadContent:
     """What was on the pad when the button was pressed; pressed again, it is another one."""
 
     picture: Image.Image
     mask: Image.Image | None = None
 
 
-def read_pad(mode: str, drawn: str, marks: str) -> Taken:
+def read_pad(mode: str, drawn: str, marks: str) -> PadContent:
     """Read what the pad sent: the picture and, to replace a part, where; data URLs, "" for nothing.
 
     Raises:
@@ -196,13 +196,13 @@ def read_pad(mode: str, drawn: str, marks: str) -> Taken:
         raise InvalidRequest("There is no picture yet. Draw one, or upload one, first.")
     picture = read_data_url(drawn)
     if mode != PART:
-        return Taken(picture)
+        return PadContent(picture)
     if not marks:
         raise InvalidRequest("Nothing is marked. Paint over the part to replace first.")
     shown = ImageOps.invert(read_data_url(marks).convert("L"))  # what is clear was white
     mask = shown.point(lambda value: 255 * (value > 64))
     fit_mask(mask, mask.size)  # refused now, and not when it is the visitor's turn
-    return Taken(picture, mask)
+    return PadContent(picture, mask)
 
 
 def to_sheet(picture: Image.Image) -> str:

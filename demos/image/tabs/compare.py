@@ -20,15 +20,15 @@ from demos.image.noise import SCHEDULERS
 from demos.image.run import BUNDLED
 from demos.image.show import name_file
 from demos.image.show_compare import draw_sheet, show_grid, show_progress
+from demos.image.tabs.diffusion_controls import DiffusionControls
 from demos.image.tabs.draw import PROMPT
-from demos.image.tabs.how import HowControl
 from shared.critters.vocabulary import read_worlds
 from shared.recipe_files import save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons
 from shared.ui.events import QUICK, wire_generation
 from shared.ui.files import new_file, offer_download
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "compare.html"
 EXAMPLE_SEED = 3
@@ -79,16 +79,16 @@ def create_compare(room: Room, model: gr.Dropdown) -> None:
         race_numbers: str,
         schedulers: list[str],
         finish: bool,
-        *how: Any,
+        *settings: Any,
     ) -> Generator[Any, None, None]:
-        values = dict(zip(KINDS, (guidances, numbers, race_numbers), strict=True))
+        fields = dict(zip(KINDS, (guidances, numbers, race_numbers), strict=True))
         request = CompareRequest.parse(
             prompt=prompt,
             vary=vary,
-            values=read_values(values.get(vary, "")),
+            values=read_values(fields.get(vary, "")),
             schedulers=schedulers,
             finish=finish,
-            **HowControl.name(*how),
+            **DiffusionControls.name(*settings),
         )
         spec = room.spec(model)
         recipe = room.recipe(model, request)
@@ -113,8 +113,8 @@ def create_compare(room: Room, model: gr.Dropdown) -> None:
                 recipe,
             )
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             prompt = gr.Textbox(
                 PROMPT,
                 label=ask_for(read_worlds(room.settings.models_dir / "image-critters")),
@@ -140,9 +140,9 @@ def create_compare(room: Room, model: gr.Dropdown) -> None:
                     label="Draw the finish first",
                     info="50 steps, with which all others are compared",
                 )
-            how = HowControl.create("What stays the same", guidance=False)
+            controls = DiffusionControls.create("What stays the same", guidance=False)
             why = gr.HTML(WHY["guidance_scale"], **CAPTION)
-        with floor.exhibit:
+        with columns.exhibit:
             grid = gr.HTML(read_example(), elem_classes="comparison")
             caption = gr.HTML(
                 f"A finished example: “{PROMPT}”, seed {EXAMPLE_SEED}. Press Compare for a new "
@@ -155,8 +155,8 @@ def create_compare(room: Room, model: gr.Dropdown) -> None:
     wire_generation(
         buttons,
         compare,
-        [model, prompt, vary, *values, schedulers, finish, *how.inputs],
-        [grid, caption, sheet, how.seed.used, recipe],
+        [model, prompt, vary, *values, schedulers, finish, *controls.inputs],
+        [grid, caption, sheet, controls.seed.used, recipe],
         caption=caption,
         also=[prompt.submit, *(field.submit for field in values)],
     )
@@ -171,17 +171,19 @@ def create_compare(room: Room, model: gr.Dropdown) -> None:
             WHY[chosen],
         ]
 
-    def suit_model(model: str) -> list[Any]:
+    def apply_defaults(model: str) -> list[Any]:
         spec = room.spec(model)
         return [
             *(VALUES[kind][not spec.bundled] for kind in KINDS),
             spec.bundled,  # a finish takes too long with a large model
-            *how.suit(spec),
+            *controls.defaults_for(spec),
         ]
 
-    fixed = [how.steps, how.guidance, how.scheduler]
+    fixed = [controls.steps, controls.guidance, controls.scheduler]
     vary.change(choose_kind, vary, [*values, race, *fixed, why], **QUICK)
-    model.change(suit_model, model, [*values, finish, how.steps, how.guidance], **QUICK)
+    model.change(
+        apply_defaults, model, [*values, finish, controls.steps, controls.guidance], **QUICK
+    )
 
 
 def create_values(kind: str) -> gr.Textbox:

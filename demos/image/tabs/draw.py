@@ -26,8 +26,8 @@ from demos.image.generate import (
 from demos.image.run import BUNDLED, estimate_seconds, run_image
 from demos.image.show import name_file, show_caption, show_pictures, show_words
 from demos.image.show_film import answer_frames, make_film
+from demos.image.tabs.diffusion_controls import DiffusionControls
 from demos.image.tabs.endpoint import create_endpoint
-from demos.image.tabs.how import HowControl
 from demos.image.tabs.inside import create_inside
 from shared.catalog import ModelSpec
 from shared.critters.vocabulary import read_worlds
@@ -36,7 +36,7 @@ from shared.recipe_files import read_recipe, save_png
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import LIVE, QUICK, wire_generation
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 HERE = Path(__file__).parents[1]
 PROMPT = KITS[FIRST].examples[0]
@@ -45,8 +45,8 @@ EXAMPLE_SEED = 3
 
 # Gradio cannot read an empty number, and while one types there is one: then nothing is drawn.
 UNLESS_EMPTY = """(following, model, prompt, state, ...how) =>
-  how.includes(null)
-    ? [false, model, prompt, state, ...how.map((value) => value ?? 1)]
+  controls.includes(null)
+    ? [false, model, prompt, state, ...controls.map((value) => value ?? 1)]
     : [following, model, prompt, state, ...how]"""
 
 
@@ -64,7 +64,7 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
         model: str, prompt: str, count: int, side: int, *settings: Any
     ) -> Generator[Any, None, None]:
         request = ImageRequest.parse(
-            prompt=prompt, num_images=count, width=side, height=side, **how.name(*settings)
+            prompt=prompt, num_images=count, width=side, height=side, **controls.name(*settings)
         )
         spec = room.spec(model)
         started = time.monotonic()
@@ -76,9 +76,9 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
             recipes = write_recipes(model, request) if step.images else []
             left = say_left(step, time.monotonic() - started)
             shown = {
-                exhibit: hang(spec, step, request, recipes),
+                exhibit: render_pictures(spec, step, request, recipes),
                 caption: show_caption(spec, step, request.seeds, left),
-                how.seed.used: request.seed,
+                controls.seed.used: request.seed,
             }
             if step.images:
                 shown |= inside.show(model, request, step, recipes[0])
@@ -89,7 +89,7 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
             return {caption: gr.skip()}
         if not prompt.strip():
             return {caption: "Write something: the picture waits for words."}
-        asked = how.name(*settings)
+        asked = controls.name(*settings)
         if asked["seed"] == -1:
             asked["seed"] = max(used, 0)  # the same noise: only the words change the picture
         try:
@@ -99,18 +99,18 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
         step = room.finish(generate_image, model, request, seconds=estimate_seconds(request))
         spec = room.spec(model)
         return {
-            exhibit: hang(spec, step, request, write_recipes(model, request)),
+            exhibit: render_pictures(spec, step, request, write_recipes(model, request)),
             caption: show_caption(spec, step, request.seeds) + " · live",
             **inside.forget(step),
-            how.seed.used: request.seed,
+            controls.seed.used: request.seed,
         }
 
-    def suit_model(model: str) -> list[Any]:
+    def apply_defaults(model: str) -> list[Any]:
         """The settings that a newly chosen model works best with."""
         spec = room.spec(model)
         sizes = [("its own", 0), *((f"{side} × {side}", side) for side in spec.sizes)]
         return [
-            *how.suit(spec),
+            *controls.defaults_for(spec),
             gr.update(choices=sizes, value=0, visible=len(sizes) > 1),
             gr.update(visible=spec.bundled),
             gr.update(visible=spec.bundled),
@@ -132,8 +132,8 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
         return show_builder(built.choice, world) if others else gr.skip()
 
     example = load_example()
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             prompt = gr.Textbox(PROMPT, label=own_label, lines=3, max_length=MAX_PROMPT)
             following = gr.Checkbox(
                 False, label="Draw while I type", info="The picture follows the words and sliders"
@@ -159,10 +159,10 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
                 label="Pictures",
                 info="Same words, other noise",
             )
-            how = HowControl.create(open_sliders=True)
-            with how.more:
+            controls = DiffusionControls.create(open_sliders=True)
+            with controls.more:
                 side = gr.Dropdown([("its own", 0)], value=0, label="Size", visible=False)
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = gr.HTML(example["pictures"], padding=False)
             caption = gr.HTML(
                 "A finished example. Press Draw for a new one, or tick “Draw while I type”.",
@@ -173,21 +173,21 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
     inside = create_inside(room, example)
     create_endpoint(room)
 
-    outputs = [exhibit, caption, how.seed.used, *inside.outputs]
+    outputs = [exhibit, caption, controls.seed.used, *inside.outputs]
     wire_generation(
         buttons,
         show_on_page,
-        [model, prompt, count, side, *how.inputs],
+        [model, prompt, count, side, *controls.inputs],
         outputs,
         caption=caption,
         also=[prompt.submit],
     )
     # A field that was emptied tells of a change only, not of an input; nor do the helper's words.
-    sliders = (how.steps, how.guidance, how.seed.seed)
+    sliders = (controls.steps, controls.guidance, controls.seed.seed)
     gr.on(
         [prompt.change, following.input, *(one.input for one in sliders)],
         draw_live,
-        [following, model, prompt, how.seed.used, *how.inputs],
+        [following, model, prompt, controls.seed.used, *controls.inputs],
         outputs,
         js=UNLESS_EMPTY,
         **LIVE,
@@ -197,11 +197,11 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
     ).then(press, [written, world, others], builder, **QUICK)
     # What was put together before stays in the field until the first click.
     world.input(lambda world: show_builder(world=world), world, builder, **QUICK)
-    suited = [how.steps, how.guidance, side, following, helper, prompt]
-    model.change(suit_model, model, suited, **QUICK)
+    adjusted = [controls.steps, controls.guidance, side, following, helper, prompt]
+    model.change(apply_defaults, model, adjusted, **QUICK)
 
 
-def hang(
+def render_pictures(
     spec: ModelSpec, step: ImageStep, request: ImageRequest, recipes: Sequence[dict[str, Any]]
 ) -> str:
     """Show the pictures of a step; with ``recipes``, finished ones can be saved."""

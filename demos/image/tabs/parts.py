@@ -17,7 +17,7 @@ from shared.requests import MAX_SEED
 from shared.room import Room, Waiting, once
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import LIVE, QUEUED, say_errors, wire_generation
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 from shared.uploads import read_picture
 
 FIRST_CRITTER = 7
@@ -68,13 +68,13 @@ def _create_tokenizer(room: Room, model: gr.Dropdown, opened: gr.State) -> None:
         "Networks take numbers, not letters. The tokenizer cuts a text into pieces that it has a "
         "number for. Try a word that no monster needs.",
     )
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             prompt = gr.Textbox(
                 parts_text.TokensRequest().prompt, label="Text", max_length=MAX_PROMPT
             )
             buttons = RunButtons.create("Cut into tokens")
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit, caption = _exhibit(show_parts.NO_TOKENS)
     wire_generation(
         buttons,
@@ -100,13 +100,13 @@ def _create_encoder(room: Room, model: gr.Dropdown, opened: gr.State) -> None:
         "It turns every token into a long row of numbers, its meaning in this sentence. The same "
         "word gets other numbers in other company, and that is how yellow finds its horns.",
     )
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             first = parts_text.VectorsRequest()
             prompt = gr.Textbox(first.prompt, label="Sentence", max_length=MAX_PROMPT)
             other = gr.Textbox(first.other, label="Compare with", max_length=MAX_PROMPT)
             buttons = RunButtons.create("Encode")
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit, caption = _exhibit(show_parts.NO_VECTORS)
     wire_generation(
         buttons,
@@ -155,14 +155,14 @@ def _create_autoencoder(room: Room, model: gr.Dropdown, opened: gr.State) -> Non
         "Its encoder squeezes a picture into few numbers, the latents; its decoder paints them "
         "again. The denoiser works on latents only. Press a channel to see what it is there for.",
     )
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             seed, upload, another = _choose_picture()
             factor = create_slider(
                 parts.AutoencoderRequest, "factor", step=0.25, label="Multiply the channel by"
             )
             buttons = RunButtons.create("Encode and decode")
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit, caption = _exhibit(show_parts.NO_PICTURES)
             tiles = gr.HTML("", js_on_load=CHOOSING, padding=False)
     channel = gr.State(0)
@@ -229,8 +229,8 @@ def _create_denoiser(room: Room, model: gr.Dropdown, opened: gr.State) -> None:
         "what it believes is underneath, without your words and with them. Drag the noise; then "
         "tell it something untrue.",
     )
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             prompt = gr.Textbox(
                 "a monster", label="What the denoiser is told", lines=2, max_length=MAX_PROMPT
             )
@@ -244,7 +244,7 @@ def _create_denoiser(room: Room, model: gr.Dropdown, opened: gr.State) -> None:
             )
             buttons = RunButtons.create("Ask the denoiser")
             seed, upload, another = _choose_picture()
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit, caption = _exhibit(show_parts.NO_PICTURES)
     another.click(another_described, None, [seed, upload, prompt], **QUEUED)
     values = [model, seed, upload, prompt, noise, guidance]

@@ -17,7 +17,7 @@ from shared.live.tab import Exhibit, Training, wire_training
 from shared.room import Room
 from shared.ui.controls import RunButtons, SeedControl, create_slider
 from shared.ui.events import QUICK, say_errors
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 from shared.visitor_models import VisitorModels
 
 ABOUT = (
@@ -46,8 +46,8 @@ def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) ->
         options: Further arguments for the training script; tests make it short with these.
     """
     visit = gr.State(None, delete_callback=lambda visit: visit and visit.models.close())
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             minutes = create_slider(TrainingRequest, "minutes", step=1)
             buttons = RunButtons.create("Start training")
             keep = gr.Button("Keep it for this visit", visible=False)
@@ -55,7 +55,7 @@ def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) ->
             said = gr.HTML("", **CAPTION)
             seed = SeedControl.create()
             gr.HTML(ABOUT, **CAPTION)
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = Exhibit.create(read_example(EXAMPLE), wide=True)
     gr.HTML(show_prompts(), padding=False)
     exhibit.curves.render()

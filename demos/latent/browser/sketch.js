@@ -112,4 +112,5 @@ export function mount(element, { trigger }) {
     }
   });
   paper();
+  element.querySelector(".sketch").inert = false; // what was clicked earlier would be lost
 }

@@ -26,7 +26,7 @@ from shared.errors import GalleryError
 from shared.room import Room, Waiting, once
 from shared.ui.controls import RunButtons, SeedControl
 from shared.ui.events import wire_generation
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 if TYPE_CHECKING:
     from shared.nets import VAE, Generator, Judge
@@ -83,13 +83,13 @@ def create_bias(room: Room) -> None:
             else:
                 yield pushed, said, request.seed
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             gr.HTML(INTRODUCTION, **CAPTION)
             buttons = RunButtons.create("Draw fresh red critters")
             seed = SeedControl.create()
             gr.HTML(WHY, **CAPTION)
-        with floor.exhibit:
+        with columns.exhibit:
             gr.HTML(f'<p class="measure-note">{trouble}</p>', visible=bool(trouble))
             gr.HTML(show_figures(skew), elem_classes="compare")
             rows = gr.HTML(EXAMPLE.read_text(encoding="utf-8"), elem_classes="compare")
@@ -97,12 +97,12 @@ def create_bias(room: Room) -> None:
     wire_generation(buttons, draw, [seed.seed], [rows, caption, seed.used], caption=caption)
 
     gr.HTML("<h3>Push towards red</h3>", elem_classes="compare-heading")
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             gr.HTML(PUSH, **CAPTION)
             pushing = RunButtons.create("Push one towards red")
             own_seed = SeedControl.create()
-        with floor.exhibit:
+        with columns.exhibit:
             pushed = gr.HTML(EXAMPLE_PUSH.read_text(encoding="utf-8"), elem_classes="compare")
             about = gr.HTML(explain_push(skew) if skew else "", **CAPTION)
     wire_generation(

@@ -22,7 +22,7 @@ from shared.errors import GalleryError
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, SeedControl, create_slider
 from shared.ui.events import wire_generation
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 if TYPE_CHECKING:
     from shared.nets import VAE, Generator, Judge
@@ -78,8 +78,8 @@ def create_compare(room: Room) -> None:
             shown, caption = found
             yield shown or gr.skip(), caption, request.seed
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             gr.HTML(INTRODUCTION, **CAPTION)
             buttons = RunButtons.create("Measure again, now")
             count = create_slider(
@@ -91,18 +91,18 @@ def create_compare(room: Room) -> None:
             )
             seed = SeedControl.create()
             gr.HTML(NOISE, **CAPTION)
-        with floor.exhibit:
+        with columns.exhibit:
             caption = gr.HTML(trouble or describe_stored(stored), **CAPTION)
             table = gr.HTML(show_table(stored), elem_classes="compare")
     wire_generation(buttons, run, [count, seed.seed], [table, caption, seed.used], caption=caption)
 
     gr.HTML("<h3>Has it memorised?</h3>", elem_classes="compare-heading")
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             gr.HTML(MEMORY, **CAPTION)
             look = RunButtons.create("Show the nearest training pictures")
             own_seed = SeedControl.create()
-        with floor.exhibit:
+        with columns.exhibit:
             near = gr.HTML(EXAMPLE.read_text(encoding="utf-8"), elem_classes="compare")
             about = gr.HTML(f"A finished example: seed {EXAMPLE_SEED}.", **CAPTION)
     wire_generation(look, neighbours, [own_seed.seed], [near, about, own_seed.used], caption=about)

@@ -37,7 +37,7 @@ from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons
 from shared.ui.endpoints import add_endpoint
 from shared.ui.events import LIVE, QUEUED, say_errors, wire_generation
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 from shared.uploads import read_picture
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ def create_reconstruct(room: Room) -> None:
             "sigma": result.sigma.tolist(),
         }
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             dataset = choose_dataset(room)
             with gr.Tabs():
                 with gr.Tab("A real critter"):
@@ -176,7 +176,7 @@ def create_reconstruct(room: Room) -> None:
                     # words that are not for visitors; a file field leaves that to us.
                     upload = gr.File(label="Your picture", file_types=["image"], height=150)
             buttons = RunButtons.create("Let the GAN search")
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = gr.HTML(show_three(None))
             caption = gr.HTML(CHOOSE, **CAPTION)
     with gr.Accordion("Look inside", open=False):

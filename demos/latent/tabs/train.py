@@ -11,7 +11,7 @@ from shared.live.story import read_example
 from shared.live.tab import Exhibit, Training, wire_training
 from shared.room import Room
 from shared.ui.controls import RunButtons, SeedControl, create_slider
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 ABOUT = (
     "It starts from random weights, on the machine that runs this gallery, with the very program "
@@ -28,8 +28,8 @@ def create_train(room: Room, options: Sequence[str] = ()) -> None:
         options: Further arguments for the training scripts; tests make them short with these.
     """
     example = read_example(EXAMPLE)
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             network = gr.Radio(
                 [("A VAE, which redraws", "vae"), ("A GAN, which fools a critic", "gan")],
                 value="vae",
@@ -39,7 +39,7 @@ def create_train(room: Room, options: Sequence[str] = ()) -> None:
             buttons = RunButtons.create("Start training")
             seed = SeedControl.create()
             gr.HTML(ABOUT, **CAPTION)
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = Exhibit.create(example)
     exhibit.curves.render()
 

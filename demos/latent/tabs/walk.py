@@ -26,7 +26,7 @@ from shared.room import Room, Waiting, throttle
 from shared.ui.controls import RunButtons, create_slider
 from shared.ui.events import wire_generation
 from shared.ui.files import new_file, offer_download
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 ROOM = Path(__file__).parent.parent
 PATHS = [("Around (spherical)", "spherical"), ("Straight (linear)", "linear")]
@@ -77,8 +77,8 @@ def create_walk(room: Room) -> None:
             recipe,
         )
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             dataset = choose_dataset(room)
             buttons = RunButtons.create("Walk")
             with gr.Row(elem_classes="seed-row", equal_height=True):
@@ -103,7 +103,7 @@ def create_walk(room: Room) -> None:
                 step=0.05,
                 info="Factor on all 64 numbers: 0 is the average, 1 as in training",
             )
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = gr.HTML(show_start())
             caption = gr.HTML("Press Walk and watch the critters change.", **CAPTION)
             with gr.Row():

@@ -10,23 +10,23 @@ import gradio as gr
 
 from demos.music.generate import MusicRequest
 from demos.music.piece import (
+    ComposeCommand,
     Piece,
-    Wish,
+    command_bars,
+    command_more,
+    command_variation,
     open_midi,
     play_so,
-    wish_bars,
-    wish_more,
-    wish_variation,
 )
 from demos.music.tabs.controls import TuneControl
 from shared.errors import InvalidRequest
 from shared.ui.events import QUEUED, say_errors
 
 
-def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list[Any]:
+def create_change(control: TuneControl, piece: gr.State, command: gr.State) -> list[Any]:
     """Add the buttons to the current column.
 
-    Those that compose change ``wish``. Those that do not put another piece on the stand at once;
+    Those that compose change ``command``. Those that do not put another piece on the stand at once;
     it still has to be rendered.
 
     Returns:
@@ -47,8 +47,8 @@ def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list
             last = gr.Number(6, label="to bar", precision=0, min_width=80)
             again = gr.Button("Another version of these", size="sm", min_width=130)
 
-    def ask(make: Callable[..., Wish]) -> Callable[..., Wish]:
-        def asked(last: Wish, made: Piece | None, *numbers: Any) -> Wish:
+    def ask(make: Callable[..., ComposeCommand]) -> Callable[..., ComposeCommand]:
+        def asked(last: ComposeCommand, made: Piece | None, *numbers: Any) -> ComposeCommand:
             if made is None or not made.step.bars:
                 raise InvalidRequest("There is nothing to go on from yet. Compose a tune first.")
             if None in numbers:
@@ -71,9 +71,9 @@ def create_change(control: TuneControl, piece: gr.State, wish: gr.State) -> list
         asked = MusicRequest.parse(**settings).model_copy(update=played)
         return {piece: opened, control.seed.used: opened.seed, **control.show(asked)}
 
-    more.click(ask(wish_more), [wish, piece], wish, **QUEUED)
-    vary.click(ask(wish_variation), [wish, piece, keep], wish, **QUEUED)
-    again.click(ask(wish_bars), [wish, piece, first, last], wish, **QUEUED)
+    more.click(ask(command_more), [command, piece], command, **QUEUED)
+    vary.click(ask(command_variation), [command, piece, keep], command, **QUEUED)
+    again.click(ask(command_bars), [command, piece, first, last], command, **QUEUED)
     played = otherwise.click(say_errors(play), [piece, *control.inputs], piece, **QUEUED)
     opened = upload.upload(
         say_errors(open_file),

@@ -15,9 +15,9 @@ import gradio as gr
 import numpy as np
 
 from demos.music.generate import Bar, MusicRequest, MusicStep, NoteToken, generate_music
-from demos.music.piece import Piece, Wish
+from demos.music.piece import ComposeCommand, Piece
 from demos.music.presets import EXAMPLE
-from demos.music.recording import Chunk, Recording, save, write_midi
+from demos.music.recording import Chunk, PieceAudio, save, write_midi
 from demos.music.run import BUNDLED, run_music
 from demos.music.show import describe_left, show_bars, show_caption, show_player
 from demos.music.tabs.change import create_change
@@ -32,7 +32,7 @@ from shared.tunes.sound import SAMPLE_RATE
 from shared.ui.controls import RunButtons, choose_model
 from shared.ui.events import QUEUED, say_errors, wire_generation
 from shared.ui.files import new_file
-from shared.ui.layout import CAPTION
+from shared.ui.layout import CAPTION, tab_columns
 
 HERE = Path(__file__).parents[1]
 EXAMPLE_SOUND = HERE / "browser" / "example.mp3"  # served at rooms/music/
@@ -58,14 +58,14 @@ def create_compose(room: Room) -> None:
     """Add the tab's contents and the endpoint ``generate_music`` to the current place."""
     example = load_example()
 
-    def compose(wish: Wish, model: str, *values: Any) -> Generator[Any, None, None]:
-        request = wish.request(TuneControl.read(*values))
+    def compose(command: ComposeCommand, model: str, *values: Any) -> Generator[Any, None, None]:
+        request = command.request(TuneControl.read(*values))
         spec = room.spec(model)
         recipe = room.recipe(model, request)
         made = Piece(
-            MusicStep(request.controls, ()), spec.title, recipe, wish.note, after=wish.after
+            MusicStep(request.controls, ()), spec.title, recipe, command.note, after=command.after
         )
-        recording = Recording(new_file, room.settings.soundfont)
+        audio = PieceAudio(new_file, room.settings.soundfont)
         began = time.monotonic()
         of_this_piece: dict[Any, Any] = {
             control.seed.used: request.seed,
@@ -78,13 +78,13 @@ def create_compose(room: Room) -> None:
                 began = time.monotonic()
                 yield composed
                 continue
-            step = wish.recall(composed)
-            if not recording.advance(step):
+            step = command.recall(composed)
+            if not audio.advance(step):
                 continue
-            made = replace(made, step=step, chunks=recording.chunks, rendered=recording.seconds)
+            made = replace(made, step=step, chunks=audio.chunks, rendered=audio.seconds)
             left = describe_left(step.done, time.monotonic() - began)
             yield of_this_piece | {
-                player: show(made, recording.gain, total=wish.expect(step)),
+                player: show(made, audio.gain, total=command.expect(step)),
                 caption: show_caption(step, made.title, made.seed, made.note, left),
                 piece: made,
             }
@@ -95,10 +95,10 @@ def create_compose(room: Room) -> None:
         if made is None or made.is_saved or not made.step.bars:
             return {piece: gr.skip()}
         made = made.complete()
-        recording = Recording(new_file, room.settings.soundfont, made.chunks, made.rendered)
-        recording.add(made.step)
-        files = save(made.step, made.recipe, new_file, recording.play(made.step))
-        made = replace(made, chunks=recording.chunks, rendered=recording.seconds, is_saved=True)
+        audio = PieceAudio(new_file, room.settings.soundfont, made.chunks, made.rendered)
+        audio.add(made.step)
+        files = save(made.step, made.recipe, new_file, audio.play(made.step))
+        made = replace(made, chunks=audio.chunks, rendered=audio.seconds, is_saved=True)
         # After a Stop, the page itself writes that into the caption.
         said = (
             {}
@@ -118,12 +118,12 @@ def create_compose(room: Room) -> None:
             midi: gr.update(value=str(files.midi), interactive=True),
         }
 
-    with gr.Row(elem_classes="floor"):
-        with gr.Column(scale=4, min_width=300, elem_classes="controls"):
+    with tab_columns() as columns:
+        with columns.controls:
             control, buttons = TuneControl.create(lambda: RunButtons.create("Compose"))
             with gr.Accordion("Model", open=False):
                 model = choose_model(room.catalog, "music", keep=lambda spec: not is_musicgen(spec))
-        with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
+        with columns.exhibit:
             player = create_player(show(example, 1.0, autoplay=False))
             caption = gr.HTML(
                 show_caption(example.step, example.title, example.seed)
@@ -136,9 +136,9 @@ def create_compose(room: Room) -> None:
                     "Download notes (MIDI)", str(HERE / "example.mid"), size="sm"
                 )
             piece = gr.State(example)
-            wish = gr.State(Wish())
+            command = gr.State(ComposeCommand())
             write_down = create_sheet(piece)
-            change = create_change(control, piece, wish)
+            change = create_change(control, piece, command)
     with gr.Accordion("Look inside", open=False):
         gr.Markdown(
             "What the model wrote, token by token, each coloured by the probability it "
@@ -151,15 +151,17 @@ def create_compose(room: Room) -> None:
         recipe_shown = gr.JSON(example.recipe, label="Recipe: the same recipe, the same tune")
 
     outcome = [player, caption, piece, tokens, recipe_shown, wav, midi]
-    buttons.run.click(lambda last: Wish(last.number + 1), wish, wish, **QUEUED)
-    control.description.submit(lambda last: Wish(last.number + 1), wish, wish, **QUEUED)
+    buttons.run.click(lambda last: ComposeCommand(last.number + 1), command, command, **QUEUED)
+    control.description.submit(
+        lambda last: ComposeCommand(last.number + 1), command, command, **QUEUED
+    )
     done, stopped = wire_generation(
         buttons,
         compose,
-        [wish, model, *control.inputs],
+        [command, model, *control.inputs],
         [player, caption, piece, control.seed.used, wav, midi],
         caption=caption,
-        begin=[wish.change],
+        begin=[command.change],
     )
     for event, is_stopped in ((done, False), (stopped, True), *((one, False) for one in change)):
         finished = event.then(
@@ -189,9 +191,9 @@ def make_example(room: Room) -> None:
     request = MusicRequest.parse(description=EXAMPLE, seed=EXAMPLE_SEED)
     step = room.finish(generate_music, BUNDLED, request)
     with tempfile.TemporaryDirectory() as folder:
-        recording = Recording(Path(folder).joinpath)
-        recording.add(step)
-        sound = recording.play(step)
+        audio = PieceAudio(Path(folder).joinpath)
+        audio.add(step)
+        sound = audio.play(step)
     sound *= np.float32(find_gain(sound, SAMPLE_RATE))
     soundfile.write(EXAMPLE_SOUND, sound, SAMPLE_RATE, compression_level=0.7)
     recipe = room.recipe(BUNDLED, request)

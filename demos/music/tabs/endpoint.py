@@ -8,7 +8,7 @@ import gradio as gr
 
 from demos.music.generate import MusicRequest, generate_music
 from demos.music.presets import EXAMPLE
-from demos.music.recording import Recording, save
+from demos.music.recording import PieceAudio, save
 from demos.music.run import BUNDLED, estimate_seconds
 from demos.music.tabs.musicgen import answer_musicgen
 from shared.catalog import is_musicgen
@@ -86,9 +86,9 @@ def create_endpoint(room: Room) -> None:
         )
         recipe = room.recipe(model, request)
         last = room.finish(generate_music, model, request, seconds=estimate_seconds(request))
-        recording = Recording(new_file, room.settings.soundfont)
-        recording.add(last)
-        files = save(last, recipe, new_file, recording.play(last))
+        audio = PieceAudio(new_file, room.settings.soundfont)
+        audio.add(last)
+        files = save(last, recipe, new_file, audio.play(last))
         return str(files.wav), str(files.midi), recipe
 
     add_endpoint(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from demos.music.musicgen import MusicGenRequest, MusicGenStep, Wish, generate_musicgen
+from demos.music.musicgen import MusicGenJob, MusicGenRequest, MusicGenStep, generate_musicgen
 from demos.music.show_codebooks import show_codes, show_order
 from demos.music.show_musicgen import (
     show_caption,
@@ -28,7 +28,7 @@ from shared.sounds import Recording, read_recording, save_wav
 from shared.ui.controls import RunButtons, SeedControl, choose_model, create_slider
 from shared.ui.events import QUEUED, say_errors, wire_generation
 from shared.ui.files import new_file
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 GO_ON, FOLLOW = "go on", "follow"
 USES = [("Go on from its end", GO_ON), ("Follow its melody", FOLLOW)]
@@ -72,10 +72,10 @@ class Made:
     name: str
 
 
-def run_musicgen(room: Room, model: str, wish: Wish) -> Iterator[MusicGenStep | Waiting]:
+def run_musicgen(room: Room, model: str, job: MusicGenJob) -> Iterator[MusicGenStep | Waiting]:
     """Make music with ``model``; see ``Room.run``."""
-    seconds = 10 + 2 * wish.request.duration
-    return room.run(generate_musicgen, model, wish, seconds=seconds, every=0.25)
+    seconds = 10 + 2 * job.request.duration
+    return room.run(generate_musicgen, model, job, seconds=seconds, every=0.25)
 
 
 def create_musicgen(room: Room) -> None:
@@ -87,17 +87,17 @@ def create_musicgen(room: Room) -> None:
         values = MusicGenRequest.name_numbers(*numbers)
         request = MusicGenRequest.parse(description=description, **values)
         spec = find_musicgen(room, model)
-        wish = read_wish(request, path, use)
+        job = read_job(request, path, use)
         of_this_one: dict[Any, Any] = {
             sound: None,
             download: gr.update(interactive=False),
             seed.used: request.seed,
         }
-        for step in run_musicgen(room, model, wish):
+        for step in run_musicgen(room, model, job):
             if isinstance(step, Waiting):
                 yield step
                 continue
-            made_recipe = write_recipe(room, model, wish, step)
+            made_recipe = write_recipe(room, model, job, step)
             said = show_caption(spec, step, request)
             yield of_this_one | {
                 exhibit: show_codes(step),
@@ -137,8 +137,8 @@ def create_musicgen(room: Room) -> None:
         empty = show_empty(room.settings, room.spec(model))
         return describe(room, model), gr.skip() if heard else empty
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             description = gr.Textbox(
                 next(iter(PRESETS.values())),
                 label="Describe the music",
@@ -178,7 +178,7 @@ def create_musicgen(room: Room) -> None:
                     for name, options in SLIDERS.items()
                 ]
             seed = SeedControl.create()
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = gr.HTML(show_empty(room.settings, room.spec(model.value)), padding=False)
             caption = gr.HTML("", **CAPTION)
             sound = gr.Audio(label="The music", interactive=False, buttons=[])
@@ -237,9 +237,9 @@ def answer_musicgen(
         description=description, duration=duration, temperature=temperature, seed=seed
     )
     spec = find_musicgen(room, model)
-    wish = Wish(request)
-    last = room.finish(generate_musicgen, model, wish, seconds=10 + 2 * request.duration)
-    recipe = write_recipe(room, model, wish, last)
+    job = MusicGenJob(request)
+    last = room.finish(generate_musicgen, model, job, seconds=10 + 2 * request.duration)
+    recipe = write_recipe(room, model, job, last)
     latest = Made(model, last, recipe, "", name_file(spec, request.seed))
     return save(room, latest), None, recipe
 
@@ -258,18 +258,20 @@ def read_part(path: str, use: str) -> Recording:
     return read_recording(path, LONGEST_PROMPT if use == GO_ON else LONGEST_MELODY, part)
 
 
-def read_wish(request: MusicGenRequest, path: str | None, use: str) -> Wish:
+def read_job(request: MusicGenRequest, path: str | None, use: str) -> MusicGenJob:
     """Put a request and a recording, if there is one, together. Raises InvalidRequest."""
     if not path:
-        return Wish(request)
+        return MusicGenJob(request)
     sound = read_part(path, use).sound
-    return Wish(request, prompt=sound) if use == GO_ON else Wish(request, melody=sound)
+    return (
+        MusicGenJob(request, prompt=sound) if use == GO_ON else MusicGenJob(request, melody=sound)
+    )
 
 
-def write_recipe(room: Room, model: str, wish: Wish, step: MusicGenStep) -> dict[str, Any]:
+def write_recipe(room: Room, model: str, job: MusicGenJob, step: MusicGenStep) -> dict[str, Any]:
     """Write down how ``step`` came about; a recording is only mentioned."""
-    recipe = room.recipe(model, wish.request)
-    used = GO_ON if wish.prompt else FOLLOW if wish.melody else "none"
+    recipe = room.recipe(model, job.request)
+    used = GO_ON if job.prompt else FOLLOW if job.melody else "none"
     recipe["settings"] |= {"recording": used, "engine": step.engine}
     return recipe
 

@@ -43,12 +43,12 @@ export function mount(element, { trigger, watch, props }) {
     Object.fromEntries(CONTROLS.map(([name]) => [name, Number(inputs[name].value)]));
 
   /** Ask the server for another look; nothing else is asked meanwhile. */
-  function wish(name, token = 0) {
+  function action(name, token = 0) {
     if (awaited || !look) return;
     draw.disabled = undo.disabled = true;
     element.classList.add("lab-waiting");
     awaited = setTimeout(settle, 5000); // after an error, whose message the page shows
-    trigger("input", { wish: name, token, ...values() });
+    trigger("input", { action: name, token, ...values() });
   }
 
   function settle() {
@@ -168,14 +168,14 @@ export function mount(element, { trigger, watch, props }) {
 
   bars.addEventListener("click", (event) => {
     const row = event.target.closest("[data-id]");
-    if (row) wish("take", Number(row.dataset.id));
+    if (row) action("take", Number(row.dataset.id));
   });
-  draw.addEventListener("click", () => wish("draw"));
-  undo.addEventListener("click", () => wish("undo"));
+  draw.addEventListener("click", () => action("draw"));
+  undo.addEventListener("click", () => action("undo"));
   element.replaceChildren(
     text,
     make("div", { class: "lab-buttons" }, draw, undo, note),
-    make("div", { class: "lab-desk" }, make("div", {}, legend, bars), make("div", {}, controls, presets)),
+    make("div", { class: "lab-state" }, make("div", {}, legend, bars), make("div", {}, controls, presets)),
     figures,
   );
   watch("value", take);

@@ -14,14 +14,14 @@ import gradio as gr
 from demos.text.generate import MAX_PROMPT, ChatRequest, TextRequest, Turn, generate_text
 from demos.text.run import run_text
 from demos.text.show_chat import SPEAKERS, show_chat
-from demos.text.tabs.how import HowControl
+from demos.text.tabs.sampling_controls import SamplingControls
 from demos.text.tokens import count_tokens
 from shared.errors import InvalidRequest
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons
 from shared.ui.events import QUEUED, QUICK, say_errors, wire_generation
 from shared.ui.files import new_file
-from shared.ui.layout import CAPTION
+from shared.ui.layout import CAPTION, tab_columns
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "chat.json"
 EXAMPLE_MODEL, EXAMPLE_SEED = "text/smollm2-135m", 2
@@ -39,7 +39,7 @@ QUESTIONS = [
 
 
 @dataclass(frozen=True)
-class Talk:
+class Conversation:
     """A conversation.
 
     Attributes:
@@ -52,7 +52,7 @@ class Talk:
     asked: int = 0
     sent: bool = False
 
-    def say(self, message: str) -> Talk:
+    def say(self, message: str) -> Conversation:
         """Ask for an answer to ``message``."""
         if not message.strip():
             raise InvalidRequest("The message is empty. Write a few words first.")
@@ -60,25 +60,29 @@ class Talk:
             raise InvalidRequest(
                 f"The message is too long: {len(message):,} characters, at most {MAX_PROMPT:,}."
             )
-        return Talk((*self.turns, Turn(role="user", content=message)), self.asked + 1, sent=True)
+        return Conversation(
+            (*self.turns, Turn(role="user", content=message)), self.asked + 1, sent=True
+        )
 
-    def ask_again(self) -> Talk:
+    def ask_again(self) -> Conversation:
         """Ask for another answer to the last message."""
         said = self.turns
         while said and said[-1].role == "assistant":
             said = said[:-1]
         if not said:
             raise InvalidRequest("There is nothing to answer yet. Write a message first.")
-        return Talk(said, self.asked + 1)
+        return Conversation(said, self.asked + 1)
 
 
 def create_chat(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
 
-    def answer(talk: Talk, model: str, system: str, *values: Any) -> Generator[Any, None, None]:
+    def answer(
+        conversation: Conversation, model: str, system: str, *values: Any
+    ) -> Generator[Any, None, None]:
         first = (Turn(role="system", content=system),) if system.strip() else ()
         request = ChatRequest.parse(
-            prompt="", turns=(*first, *talk.turns), **TextRequest.name_numbers(*values)
+            prompt="", turns=(*first, *conversation.turns), **TextRequest.name_numbers(*values)
         )
         spec = room.spec(model)
         recipe = room.recipe(model, request)
@@ -89,21 +93,21 @@ def create_chat(room: Room, model: gr.Dropdown) -> None:
             cut = f" · {step.clipped:,} earlier characters no longer fit" if step.clipped else ""
             count = f"{count_tokens(len(step.tokens))} · seed {request.seed}"
             answered = Turn(role="assistant", content=step.text[:MAX_PROMPT])
-            said = replace(talk, turns=(*talk.turns, answered), sent=False)
+            said = replace(conversation, turns=(*conversation.turns, answered), sent=False)
             # Not before: a message that cannot be answered stays where it was written.
-            yield ({message: ""} if talk.sent else {}) | {
+            yield ({message: ""} if conversation.sent else {}) | {
                 page: show_chat(said.turns),
                 done: said,
                 caption: f"<b>{html.escape(spec.title)}</b> · {count}{cut}",
-                how.seed.used: request.seed,
+                sampling.seed.used: request.seed,
                 shown_recipe: recipe,
             }
-            talk = replace(talk, sent=False)
+            conversation = replace(conversation, sent=False)
 
     example = load_example()
     gr.HTML(f'<p class="part-text">{INTRO}</p>', padding=False)
-    with gr.Row(elem_classes="floor"):
-        with gr.Column(scale=4, min_width=300, elem_classes="controls"):
+    with tab_columns() as columns:
+        with columns.controls:
             message = gr.Textbox(
                 "",
                 label="Your message",
@@ -116,38 +120,38 @@ def create_chat(room: Room, model: gr.Dropdown) -> None:
             with gr.Row(elem_classes="seed-row"):
                 again = gr.Button("Answer again", size="sm", min_width=90)
                 edit = gr.Button("Edit my last", size="sm", min_width=90)
-                clear = gr.Button("New talk", size="sm", min_width=90)
+                clear = gr.Button("New conversation", size="sm", min_width=90)
             system = gr.Textbox(
                 SYSTEM,
                 label="What the model is told first (system prompt)",
                 lines=2,
                 max_length=MAX_PROMPT,
             )
-            how = HowControl.create()
-        with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
+            sampling = SamplingControls.create()
+        with columns.exhibit:
             page = gr.HTML(show_chat(example.turns), max_height=560, autoscroll=True)
             caption = gr.HTML(example.caption, **CAPTION)
             save = gr.DownloadButton("Download the conversation", size="sm", interactive=False)
             with gr.Accordion("Recipe: the same recipe gives the same answer", open=False):
                 shown_recipe = gr.JSON(example.recipe, show_label=False)
     # What was asked for, and what is there: an example is not to be gone on with.
-    talk, done = gr.State(Talk()), gr.State(Talk())
+    conversation, done = gr.State(Conversation()), gr.State(Conversation())
 
-    def say(message: str, done: Talk) -> Talk:
+    def say(message: str, done: Conversation) -> Conversation:
         return done.say(message)
 
-    def take_back(done: Talk) -> tuple[Any, ...]:
+    def take_back(done: Conversation) -> tuple[Any, ...]:
         mine = [place for place, turn in enumerate(done.turns) if turn.role == "user"]
         if not mine:
             raise InvalidRequest("There is nothing to edit yet. Write a message first.")
-        before = Talk(done.turns[: mine[-1]], done.asked)
+        before = Conversation(done.turns[: mine[-1]], done.asked)
         return done.turns[mine[-1]].content, before, show_chat(before.turns), "", None
 
-    def start_over(done: Talk) -> tuple[Any, ...]:
+    def start_over(done: Conversation) -> tuple[Any, ...]:
         nothing = gr.update(value=None, interactive=False)
-        return Talk(asked=done.asked), show_chat(()), "", "", None, nothing
+        return Conversation(asked=done.asked), show_chat(()), "", "", None, nothing
 
-    def write_file(done: Talk) -> Any:
+    def write_file(done: Conversation) -> Any:
         path = new_file("conversation.txt")
         lines = [f"{SPEAKERS[turn.role]}:\n{turn.content}\n" for turn in done.turns]
         path.write_text("\n".join(lines), encoding="utf-8")
@@ -157,10 +161,10 @@ def create_chat(room: Room, model: gr.Dropdown) -> None:
         [buttons.run.click, message.submit],
         say_errors(say),
         [message, done],
-        talk,
+        conversation,
         **QUEUED,
     )
-    again.click(say_errors(Talk.ask_again), done, talk, **QUEUED)
+    again.click(say_errors(Conversation.ask_again), done, conversation, **QUEUED)
     taken = edit.click(
         say_errors(take_back), done, [message, done, page, caption, shown_recipe], **QUEUED
     )
@@ -169,10 +173,10 @@ def create_chat(room: Room, model: gr.Dropdown) -> None:
     endings = wire_generation(
         buttons,
         answer,
-        [talk, model, system, *how.inputs],
-        [message, page, done, caption, how.seed.used, shown_recipe],
+        [conversation, model, system, *sampling.inputs],
+        [message, page, done, caption, sampling.seed.used, shown_recipe],
         caption=caption,
-        begin=[talk.change],
+        begin=[conversation.change],
         end_on=[clear.click],
     )
     for event in endings:

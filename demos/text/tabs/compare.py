@@ -14,12 +14,12 @@ from demos.text.generate import TextRequest, generate_text
 from demos.text.presets import PRESETS
 from demos.text.run import BUNDLED, estimate_seconds, generate_texts
 from demos.text.story import Branch, Story, show_story
-from demos.text.tabs.how import HowControl
+from demos.text.tabs.sampling_controls import SamplingControls
 from demos.text.tabs.write import EXAMPLE_SEED, create_page, show_caption
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons, choose_model, create_slider
 from shared.ui.events import QUICK, wire_generation
-from shared.ui.layout import CAPTION
+from shared.ui.layout import CAPTION, tab_columns
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "compare.json"
 COOL = 0.3  # a temperature
@@ -54,13 +54,13 @@ def create_compare(room: Room, model: gr.Dropdown) -> None:
                 pages[number]: show_story(stories[number], still=True),
                 captions[number]: show_side("AB"[number], room, stories[number], pairs[number][1]),
                 caption: f"seed {left.seed}",
-                how.seed.used: left.seed,
+                sampling.seed.used: left.seed,
                 recipes: {side: one.branch.recipe for side, one in zip("AB", stories, strict=True)},
             }
 
     gr.HTML(f'<p class="part-text">{INTRO}</p>', padding=False)
-    with gr.Row(elem_classes="floor"):
-        with gr.Column(scale=4, min_width=300, elem_classes="controls"):
+    with tab_columns() as columns:
+        with columns.controls:
             prompt = gr.Textbox(PRESETS[0].prompt, label="Your beginning", lines=3)
             buttons = RunButtons.create("Write both")
             other = choose_model(room.catalog, "text", label="Model B", none="The same model")
@@ -68,8 +68,8 @@ def create_compare(room: Room, model: gr.Dropdown) -> None:
                 TextRequest, "temperature", step=0.05, label="Temperature of B", value=COOL
             )
             gr.HTML('<p class="part-text">For A, and all else for both:</p>', padding=False)
-            how = HowControl.create()
-        with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
+            sampling = SamplingControls.create()
+        with columns.exhibit:
             with gr.Row(elem_classes="page-two"):
                 pages, captions = [], []
                 for side in "AB":
@@ -84,15 +84,15 @@ def create_compare(room: Room, model: gr.Dropdown) -> None:
     # Of two models, nothing else is to differ.
     other.input(
         lambda other, warmth: COOL if not other else warmth,
-        [other, how.sliders["temperature"]],
+        [other, sampling.sliders["temperature"]],
         warmth,
         **QUICK,
     )
     wire_generation(
         buttons,
         compare,
-        [model, prompt, other, warmth, *how.inputs],
-        [*pages, *captions, caption, how.seed.used, recipes],
+        [model, prompt, other, warmth, *sampling.inputs],
+        [*pages, *captions, caption, sampling.seed.used, recipes],
         caption=caption,
         also=[prompt.submit],
     )

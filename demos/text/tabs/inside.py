@@ -16,7 +16,7 @@ from demos.text.show_inside import describe_reading, show_inside
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons
 from shared.ui.events import wire_generation
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "inside.json"
 TEXTS = [
@@ -49,12 +49,12 @@ def create_inside(room: Room, model: gr.Dropdown) -> None:
                 left = f'<span class="left"> · layer {step.done} of {step.total}</span>'
                 yield {caption: name + left}
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             prompt = gr.Textbox(TEXTS[0], label="A text to read", lines=4, max_lines=12)
             buttons = RunButtons.create("Look inside")
             gr.Examples([[text] for text in TEXTS], [prompt], label="Texts to try")
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = gr.HTML(
                 read_example(),
                 html_template="",

@@ -10,14 +10,14 @@ from typing import Any
 
 import gradio as gr
 
-from demos.text.lab import LabRequest, Look, look_ahead
+from demos.text.lab import LabRequest, Prediction, predict_next
 from demos.text.payload import to_payload
 from demos.text.run import BUNDLED
-from demos.text.show_lab import show_look
+from demos.text.show_lab import show_prediction
 from shared.room import Room, Waiting, once
 from shared.ui.controls import RunButtons, SeedControl
 from shared.ui.events import LIVE, say_errors, wire_generation
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lab.json"
 TEXTS = [
@@ -34,7 +34,7 @@ import(new URL("rooms/text/lab.js", document.baseURI)).then(start);
 
 
 @dataclass(frozen=True)
-class Desk:
+class LabState:
     """What a visitor has before them.
 
     Attributes:
@@ -53,51 +53,51 @@ class Desk:
 def create_lab(room: Room, model: gr.Dropdown) -> None:
     """Add the tab's contents to the current place; ``model`` is the room's picker."""
 
-    def ask(text: str, desk: Desk | None, **values: Any) -> LabRequest:
+    def ask(text: str, state: LabState | None, **values: Any) -> LabRequest:
         # Added tokens stay what they are, unless the visitor has written something else.
-        if desk and desk.text == text:
-            values = {"text": desk.written, "made": desk.made, **values}
+        if state and state.text == text:
+            values = {"text": state.written, "made": state.made, **values}
         return LabRequest.parse(**{"text": text, **values})
 
-    def show_look_of(model: str, request: LabRequest, look: Look) -> dict[Any, Any]:
+    def show_result(model: str, request: LabRequest, look: Prediction) -> dict[Any, Any]:
         return {
-            exhibit: to_payload(show_look(look)),
-            desk: Desk(model, request.text, look.made, look.text),
+            exhibit: to_payload(show_prediction(look)),
+            state: LabState(model, request.text, look.made, look.text),
             caption: f"<b>{html.escape(room.spec(model).title)}</b>",
         }
 
-    def show(model: str, text: str, desk: Desk | None) -> Generator[Any, None, None]:
-        request = ask(text, desk)
-        for look in room.run(once(look_ahead), model, request, seconds=SECONDS):
+    def show(model: str, text: str, state: LabState | None) -> Generator[Any, None, None]:
+        request = ask(text, state)
+        for look in room.run(once(predict_next), model, request, seconds=SECONDS):
             if isinstance(look, Waiting):
                 yield look
             else:
-                yield show_look_of(model, request, look)
+                yield show_result(model, request, look)
 
-    def follow(model: str, text: str, desk: Desk | None) -> Any:
+    def follow(model: str, text: str, state: LabState | None) -> Any:
         # Larger models take their time: the button asks them.
-        if not room.spec(model).bundled or (desk and desk.text == text):
+        if not room.spec(model).bundled or (state and state.text == text):
             return {exhibit: gr.skip()}
         request = ask(text, None)
-        look = room.finish(once(look_ahead), model, request, seconds=SECONDS)
-        return show_look_of(model, request, look)
+        look = room.finish(once(predict_next), model, request, seconds=SECONDS)
+        return show_result(model, request, look)
 
     def act(
-        model: str, text: str, desk: Desk | None, seed: float, event: gr.EventData
+        model: str, text: str, state: LabState | None, seed: float, event: gr.EventData
     ) -> dict[Any, Any]:
-        wish = event._data if isinstance(event._data, dict) else {}
-        at = desk.model if desk else model  # which is loaded
-        if wish.get("wish") == "undo":
-            made = desk.made[:-1] if desk and desk.text == text else ()
-            request = ask(text, desk, made=made)
+        action = event._data if isinstance(event._data, dict) else {}
+        at = state.model if state else model  # which is loaded
+        if action.get("action") == "undo":
+            made = state.made[:-1] if state and state.text == text else ()
+            request = ask(text, state, made=made)
         else:
-            named = ("wish", "token", "temperature", "top_k", "top_p", "min_p")
-            request = ask(text, desk, seed=seed, **{name: wish.get(name) for name in named})
-        look = room.finish(once(look_ahead), at, request, seconds=SECONDS)
-        return show_look_of(at, request, look) | {prompt: look.text, dice.used: request.seed}
+            named = ("action", "token", "temperature", "top_k", "top_p", "min_p")
+            request = ask(text, state, seed=seed, **{name: action.get(name) for name in named})
+        look = room.finish(once(predict_next), at, request, seconds=SECONDS)
+        return show_result(at, request, look) | {prompt: look.text, dice.used: request.seed}
 
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             prompt = gr.Textbox(
                 TEXTS[0],
                 label="The beginning",
@@ -108,7 +108,7 @@ def create_lab(room: Room, model: gr.Dropdown) -> None:
             buttons = RunButtons.create("What could come next?")
             gr.Examples([[text] for text in TEXTS], [prompt], label="Beginnings to try")
             dice = SeedControl.create()
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = gr.HTML(
                 read_example(),
                 html_template="",
@@ -121,20 +121,20 @@ def create_lab(room: Room, model: gr.Dropdown) -> None:
                 "something else.",
                 **CAPTION,
             )
-    desk = gr.State(None)
+    state = gr.State(None)
     wire_generation(
         buttons,
         show,
-        [model, prompt, desk],
-        [exhibit, desk, caption],
+        [model, prompt, state],
+        [exhibit, state, caption],
         caption=caption,
         also=[prompt.submit],
     )
-    prompt.change(say_errors(follow), [model, prompt, desk], [exhibit, desk, caption], **LIVE)
+    prompt.change(say_errors(follow), [model, prompt, state], [exhibit, state, caption], **LIVE)
     exhibit.input(
         say_errors(act),
-        [model, prompt, desk, dice.seed],
-        [exhibit, desk, caption, prompt, dice.used],
+        [model, prompt, state, dice.seed],
+        [exhibit, state, caption, prompt, dice.used],
         **{**LIVE, "trigger_mode": "once"},
     )
 
@@ -146,6 +146,6 @@ def read_example() -> str | None:
 
 def make_example(room: Room) -> None:
     """Write what the tab shows at first."""
-    look = room.finish(once(look_ahead), BUNDLED, LabRequest.parse(text=TEXTS[0]))
+    look = room.finish(once(predict_next), BUNDLED, LabRequest.parse(text=TEXTS[0]))
     EXAMPLE.parent.mkdir(exist_ok=True)
-    EXAMPLE.write_text(to_payload(show_look(look)) + "\n", encoding="utf-8")
+    EXAMPLE.write_text(to_payload(show_prediction(look)) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ from demos.text.tokens import MAX_TEXT
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons
 from shared.ui.events import wire_generation
-from shared.ui.layout import CAPTION, tab_floor
+from shared.ui.layout import CAPTION, tab_columns
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "surprise.json"
 TALE = (
@@ -63,8 +63,8 @@ def create_surprise(room: Room, model: gr.Dropdown) -> None:
             yield to_payload(show_tokens(surprise)), show_figures(surprise), said
 
     tokens, shown = read_example()
-    with tab_floor() as floor:
-        with floor.controls:
+    with tab_columns() as columns:
+        with columns.controls:
             prompt = gr.Textbox(TALE, label="A text of yours", lines=7, max_lines=16)
             buttons = RunButtons.create("How surprising is it?")
             gr.Examples([[text] for text in TEXTS], [prompt], label="Texts to try")
@@ -74,7 +74,7 @@ def create_surprise(room: Room, model: gr.Dropdown) -> None:
                 "each word is as common as before, and none is where it belongs.",
                 **CAPTION,
             )
-        with floor.exhibit:
+        with columns.exhibit:
             exhibit = gr.HTML(
                 tokens,
                 html_template="",

@@ -14,15 +14,15 @@ import gradio as gr
 from demos.text.generate import MAX_PROMPT, TextRequest, generate_text
 from demos.text.presets import PRESETS
 from demos.text.run import BUNDLED, run_text
-from demos.text.story import Branch, Story, Wish, begin_with, fork, read_tokens, show_story
+from demos.text.story import Branch, Story, WriteCommand, begin_with, fork, read_tokens, show_story
 from demos.text.tabs.endpoint import create_endpoint
-from demos.text.tabs.how import HowControl
+from demos.text.tabs.sampling_controls import SamplingControls
 from demos.text.tokens import count_tokens
 from shared.errors import GalleryError
 from shared.room import Room, Waiting
 from shared.ui.controls import RunButtons
 from shared.ui.events import QUEUED, QUICK, say_errors, wire_generation
-from shared.ui.layout import CAPTION
+from shared.ui.layout import CAPTION, tab_columns
 
 EXAMPLE = Path(__file__).parents[1] / "example.json"
 EXAMPLE_SEED = 7
@@ -48,37 +48,37 @@ def create_write(room: Room, model: gr.Dropdown) -> None:
     example = load_example()
 
     def write(
-        wish: Wish, model: str, prompt: str, keep_end: bool, *values: Any
+        command: WriteCommand, model: str, prompt: str, keep_end: bool, *values: Any
     ) -> Generator[Any, None, None]:
         settings = TextRequest.name_numbers(*values)
-        if wish.story:
-            model, prompt = wish.story.model, wish.story.prompt
-        if wish.story and not wish.branch.tokens:
+        if command.story:
+            model, prompt = command.story.model, command.story.prompt
+        if command.story and not command.branch.tokens:
             settings["seed"] = -1  # the same text once more would be no other way to go on
         request = begin_with(
-            TextRequest.parse(prompt=prompt, keep_end=keep_end, **settings), wish.branch
+            TextRequest.parse(prompt=prompt, keep_end=keep_end, **settings), command.branch
         )
         spec = room.spec(model)
         recipe = room.recipe(model, request)
-        branch = replace(wish.branch, recipe=recipe, note=wish.branch.note or "as it came")
-        grown = (wish.story or Story(prompt, model)).grow(branch)
+        branch = replace(command.branch, recipe=recipe, note=command.branch.note or "as it came")
+        grown = (command.story or Story(prompt, model)).grow(branch)
         for step in run_text(room, model, request):
             if isinstance(step, Waiting):
                 yield step
                 continue
             # Whoever stops it has asked for so many tokens.
             recipe["settings"]["max_new_tokens"] = max(1, len(step.tokens))
-            grown = grown.write(step, wish.branch.tokens)
+            grown = grown.write(step, command.branch.tokens)
             yield {
                 page: show_story(grown),
                 story: grown,
                 caption: show_caption(spec.title, grown, request.seed),
-                how.seed.used: request.seed,
+                sampling.seed.used: request.seed,
                 shown_recipe: recipe,
             }
 
-    with gr.Row(elem_classes="floor"):
-        with gr.Column(scale=4, min_width=300, elem_classes="controls"):
+    with tab_columns() as columns:
+        with columns.controls:
             preset = gr.Dropdown(
                 [(one.title, one.title) for one in PRESETS],
                 value=PRESETS[0].title,
@@ -96,43 +96,43 @@ def create_write(room: Room, model: gr.Dropdown) -> None:
                 again = gr.Button("Another way", size="sm", min_width=90)
                 more = gr.Button("Go on", size="sm", min_width=90)
                 edit = gr.Button("Edit the text", size="sm", min_width=90)
-            how = HowControl.create(EXAMPLE_SEED)
+            sampling = SamplingControls.create(EXAMPLE_SEED)
             keep_end = gr.Checkbox(
                 False,
                 label="Read only the end",
                 info="If your beginning is longer than the model's context, what it looks back on",
             )
-        with gr.Column(scale=7, min_width=300, elem_classes="exhibit"):
+        with columns.exhibit:
             page = create_page(example["page"])
             caption = gr.HTML("A finished example. Press Write for a new one.", **CAPTION)
             with gr.Accordion("Recipe: the same recipe gives the same text", open=False):
                 shown_recipe = gr.JSON(example["recipe"], show_label=False)
     story = gr.State(example["story"])
-    wish = gr.State(Wish())
+    command = gr.State(WriteCommand())
 
     def choose_preset(title: str, prompt: str) -> tuple[Any, ...]:
         chosen = next((one for one in PRESETS if one.title == title), PRESETS[0])
-        sliders = [chosen.values.get(name, gr.skip()) for name in how.sliders]
+        sliders = [chosen.values.get(name, gr.skip()) for name in sampling.sliders]
         own = prompt.strip() and prompt not in [one.prompt for one in PRESETS]
         note = f"{chosen.note} Your own beginning stays." if own else chosen.note
         return gr.update(info=note), gr.skip() if own else chosen.prompt, *sliders
 
-    def wish_new(last: Wish) -> Wish:
-        return Wish(last.number + 1)
+    def command_new(last: WriteCommand) -> WriteCommand:
+        return WriteCommand(last.number + 1)
 
-    def wish_again(last: Wish, story: Story) -> Wish:
-        return Wish(last.number + 1, story, Branch(note="another way"))
+    def command_again(last: WriteCommand, story: Story) -> WriteCommand:
+        return WriteCommand(last.number + 1, story, Branch(note="another way"))
 
-    def wish_more(last: Wish, story: Story) -> Wish:
+    def command_more(last: WriteCommand, story: Story) -> WriteCommand:
         tokens = story.branch.tokens
-        return Wish(last.number + 1, story, Branch(tokens=tokens, note="and further"))
+        return WriteCommand(last.number + 1, story, Branch(tokens=tokens, note="and further"))
 
-    def wish_fork(last: Wish, story: Story, event: gr.EventData) -> Wish:
+    def command_fork(last: WriteCommand, story: Story, event: gr.EventData) -> WriteCommand:
         asked = event._data if isinstance(event._data, dict) else {}
         place, id_ = asked.get("place"), asked.get("id")
         if not isinstance(place, int) or not isinstance(id_, int):
             raise GalleryError("The page sent something unreadable. Click the word again.")
-        return Wish(last.number + 1, story, fork(story, place, id_))
+        return WriteCommand(last.number + 1, story, fork(story, place, id_))
 
     def visit(story: Story, event: gr.EventData) -> tuple[Any, ...]:
         asked = event._data if isinstance(event._data, dict) else {}
@@ -147,21 +147,23 @@ def create_write(room: Room, model: gr.Dropdown) -> None:
             recipe,
         )
 
-    preset.select(choose_preset, [preset, prompt], [preset, prompt, *how.sliders.values()], **QUICK)
-    buttons.run.click(wish_new, wish, wish, **QUEUED)
-    prompt.submit(wish_new, wish, wish, **QUEUED)
-    again.click(wish_again, [wish, story], wish, **QUEUED)
-    more.click(wish_more, [wish, story], wish, **QUEUED)
-    page.select(say_errors(wish_fork), [wish, story], wish, **QUEUED)
+    preset.select(
+        choose_preset, [preset, prompt], [preset, prompt, *sampling.sliders.values()], **QUICK
+    )
+    buttons.run.click(command_new, command, command, **QUEUED)
+    prompt.submit(command_new, command, command, **QUEUED)
+    again.click(command_again, [command, story], command, **QUEUED)
+    more.click(command_more, [command, story], command, **QUEUED)
+    page.select(say_errors(command_fork), [command, story], command, **QUEUED)
     page.expand(visit, story, [story, page, caption, shown_recipe], **QUICK)
     edit.click(lambda story: story.text[:MAX_PROMPT], story, prompt, **QUICK)
     wire_generation(
         buttons,
         write,
-        [wish, model, prompt, keep_end, *how.inputs],
-        [page, story, caption, how.seed.used, shown_recipe],
+        [command, model, prompt, keep_end, *sampling.inputs],
+        [page, story, caption, sampling.seed.used, shown_recipe],
         caption=caption,
-        begin=[wish.change],
+        begin=[command.change],
     )
     create_endpoint(room)
 

@@ -31,14 +31,14 @@ OPEN = ("temperature",)  # the others are in the fold
 
 
 @dataclass(frozen=True)
-class HowControl:
+class SamplingControls:
     """The numbers of a ``TextRequest``."""
 
     sliders: dict[str, gr.Slider]
     seed: SeedControl
 
     @classmethod
-    def create(cls, last_seed: int = -1) -> HowControl:
+    def create(cls, last_seed: int = -1) -> SamplingControls:
         """Add them to the current column; ``last_seed`` is that of the example that is shown."""
         sliders = {name: create_slider(TextRequest, name, **SLIDERS[name]) for name in OPEN}
         with gr.Accordion("More settings", open=False):

@@ -1,7 +1,7 @@
 """What a tune's next tokens are likely to be, by its rhythm so far.
 
 The pitches of a melody are the model's secret, but its rhythm repeats, and where one note ends the
-next begins. A guess costs little: see ``shared.sampling.Draft``.
+next begins. A guess costs little: see ``shared.sampling.TokenSequence``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from miditok import MusicTokenizer
 
 
-class Foresight:
+class RhythmDrafter:
     """Foretells the tokens of one tune, of which it sees more at every call."""
 
     def __init__(self, tokenizer: MusicTokenizer) -> None:

@@ -9,15 +9,13 @@ dozen operations on memory that is set up once. The mathematics is that of ``Lla
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,44 +43,8 @@ class _Layer:
     down: np.ndarray
 
 
-class _OneBlasThread:
-    """While any thread is inside, BLAS computes with one thread, in the whole process.
-
-    For small matrices: on busy cores, its threads wait for each other longer than they work. The
-    limit is one number for all, so that the first who enters sets it and the last restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._before: list[int] = []
-
-    @functools.cached_property
-    def _libraries(self) -> list[Any]:
-        # To be found once: that takes milliseconds, and a step less than one.
-        return ThreadpoolController().select(user_api="blas").lib_controllers
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._before = [one.get_num_threads() for one in self._libraries]
-                for library in self._libraries:
-                    library.set_num_threads(1)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                for library, count in zip(self._libraries, self._before, strict=True):
-                    library.set_num_threads(count)
-
-
-_one_blas_thread = _OneBlasThread()
-
-
-def can_decode(model: PreTrainedModel) -> bool:
-    """Whether ``Decoder`` knows how ``model`` is built, and is faster."""
+def can_run(model: PreTrainedModel) -> bool:
+    """Whether ``NumpyLlama`` knows how ``model`` is built, and is faster."""
     config: Any = model.config
     return (
         type(model).__name__ == "LlamaForCausalLM"
@@ -96,7 +58,7 @@ def can_decode(model: PreTrainedModel) -> bool:
     )
 
 
-class Decoder:
+class NumpyLlama:
     """Computes the logits of next tokens for several texts, each at its own length.
 
     Texts live in rows 0, 1, ... without a gap; ``move`` fills one. What a row held is kept until
@@ -105,13 +67,17 @@ class Decoder:
     """
 
     def __init__(self, model: PreTrainedModel, rows: int = 16) -> None:
-        """Take over the weights of ``model``, for which ``can_decode`` holds.
+        """Take over the weights of ``model``, for which ``can_run`` holds.
 
         Args:
             model: A small Llama.
             rows: Texts at a time. Their keys and values are allocated here, once, so that the
                 memory does not grow later; the system gives it when a row is first used.
         """
+        # Small matrices: on busy cores, numpy's threads wait for each other longer than they work.
+        # This holds for numpy in the whole process; torch has threads of its own. A limit around
+        # each step is no way out: once one thread has set it, OpenBLAS ignores other threads.
+        threadpool_limits(1, "blas")
         config: Any = model.config
         self.context = int(config.max_position_embeddings)
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
@@ -126,9 +92,7 @@ class Decoder:
         # Keys and values: (layers, 2, rows, kv heads, T, head size).
         shape = (len(self.layers), 2, rows, self.kv_heads, self.context, self.head_size)
         self.cache = np.zeros(shape, np.float32)
-        self.texts: list[list[int]] = [
-            [] for _ in range(rows)
-        ]  # the ids that they are of, row by row
+        self.texts: list[list[int]] = [[] for _ in range(rows)]  # row by row
 
     @property
     def nbytes(self) -> int:
@@ -145,8 +109,7 @@ class Decoder:
         source = int(np.argmax(alike))
         known = alike[source] if alike[source] >= LEAST_ALIKE else 0
         self._copy(source, row, known)
-        with _one_blas_thread:
-            return self._predict(self._run(row, [ids[known:]])[:, -1:])[0, 0]
+        return self._predict(self._run(row, [ids[known:]])[:, -1:])[0, 0]
 
     def step(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Add tokens to each of the first rows and return the logits after each, (B, N, V).
@@ -156,8 +119,7 @@ class Decoder:
         """
         size = max(map(len, ids))
         filled = [[*one, *[one[-1]] * (size - len(one))] for one in ids]
-        with _one_blas_thread:
-            return self._predict(self._run(0, filled))
+        return self._predict(self._run(0, filled))
 
     def cut(self, row: int, count: int) -> None:
         """Keep the first ``count`` tokens of a text."""

@@ -16,7 +16,7 @@ NAMES = ("num_inference_steps", "guidance_scale", "negative_prompt", "scheduler"
 
 
 @dataclass(frozen=True)
-class HowControl:
+class DiffusionControls:
     """The settings of a ``DiffusionRequest`` but for the words; ``more`` is the fold in them."""
 
     steps: gr.Slider
@@ -29,7 +29,7 @@ class HowControl:
     @classmethod
     def create(
         cls, fold: str = "More settings", *, open_sliders: bool = False, guidance: bool = True
-    ) -> HowControl:
+    ) -> DiffusionControls:
         """Add them to the current column.
 
         Args:
@@ -65,7 +65,7 @@ class HowControl:
         return dict(zip(NAMES, values, strict=True))
 
     @staticmethod
-    def suit(spec: ModelSpec) -> tuple[int, float]:
+    def defaults_for(spec: ModelSpec) -> tuple[int, float]:
         """Return the steps and the guidance that a model works best with."""
         own = DiffusionRequest.numbers() | dict(spec.defaults)
         return int(own["num_inference_steps"]), float(own["guidance_scale"])
