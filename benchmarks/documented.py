@@ -61,7 +61,7 @@ class Command:
     full: tuple[str, ...] = ()
     short: tuple[str, ...] | None = None
     note: str = ""
-    minutes: float = 10.0
+    minutes: float = 20.0
 
     @property
     def name(self) -> str:
