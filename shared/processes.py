@@ -10,7 +10,7 @@ import multiprocessing.util
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from shared.errors import GalleryError
@@ -21,17 +21,19 @@ T = TypeVar("T")
 _WORKERS = 2
 _IDLE_SECONDS = 600  # after which the processes end
 _used = threading.Event()
+# loky keeps a pool for each thread that asks for one; so a single thread does.
+_owner = ThreadPoolExecutor(1, "helper processes")
 
 
 def start() -> None:
     """Let the processes start, which takes half a second, without waiting for them."""
-    _pool().submit(int)
+    _owner.submit(_submit, int)
 
 
 def stop() -> None:
     """End the processes, whatever they are at. Only the end of this process may follow."""
     if _used.is_set():
-        _pool().shutdown(wait=True, kill_workers=True)
+        _owner.submit(lambda: _pool().shutdown(wait=True, kill_workers=True)).result()
         # Python would do it when it ends, but the gallery may not wait for that: semaphores that
         # are left over are complained of.
         multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
@@ -42,8 +44,7 @@ def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Futur
 
     The process imports the module of the function: let that be a light one.
     """
-    future: Future[T] = _pool().submit(function, *args, **kwargs)
-    return future
+    return _owner.submit(_submit, function, *args, **kwargs).result()
 
 
 def wait(future: Future[T]) -> T:
@@ -61,6 +62,11 @@ def wait(future: Future[T]) -> T:
         raise GalleryError(
             "A helper process was ended from outside, perhaps because memory ran out. Try again."
         ) from error
+
+
+def _submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    future: Future[T] = _pool().submit(function, *args, **kwargs)
+    return future
 
 
 def _pool() -> Any:
