@@ -44,7 +44,7 @@ def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Futur
 
     The process imports the module of the function: let that be a light one.
     """
-    return _owner.submit(_submit, function, *args, **kwargs).result()
+    return _owner.submit(lambda: _submit(function, *args, **kwargs)).result()
 
 
 def wait(future: Future[T]) -> T:
