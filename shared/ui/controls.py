@@ -30,7 +30,7 @@ def choose_model(
     for spec in specs:
         missing = catalog.download_bytes(spec.key)
         size = f"{missing / 1e9:.1f} GB" if missing >= 1e9 else f"{missing / 1e6:.0f} MB"
-        note = f" ({size} download)" if missing else ""
+        note = f" (not here yet: {size} download)" if missing else ""
         choices.append((spec.title + note, spec.key))
     chosen = "" if none else specs[0].key
     return gr.Dropdown(choices, value=chosen, label=label, elem_classes="model")
