@@ -2,7 +2,7 @@
 
 In every layer of cross-attention each place of the picture spreads its attention over the tokens of
 the prompt; the shares sum to 1. They are averaged over heads and layers, step by step, as in DAAM
-(Tang et al. 2023, arXiv:2210.04885). The drawing is one of its own, with the request's settings and
+(Tang et al. 2023, arXiv:2210.04885). The drawing is a separate one, with the request's settings and
 seed, so that who only draws pays nothing for this.
 """
 
@@ -32,7 +32,7 @@ class AttentionMaps:
 
     Attributes:
         maps: (steps, tokens, h, w) float16; over the tokens they sum to 1 at every step and place.
-        words: How the prompt was read; their pieces stand in the maps one after the other.
+        words: How the prompt was read; the maps follow the order of their pieces.
         first: The token at which the first word begins; those before mark the start.
         pooled: Whether the words have a second way into the network, which no map shows.
     """
@@ -51,7 +51,7 @@ class AttentionMaps:
             N words, and (steps, N, h, w) float32.
         """
         steps, tokens, height, width = self.maps.shape
-        last = tokens - 1  # the end's mark stands there at the latest
+        last = tokens - 1  # at the latest, the end-of-text token is there
         names, parts, begin = [], [np.empty((steps, 0, height, width), np.float32)], self.first
         for word in self.words:
             end = min(begin + word.pieces, last)
@@ -205,7 +205,7 @@ def _attend(attn: Any, places: torch.Tensor, tokens: torch.Tensor) -> torch.Tens
 
 
 def _shape_of(places: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return the rows and columns of a layer with so many ``places``: halvings of ``size``."""
+    """Return the rows and columns of a layer with this many ``places``: halvings of ``size``."""
     for halvings in range(10):
         shape = -(-size[0] // 2**halvings), -(-size[1] // 2**halvings)
         if shape[0] * shape[1] == places:
@@ -214,7 +214,7 @@ def _shape_of(places: int, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _resize(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Bring (tokens, h, w) to ``size``. All tokens alike, so that they still sum to 1."""
+    """Bring (tokens, h, w) to ``size``. All tokens in the same way, so that they still sum to 1."""
     import torch.nn.functional as F
 
     if maps.shape[-2:] == size:

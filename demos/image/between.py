@@ -168,7 +168,7 @@ def find_noise_shape(pipeline: Any) -> tuple[int, int, int]:
     side = config.get("sample_size")
     height, width = side if isinstance(side, list | tuple) else (side, side)
     takes = inspect.signature(pipeline.__call__).parameters
-    # Latents that are packed into a row have a factor of their own, as Flux' do.
+    # Latents that are packed into a row have another scaling factor, as in Flux.
     if "latents" not in takes or hasattr(pipeline, "_pack_latents") or not height:
         raise InvalidRequest(
             "This model takes no noise from outside, so there is nothing to turn. Choose another "

@@ -80,7 +80,7 @@ def list_values(world: str, part: str) -> tuple[str, ...]:
 
 
 def ask_for(worlds: Sequence[str]) -> str:
-    """What stands above the prompt of a model that draws ``worlds``."""
+    """The label above the prompt of a model that draws ``worlds``."""
     *others, last = (f"a {KITS[world].title.lower()}" for world in worlds)
     return f"Describe {', '.join(others)} or {last}" if others else "Describe a little monster"
 
@@ -120,7 +120,7 @@ class Built:
     """What the helper wrote last.
 
     Attributes:
-        own: The visitor's own words, which stand before it.
+        own: The visitor's own words, which come before it.
         prompt: All that it left in the field.
         choice: What it was made of, part -> value.
     """
@@ -177,7 +177,7 @@ def _show_button(part: str, value: str, is_pressed: bool) -> str:
 
 
 # Runs in the page: each row has at most one button pressed, and a second press lets go of it.
-# Clicks that come fast are told together, so that no answer overtakes another.
+# Clicks in quick succession are sent together, so that no answer overtakes another.
 BEHAVIOUR = """
 let clicked = {};
 let waiting = 0;

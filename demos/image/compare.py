@@ -164,7 +164,7 @@ def pick_schedulers(pipeline: Any, names: tuple[str, ...]) -> tuple[list[str], l
     """
     picked: dict[str, str] = {}  # class in diffusers -> its first name
     notes = []
-    # The model's own goes last: it is left out if it stands under its name already.
+    # The model's own goes last: it is left out if it is listed under its own name already.
     for name in sorted(names, key=lambda name: name == OWN):
         try:
             kind = type(make_scheduler(pipeline, name)).__name__

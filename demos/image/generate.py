@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 MAX_PROMPT = 1000
 MAX_STEPS = 50
-# A film keeps as many pictures of a batch as fit in so many bytes; the page holds on to it.
+# A film keeps as many pictures of a batch as fit in this many bytes; the page keeps it.
 MAX_FILM_BYTES = 8_000_000
-# Latents of at most so many places are decoded in no time: previews show what the network believes
-# in, exactly decoded, for this share of a drawing's time, once it has taken so many seconds.
+# Latents of at most this many places are cheap to decode: previews then show the network's
+# prediction, exactly decoded, for this share of a drawing's time, after this many seconds.
 SMALL_PLACES, PREVIEW_SHARE, PREVIEW_AFTER = 256, 0.03, 0.3
 # Threads that draw. They are kept: each new one would have to gather torch's workers anew.
 _THREADS = ThreadPoolExecutor(16, "image")

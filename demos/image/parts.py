@@ -54,7 +54,7 @@ class DenoiserRequest(PictureRequest):
     """One look of the denoiser at a picture under noise.
 
     Attributes:
-        prompt: The words that it is told.
+        prompt: The words that it gets.
         noise: Share of noise, 0 to 1, by amplitude.
         guidance_scale: How far to go from the answer without words through the one with them (Ho
             and Salimans 2022, arXiv:2207.12598).
@@ -98,7 +98,7 @@ class Denoised:
         guided: Pushed further that way.
         difference: (h, w) float32: how far the words moved its belief at each place.
         noise: Share of noise that there was, 0 to 1.
-        told: The share that the denoiser was told: the nearest that it was trained on.
+        nearest: The share that the denoiser is given: the nearest that it was trained on.
         timestep: The model's own name for that.
     """
 
@@ -110,7 +110,7 @@ class Denoised:
     guided: Image.Image
     difference: np.ndarray
     noise: float
-    told: float
+    nearest: float
     timestep: int
 
 
@@ -147,7 +147,7 @@ def denoise_once(pipeline: Any, request: DenoiserRequest) -> Denoised:
     scheduler = make_scheduler(pipeline, "ddim")
     shares = (1 - scheduler.alphas_cumprod).sqrt()
     timestep = int((shares - request.noise).abs().argmin())
-    told = mix_at(scheduler, timestep, 0)
+    nearest = mix_at(scheduler, timestep, 0)
     mix = Mix((1 - request.noise**2) ** 0.5, request.noise)
     original = _fit(own, request)
     rng = torch.Generator("cpu").manual_seed(request.seed)
@@ -161,7 +161,7 @@ def denoise_once(pipeline: Any, request: DenoiserRequest) -> Denoised:
         ).sample.chunk(2)
         guided = plain + request.guidance_scale * (worded - plain)
         beliefs = [
-            predict_clean(scheduler, output, noisy, told) for output in (plain, worded, guided)
+            predict_clean(scheduler, output, noisy, nearest) for output in (plain, worded, guided)
         ]
         looked, *believed = (_decode(own, one) for one in (noisy, *beliefs))
         moved = (beliefs[1] - beliefs[0]).float().pow(2).mean(dim=1).sqrt()
@@ -174,7 +174,7 @@ def denoise_once(pipeline: Any, request: DenoiserRequest) -> Denoised:
         guided=believed[2],
         difference=_to_array(moved)[0],
         noise=request.noise,
-        told=told.share,
+        nearest=nearest.share,
         timestep=timestep,
     )
 

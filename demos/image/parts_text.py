@@ -65,7 +65,7 @@ class Vectors:
     Attributes:
         tokens: N tokens that were read.
         before: (N, D) float32, looked up by number alone.
-        after: (N, E) float32, what the denoiser is told.
+        after: (N, E) float32, what the denoiser gets.
     """
 
     tokens: tuple[Token, ...]

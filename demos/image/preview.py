@@ -61,7 +61,7 @@ _fitted: WeakKeyDictionary[Any, LinearDecoder] = WeakKeyDictionary()
 
 
 def fit_linear_decoder(pipeline: Any) -> LinearDecoder:
-    """Return the linear stand-in for the decoder of ``pipeline``, fitted on first use."""
+    """Return the linear approximation of the decoder of ``pipeline``, fitted on first use."""
     vae = pipeline.vae
     if vae not in _fitted:
         import torch

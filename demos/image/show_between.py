@@ -15,7 +15,7 @@ from shared.data_urls import to_data_url
 from shared.film import save_gif, save_mp4
 
 FRAMES_PER_SECOND = 8
-REST_SECONDS = 0.5  # that the film stands still at each stop
+REST_SECONDS = 0.5  # pause at each stop
 GIF_SIDE, MP4_SIDE = 256, 512  # pixels, at least, of small pictures
 STRIP_SIDE = 96  # pixels, at most, of a frame in the strip
 

@@ -16,7 +16,7 @@ from demos.image.show import enlarge
 from shared.data_urls import to_data_url
 
 # Hints where a result will be.
-NO_TOKENS = '<p class="part-none">Your words, cut into tokens, will stand here.</p>'
+NO_TOKENS = '<p class="part-none">Your words, cut into tokens, will appear here.</p>'
 NO_VECTORS = (
     '<p class="part-none">Each token will be a row of numbers here: blue below zero, orange above.'
     "</p>"
@@ -90,7 +90,7 @@ def _show_row(matrix: np.ndarray, row: int) -> str:
 
 
 def _show_shared(one: Vectors, other: Vectors) -> str:
-    """How alike the words that both sentences have are, before and after the encoder."""
+    """How similar the words that both sentences have are, before and after the encoder."""
     lines = "".join(
         f"<b>{html.escape(word)}</b>{_show_bar(before)}{_show_bar(after)}"
         for word, before, after in compare_words(one, other)
@@ -100,8 +100,8 @@ def _show_shared(one: Vectors, other: Vectors) -> str:
     return (
         "<p>Stripes that run down all rows are what all tokens have in common. Here are the words "
         "that both sentences have, and how alike they are: 1 is the same, 0 has nothing in common. "
-        "Looked up by number, a word is always the same; the encoder adds where it stands and what "
-        "stands before it.</p>"
+        "Looked up by number, a word is always the same; the encoder adds where it is and what "
+        "comes before it.</p>"
         f'<div class="part-alike"><i></i><i>Looked up</i><i>Encoded</i>{lines}</div>'
     )
 
@@ -121,8 +121,10 @@ def show_autoencoded(result: Autoencoded, factor: float) -> str:
     if result.channel is not None:
         apart = measure_psnr(result.decoded, result.changed)
         how = f"× {factor:g}" if factor else "switched off"
-        told = "the same" if math.isinf(apart) else f"{_decibels(apart)} from the one decoded"
-        figures.append(_show_figure(result.changed, f"Channel {result.channel + 1} {how}", told))
+        distance = "the same" if math.isinf(apart) else f"{_decibels(apart)} from the one decoded"
+        figures.append(
+            _show_figure(result.changed, f"Channel {result.channel + 1} {how}", distance)
+        )
     return f'<div class="part-pictures">{"".join(figures)}</div>'
 
 
@@ -185,11 +187,11 @@ def show_denoised(result: Denoised, guidance: float) -> str:
 def describe_denoised(result: Denoised) -> str:
     """Say what was done."""
     channels, height, width = result.latents.shape
-    asked, told = f"{result.noise:.0%}", f"{result.told:.0%}"
-    nearest = "" if told == asked else ", the nearest to it that it was trained on"
+    asked, nearest = f"{result.noise:.0%}", f"{result.nearest:.0%}"
+    note = "" if nearest == asked else ", the nearest to it that it was trained on"
     return (
         f"The denoiser saw {channels} × {height} × {width} numbers, {asked} of them noise, and "
-        f"time step {result.timestep}, which tells it how much: {told}{nearest}."
+        f"time step {result.timestep}, which tells it how much: {nearest}{note}."
     )
 
 

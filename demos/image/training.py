@@ -1,4 +1,4 @@
-"""A training of the visitor's own: what can be asked for, and the story it tells. No Gradio here.
+"""A training that a visitor starts: the request, and the log that the page shows. No Gradio here.
 
     python -m demos.image.training
 
@@ -61,7 +61,7 @@ KIND = Kind(
 
 
 def begin_story(request: TrainingRequest, settings: Settings) -> Story:
-    """Return the story of a training that ``request`` asks for, of which nothing is told yet."""
+    """Return the story of a training that ``request`` asks for, which has no reports yet."""
     return Story(KIND, request, read_bundled_minutes(find_bundled(settings)))
 
 

@@ -46,7 +46,7 @@ class TextRequest(BoldRequest):
         prompt: What the model continues, word for word.
         begun: Tokens that the continuation begins with; where a text branches, this is its stem.
         max_new_tokens: Tokens to add to both; a token is about three quarters of a word.
-        repetition_penalty: Makes tokens that stand in the text less likely; 1 is no penalty.
+        repetition_penalty: Makes tokens that are already in the text less likely; 1 is no penalty.
         keep_end: Read the end of a prompt that is longer than the context, instead of refusing it.
         as_message: A model that was trained to answer gets the prompt as a message to it.
     """
@@ -82,7 +82,7 @@ class ChatRequest(TextRequest):
 
 @dataclass(frozen=True)
 class Token:
-    """A token of a text and what else might have stood in its place.
+    """A token of a text and its alternatives.
 
     Attributes:
         id: In the model's vocabulary.
@@ -122,7 +122,7 @@ def generate_text(
 ) -> Generator[TextStep, None, None]:
     """Yield after every token until the model ends its text, the budget is used, or ``stop``.
 
-    Sampling draws from a generator of its own, so simultaneous calls do not disturb each other
+    Each call has its own random generator, so simultaneous calls do not disturb each other
     and a seed gives the same text each time. The last step of a text that the model ended has the
     same tokens as the one before.
 

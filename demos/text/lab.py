@@ -1,4 +1,4 @@
-"""The next token: what could stand there, and drawing one by hand. No Gradio here."""
+"""The next token: its probabilities, and drawing one by hand. No Gradio here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.sampling import TokenSequence, draw_tokens, skip_draws
 if TYPE_CHECKING:
     import torch
 
-NAMED = 300  # so many of the likeliest tokens are shown by name
+NAMED = 300  # how many of the likeliest tokens are shown by name
 
 
 class LabRequest(BoldRequest):

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def to_payload(data: dict[str, Any]) -> str:
-    """Write ``data`` as JSON that may stand anywhere in a page: no ``<`` is left in it."""
+    """Write ``data`` as JSON that is safe anywhere in a page: no ``<`` is left in it."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 

@@ -18,7 +18,7 @@ class Branch:
     """One way that a text went.
 
     Attributes:
-        tokens: All that stands after the prompt.
+        tokens: All tokens after the prompt.
         taken: Place of the token that the visitor chose; -1 for none.
         note: Where it comes from, in a few words.
         is_over: The model ended the text here.
@@ -35,7 +35,7 @@ class Branch:
 
     @property
     def text(self) -> str:
-        """What stands after the prompt."""
+        """The text after the prompt."""
         return "".join(token.text for token in self.tokens)
 
 
@@ -123,7 +123,7 @@ def begin_with(request: TextRequest, branch: Branch) -> TextRequest:
 def show_story(story: Story, *, still: bool = False) -> str:
     """Write what browser/page.js shows: the prompt, the tokens, and the branches.
 
-    Where the text is to stand ``still``, no other can be made to branch from it.
+    A ``still`` text offers no branches.
     """
     branch = story.branch
     return json.dumps(

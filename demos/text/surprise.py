@@ -131,7 +131,7 @@ class Surprise:
 
     def words(self) -> list[Word]:
         """Group the tokens into words, in order; spaces that are tokens alone belong to none."""
-        starts: list[int] = []  # where each token's first visible character stands
+        starts: list[int] = []  # position of each token's first visible character
         position = 0
         for one in self.judged:
             text = one.piece.text

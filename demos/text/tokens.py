@@ -33,7 +33,7 @@ class Piece:
 
     Attributes:
         id: In the vocabulary.
-        text: What it stands for. The texts of all pieces joined are the text, exactly; where
+        text: The characters of the piece. All pieces joined are the text, exactly; where
             several tokens share a character, it belongs to the first of them.
         label: The token shown alone: spaces as ``␣``, line ends as ``↵``, and bytes that make no
             character as ``‹E2 80›``.
@@ -62,7 +62,7 @@ def read_text(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[Piece, ...
 
 
 def begin(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the ids that stand before every text: none, or the model's mark for a beginning."""
+    """Return the ids before every text: none, or the model's beginning-of-text token."""
     return list(tokenizer("").input_ids)
 
 
@@ -96,12 +96,12 @@ def open_model(language_model: LanguageModel) -> Any:
 
 
 def label_tokens(tokenizer: PreTrainedTokenizerBase, ids: Iterable[int]) -> list[str]:
-    """Name tokens so that each can be told from the others, whatever is in it."""
+    """Name tokens so that no two have the same name."""
     return [label_bytes(raw) if raw else "‹unused›" for raw in spell(tokenizer, ids)]
 
 
 def decode_tokens(tokenizer: PreTrainedTokenizerBase, ids: Iterable[int]) -> str:
-    """Return the text that tokens stand for when nothing comes before them.
+    """Return the text of tokens when nothing comes before them.
 
     A character of which only some bytes are there yet is U+FFFD.
     """

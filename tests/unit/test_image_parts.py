@@ -126,14 +126,16 @@ def test_one_step_has_the_noise_asked_for_and_is_told_the_nearest_it_knows(
     result = denoise_once(tiny_pipeline, request)
     shares = (1 - make_scheduler(tiny_pipeline, "ddim").alphas_cumprod).sqrt()
     assert result.noise == noise
-    assert abs(result.told - noise) == pytest.approx(float((shares - noise).abs().min()), abs=1e-5)
+    assert abs(result.nearest - noise) == pytest.approx(
+        float((shares - noise).abs().min()), abs=1e-5
+    )
     assert result.difference.shape == result.latents.shape[1:]
     assert result.original == draw_critter(3, find_side(tiny_pipeline))[0]
     assert show_denoised(result, 3.0).count("<figure>") == 6
     assert f"<b>{noise:.0%} noise</b>" in show_denoised(result, 3.0)
     described = describe_denoised(result)
     assert f"time step {result.timestep}" in described
-    assert ("nearest" in described) == (f"{result.told:.0%}" != f"{noise:.0%}")
+    assert ("nearest" in described) == (f"{result.nearest:.0%}" != f"{noise:.0%}")
 
 
 def test_without_noise_the_denoiser_believes_what_it_sees(tiny_pipeline: Any) -> None:

@@ -1,1 +1,1 @@
-"""The tabs of the image room, in the order in which they stand."""
+"""The tabs of the image room, in their order on the page."""

@@ -149,7 +149,7 @@ def create_change(room: Room, model: gr.Dropdown) -> None:
                 again = gr.Button("Go on from this result", size="sm")
     taken, made = gr.State(), gr.State()
     # What scripts carry from and to the pad. Gradio's own image editor would send all that is on it
-    # whenever anything on the page tells how far it is.
+    # whenever any component on the page shows its progress.
     sent, sheet = [gr.Textbox(visible=False) for _ in range(2)], gr.Textbox(visible=False)
     with gr.Column(elem_classes="inside"), gr.Accordion("Look inside", open=False):
         gr.HTML(HOW, elem_classes="change-how")

@@ -34,7 +34,7 @@ class DiffusionControls:
 
         Args:
             fold: Title of the fold.
-            open_sliders: Whether steps and guidance stand before it instead of in it.
+            open_sliders: Whether steps and guidance are before the fold instead of in it.
             guidance: Whether the slider of guidance can be seen to begin with.
         """
         sliders = _create_sliders(guidance) if open_sliders else None

@@ -118,8 +118,8 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
         ]
 
     def build(prompt: str, written: Built, world: str, event: gr.EventData) -> Any:
-        told = event._data if isinstance(event._data, dict) else {}
-        choice, clicked = told.get("choice"), told.get("clicked")
+        sent = event._data if isinstance(event._data, dict) else {}
+        choice, clicked = sent.get("choice"), sent.get("clicked")
         if not isinstance(choice, dict) or not isinstance(clicked, dict):
             return gr.skip(), gr.skip(), False
         if prompt.strip() in examples:
@@ -182,7 +182,7 @@ def create_draw(room: Room, model: gr.Dropdown) -> None:
         caption=caption,
         also=[prompt.submit],
     )
-    # A field that was emptied tells of a change only, not of an input; nor do the helper's words.
+    # Emptying a field, or filling it by the builder, fires a change event but no input event.
     sliders = (controls.steps, controls.guidance, controls.seed.seed)
     gr.on(
         [prompt.change, following.input, *(one.input for one in sliders)],

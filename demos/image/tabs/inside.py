@@ -31,7 +31,7 @@ import(new URL("rooms/image/film.js", document.baseURI)).then(start);
 
 @dataclass(frozen=True)
 class Drawn:
-    """The last drawing of a visitor, kept on the server for whoever looks inside.
+    """The last drawing of a visitor, kept on the server for "Look inside".
 
     Attributes:
         run: A name that no other drawing has.

@@ -250,7 +250,7 @@ def _create_denoiser(room: Room, model: gr.Dropdown, opened: gr.State) -> None:
     values = [model, seed, upload, prompt, noise, guidance]
     gr.on([noise.input, guidance.input], say_errors(change), values, [exhibit, caption], **LIVE)
     described = gr.State(False)
-    # What is told of the first critter is true.
+    # The first prompt describes the first critter truly.
     opened.change(
         lambda: (parts.draw_critter(FIRST_CRITTER)[1], True),
         None,

@@ -83,7 +83,7 @@ def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) ->
         else:
             name = f"“{kept.title}”"
             text = (
-                f"{name} stands in the list of models at the top. It is yours only, and gone when "
+                f"{name} is in the list of models at the top. It is yours only, and gone when "
                 "you leave. Try it in Draw."
             )
         return [

@@ -49,7 +49,7 @@ def create_endpoint(room: Room) -> None:
             seed: Same seed, same text; -1 draws one.
             min_p: Leave out tokens with less than this share of the likeliest one's probability,
                 0 to 0.5.
-            repetition_penalty: Makes tokens that stand in the text less likely, 1 (none) to 2.
+            repetition_penalty: Makes tokens already in the text less likely, 1 (none) to 2.
             keep_end: Read the end of a prompt that is too long for the model, instead of refusing.
             as_message: Give the prompt as a message to a model that was trained to answer.
             begun: Ids of tokens that the continuation begins with.

@@ -24,7 +24,7 @@ SLIDERS: dict[str, dict[str, Any]] = {
     },
     "repetition_penalty": {
         "step": 0.05,
-        "info": "Above 1, what stands in the text already becomes less likely",
+        "info": "Above 1, what is in the text already becomes less likely",
     },
 }
 OPEN = ("temperature",)  # the others are in the fold

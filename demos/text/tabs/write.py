@@ -66,7 +66,7 @@ def create_write(room: Room, model: gr.Dropdown) -> None:
             if isinstance(step, Waiting):
                 yield step
                 continue
-            # Whoever stops it has asked for so many tokens.
+            # After a Stop, the recipe asks for the tokens that were written until then.
             recipe["settings"]["max_new_tokens"] = max(1, len(step.tokens))
             grown = grown.write(step, command.branch.tokens)
             yield {
