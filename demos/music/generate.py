@@ -81,8 +81,8 @@ class MusicRequest(Request):
         instrument: Plays the melody, or all parts of a choir.
         accompaniment: Plays the chords, or the piano's part of a song.
         loop: The end leads back into the beginning.
-        beginning: Bars that stand before what is composed, as ``write_measures`` writes them.
-        ending: Bars that stand after it.
+        beginning: Bars before what is composed, as ``write_measures`` writes them.
+        ending: Bars after it.
     """
 
     description: str = Field("", max_length=500)
@@ -126,7 +126,7 @@ class MusicRequest(Request):
         return request
 
     def _check_length(self) -> None:
-        """Refuse so many bars at so slow a tempo that nobody would wait for their end."""
+        """Refuse bars and a tempo that together last too long."""
         bar = Measure("4/4" if self.meter == ANY else self.meter).quarters
         seconds = self.bars * bar * 60 / self.tempo
         if seconds > MOST_SECONDS:
@@ -269,7 +269,7 @@ def generate_music(
         written.append(_read_bar(tokenizer, bar, controls))
         done = _done(request, written, is_first=not before)
         if done >= 1 and not after and not controls.loop:
-            bars.close()  # whoever writes two texts at once may wait for others who do
+            bars.close()  # frees its row before the next text takes one
             bring_to_rest(bar)
         yield MusicStep(controls, (*before, *written, *(after if done >= 1 else ())), done)
         if done >= 1:

@@ -69,7 +69,7 @@ class MusicGenStep:
         total: Frames that there will be, the recording's included.
         layout: How they spell sound.
         engine: What runs the model.
-        left: Seconds until the end, as far as can be told.
+        left: Estimated seconds until the end.
     """
 
     codes: np.ndarray

@@ -1,4 +1,4 @@
-"""The piece on the music room's stand, and what a visitor wishes made of it. No Gradio here."""
+"""The piece that the music room shows, and what a visitor can have made of it. No Gradio here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Piece:
         key: Name of this playing.
         chunks: What there is to hear.
         rendered: Seconds that they cover.
-        after: Bars that will stand at its end once it is complete.
+        after: Bars that will follow at its end once it is complete.
         is_saved: Whether its files are there.
     """
 
@@ -70,7 +70,7 @@ class Piece:
         settings = self.recipe.get("settings", {})
         given = len(settings.get("beginning", "").splitlines())
         upbeat = not given and self.step.has_upbeat
-        # Whoever stops it has asked for so many bars.
+        # After a Stop, the recipe asks for the bars that were written until then.
         settings = settings | {"bars": max(1, len(self.step.bars) - given - upbeat)}
         return replace(
             self,
@@ -205,7 +205,7 @@ def play_so(piece: Piece, controls: TuneControls) -> Piece:
     )
 
 
-class _Told(BaseModel):
+class _SavedPiece(BaseModel):
     """What ``write_midi`` wrote beside the notes, or somebody else did."""
 
     model_config = ConfigDict(extra="allow")
@@ -217,7 +217,7 @@ class _Told(BaseModel):
 
 
 def open_midi(path: str | Path, controls: TuneControls) -> Piece:
-    """Put a visitor's MIDI file on the stand.
+    """Open a visitor's MIDI file.
 
     One that was written here and not changed since comes back as the piece that it was. Of any
     other the melody is taken and played by those of ``controls``.
@@ -233,13 +233,13 @@ def _restore(melody: Melody) -> Piece | None:
     """Return the piece that wrote itself down in a file, or None if those are not its notes."""
     known = MusicRequest.model_fields.keys() - {"seed"}
     try:
-        told = _Told.model_validate_json(melody.markers[0] if melody.markers else "")
-        settings = {name: told.settings[name] for name in known & told.settings.keys()}
-        played = {name: told.played[name] for name in known & told.played.keys()}
+        saved = _SavedPiece.model_validate_json(melody.markers[0] if melody.markers else "")
+        settings = {name: saved.settings[name] for name in known & saved.settings.keys()}
+        played = {name: saved.played[name] for name in known & saved.played.keys()}
         asked = MusicRequest.parse(**settings)
         step = MusicStep(
             MusicRequest.parse(**settings | played).controls,
-            tuple(Bar(1, (), measure) for measure in read_measures(told.measures)),
+            tuple(Bar(1, (), measure) for measure in read_measures(saved.measures)),
         )
         length = sum(bar.measure.quarters for bar in step.bars) * 60 / step.controls.tempo
         if not 0 < length <= 2 * MOST_SECONDS:  # before anything is made of so much
@@ -249,7 +249,7 @@ def _restore(melody: Melody) -> Piece | None:
         return None
     if (ours.tracks, ours.tempo) != (melody.tracks, melody.tempo):
         return None
-    recipe: dict[str, Any] = told.model_dump(
+    recipe: dict[str, Any] = saved.model_dump(
         exclude={"measures", "settings", "played"}, exclude_unset=True
     )
     recipe |= {"settings": asked.model_dump(exclude={"seed"})} if settings else {}
@@ -272,7 +272,7 @@ def _take_melody(melody: Melody, controls: TuneControls) -> Piece:
     quarters = melody.measures[0].quarters
     most = int(MOST_SECONDS * melody.tempo / 60 / quarters)
     bars = tuple(Bar(1, (), measure) for measure in melody.measures[:most])
-    told = [
+    remarks = [
         *melody.notes,
         *([f"The first {most} bars were taken."] if len(melody.measures) > most else []),
     ]
@@ -281,5 +281,5 @@ def _take_melody(melody: Melody, controls: TuneControls) -> Piece:
         "From your MIDI file",
         {"played": MusicRequest.fields_of(played)},
         f"found {played.key_name}",
-        " ".join(told),
+        " ".join(remarks),
     )

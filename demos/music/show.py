@@ -1,4 +1,4 @@
-"""How the music room shows what was composed: what the player is told, captions, and the tokens."""
+"""How the music room shows what was composed: the data of the player, captions, and the tokens."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def show_caption(
     summary = step.heard.summary
     seconds = int(round(step.arrangement.seconds, 4))  # full ones, as the player's clock counts
     tunes = len({bar.tune for bar in step.bars})
-    # As players count; but whoever stops at once has the upbeat alone.
+    # As players count; but after an early Stop there is the upbeat alone.
     bars = max(1, len(step.bars) - step.has_upbeat)
     parts = [
         html.escape(title),
@@ -138,7 +138,7 @@ def show_caption(
 def show_bars(step: MusicStep) -> str:
     """List the tokens of each bar, coloured by the probability that the model gave them.
 
-    Before them stand the chords that the rule found.
+    Before them come the chords that the rule found.
     """
     music = step.arrangement
     starts = [*music.bar_starts, music.seconds]
@@ -195,6 +195,6 @@ def read_token(name: str, beat: Fraction) -> str:
 
 
 def describe_left(done: float, seconds: float) -> str:
-    """Say how far it is after so many seconds: "40 %, 2 s left"."""
+    """Say how far it is after this many seconds: "40 %, 2 s left"."""
     left = seconds / done - seconds if done else 0.0
     return f"{min(done, 1):.0%} composed, {max(left, 0):.0f} s left"

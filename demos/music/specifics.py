@@ -73,7 +73,7 @@ class Specifics:
 
     Attributes:
         tonic: Pitch class of the key note, 0 (C) to 11 (B).
-        mode: Major, Minor, Dorian or Mixolydian, if it stands beside the key note.
+        mode: Major, Minor, Dorian or Mixolydian, if it is named beside the key note.
         tempo: Quarter notes a minute, any number.
         bars: Length in bars.
         seconds: Length in seconds.
@@ -156,7 +156,7 @@ def _seconds(said: re.Match[str]) -> float:
     if said["minute"]:
         return 60.0 * int(said["minute"]) + int(said["second"])
     if said["minutes"]:
-        # The half stands after the number or after the unit: "a minute and a half".
+        # The half comes after the number or after the unit: "a minute and a half".
         minutes = _number(said["minutes"].removesuffix(" and a half"))
         minutes += 0.5 * ("and a half" in said[0])
         return 60 * minutes + (_number(said["more"]) if said["more"] else 0.0)

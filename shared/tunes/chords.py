@@ -44,7 +44,7 @@ class Chord:
         return self.root, (self.root + third) % 12, (self.root + fifth) % 12
 
     def name(self, fifths: int = 0) -> str:
-        """Its name, such as ``Em``, in the key so many fifths above C, spelt as that key asks."""
+        """Its name, such as ``Em``, in the key this many fifths above C, spelt as that key asks."""
         return spell_note(fifths + (7 * self.root + 4) % 12 - 4) + self.quality
 
 

@@ -56,7 +56,7 @@ class WrittenBar:
     Attributes:
         tune: The number of its tune, from 1.
         tokens: Its own, the bar line first.
-        controls: What the model was told.
+        controls: Those that the model got.
     """
 
     tune: int
@@ -94,9 +94,9 @@ def write_bars(
     for tune in count(1):
         if begun:
             controls = replace(controls, meter=meter_of(tune_model.tokenizer, begun[-1]))
-        told = controls
-        for tokens in write_tune(tune_model, told, sampling, rng, stop, begun):
-            bar = WrittenBar(tune, tuple(tokens), told)
+        given = controls
+        for tokens in write_tune(tune_model, given, sampling, rng, stop, begun):
+            bar = WrittenBar(tune, tuple(tokens), given)
             controls = replace(controls, meter=meter_of(tune_model.tokenizer, bar.ids))
             yield bar
         if stop.is_set():
@@ -190,7 +190,7 @@ def _dare(sampling: Sampling, redraws: int) -> Sampling:
 
 
 def _fork(rng: torch.Generator) -> torch.Generator:
-    """Return a generator of its own for one sequence.
+    """Return a separate generator for one sequence.
 
     A engine may draw ahead of what is used, by how much depends on others.
     """

@@ -103,6 +103,6 @@ def find_instrument(program: int) -> str | None:
 
 
 def spell_note(fifths: int) -> str:
-    """Name the note so many fifths above C: 1 is G, 6 is F#, -2 is Bb."""
+    """Name the note this many fifths above C: 1 is G, 6 is F#, -2 is Bb."""
     sharps, letter = divmod(fifths + 1, 7)
     return _LETTERS[letter] + ("#" * sharps or "b" * -sharps)

@@ -11,7 +11,7 @@ import numpy as np
 
 FILE = "training-bars.npz"
 PASSAGE = 3  # bars
-COMMON = 3  # a passage in so many pieces belongs to nobody
+COMMON = 3  # a passage in this many pieces is common property
 
 
 class CopyGuard:

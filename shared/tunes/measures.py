@@ -67,7 +67,7 @@ class Measure:
 def ids_to_measure(
     tokenizer: MusicTokenizer, ids: Sequence[int], style: str | None = None
 ) -> Measure:
-    """Return the notes of one bar of tokens, bar line first; ``style`` tells whose they are."""
+    """Return the notes of one bar of tokens, bar line first; ``style`` is their kind."""
     score = ids_to_score(tokenizer, ids, TuneControls(style=style, tonic=0))
     quarter = score.ticks_per_quarter
     notes = [

@@ -47,7 +47,7 @@ class RenderedChunk:
     """What there is to say of a sound in a file.
 
     Attributes:
-        scale: The file is to be played so many times as loud.
+        scale: Factor on the volume of the file.
         peak: Of the sound, 1 being full scale.
     """
 
@@ -67,7 +67,7 @@ def synthesize(
 
     SoundFonts differ in how loud their instruments are, by as much as 14 dB within one. So each
     instrument is brought to the same level first: then velocities and the volume of a track, MIDI's
-    controller 7, alone say what stands out.
+    controller 7, alone set the balance.
     The sound of a score is the sum of the sounds of its notes, each with its own dying away.
 
     The synthesizer holds the interpreter for as long as it plays. Where others wait for answers,

@@ -16,7 +16,7 @@ from shared.errors import GalleryError
 # A sample's header: name, start, end, loop's start and end, rate, pitch, correction, link, type.
 _SAMPLE = struct.Struct("<20sIIIIIBbHH")
 _COMPRESSED = 0x10  # in the type
-_GAP = 46  # silent frames that stand after each sample
+_GAP = 46  # silent frames after each sample
 
 
 def find_soundfont() -> Path:

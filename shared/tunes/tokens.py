@@ -7,7 +7,7 @@ https://arxiv.org/abs/2002.00212) as miditok makes them, without velocities. A s
     | EOS
 
 Every bar starts with ``Bar`` and its time signature, so a bar is over as soon as the next ``Bar``
-or ``EOS`` appears. ``Style_Any`` and its like stand for "not said". A window that begins in the
+or ``EOS`` appears. ``Style_Any`` and its like mean "not said". A window that begins in the
 middle of a tune has the control tokens but no ``BOS``.
 
 In a song, the token ``Voice`` before a note's pitch says that the singer has it; notes without it
@@ -98,7 +98,7 @@ def scoring_of(style: str | None) -> str:
 def control_ids(tokenizer: MusicTokenizer, controls: TuneControls) -> list[int]:
     """Return the tokens that every window starts with.
 
-    Only songs say how fast they are, so only for songs is the model told a tempo.
+    Only songs say how fast they are, so only songs carry a tempo token.
     """
     said = {
         "Style": controls.style or ANY,
@@ -224,7 +224,7 @@ def _read_bars(
 def _part_voices(tokenizer: MusicTokenizer, ids: Sequence[int]) -> tuple[list[int], list[int]]:
     """Return what is sung and what is played, each with all bar lines, meters and positions.
 
-    Controls are left out: miditok would take ``Tempo_Slow`` for one of its own.
+    Controls are left out: miditok would take ``Tempo_Slow`` for one of miditok's tokens.
     """
     sung, played = list[int](), list[int]()
     marked = False

@@ -59,8 +59,8 @@ class Melody:
         tempo: Quarters a minute.
         program: Who plays most of it, in General MIDI, 0 to 127.
         notes: What a visitor should know, in sentences.
-        tracks: All that was played but for the drums, as it stands in the file.
-        markers: Texts that stand in the file.
+        tracks: Everything except the drums, as in the file.
+        markers: Marker texts of the file.
     """
 
     measures: tuple[Measure, ...]
@@ -96,22 +96,22 @@ def read_midi(data: bytes) -> Melody:
         )
     notes = [BarNote(*note, track.name) for track in tracks for note in track.notes]
     line = find_melody(notes)
-    told = _tell_parts(notes, line, drums)
+    remarks = _describe_parts(notes, line, drums)
     meter, found = _read_meters(midi)
     if len(found) > 1:
-        told.append(f"Its meter changes; all is counted as {meter}.")
+        remarks.append(f"Its meter changes; all is counted as {meter}.")
     elif meter not in found:
-        told.append(f"Its meter, {found[0]}, is counted as {meter}.")
+        remarks.append(f"Its meter, {found[0]}, is counted as {meter}.")
     first, *others = _read_tempos(midi)
     tempo = min(max(first, SLOWEST), FASTEST)
     if others:
-        told.append(f"Its tempo changes; all is played at {tempo} quarter notes a minute.")
+        remarks.append(f"Its tempo changes; all is played at {tempo} quarter notes a minute.")
     elif tempo != first:
-        told.append(f"Its tempo, {first} quarter notes a minute, became {tempo}.")
+        remarks.append(f"Its tempo, {first} quarter notes a minute, became {tempo}.")
     tonic, mode = find_key(line)
     measures = _split(_move(line, tonic), meter)
     if len(measures) > MOST_BARS:
-        told.append(f"It has {len(measures)} bars; the first {MOST_BARS} were taken.")
+        remarks.append(f"It has {len(measures)} bars; the first {MOST_BARS} were taken.")
     programs = {track.name: track.program for track in tracks}
     program, _ = Counter(programs[note.part] for note in line).most_common(1)[0]
     markers = tuple(_decode(m.text) for track in midi.tracks for m in track if m.type == "marker")
@@ -121,7 +121,7 @@ def read_midi(data: bytes) -> Melody:
         mode=mode,
         tempo=tempo,
         program=program,
-        notes=tuple(told),
+        notes=tuple(remarks),
         tracks=tuple(tracks),
         markers=markers,
     )
@@ -193,16 +193,16 @@ def _decode(text: str) -> str:
         return text
 
 
-def _tell_parts(notes: Sequence[BarNote], line: Sequence[BarNote], drums: int) -> list[str]:
+def _describe_parts(notes: Sequence[BarNote], line: Sequence[BarNote], drums: int) -> list[str]:
     """Say which parts of a file the melody was taken from, and what was left out."""
     taken = Counter(note.part for note in line)
     left = Counter(note.part for note in notes) - taken
-    told = []
+    remarks = []
     if left or drums:
-        told.append(f"The highest line became the melody: {_count(taken)}.")
+        remarks.append(f"The highest line became the melody: {_count(taken)}.")
         without = [*([_count(left)] if left else []), *(["the drums"] if drums else [])]
-        told.append(f"Left out: {' and '.join(without)}.")
-    return told
+        remarks.append(f"Left out: {' and '.join(without)}.")
+    return remarks
 
 
 def _count(parts: Counter[str]) -> str:
@@ -216,8 +216,8 @@ def _count(parts: Counter[str]) -> str:
 
 def _read_tempos(midi: MidiFile) -> list[int]:
     """Return the tempi, in quarters a minute, each once and the first at first."""
-    told = [m.tempo for track in midi.tracks for m in track if m.type == "set_tempo"]
-    return list(dict.fromkeys(round(60e6 / max(tempo, 1)) for tempo in told or [500_000]))
+    tempos = [m.tempo for track in midi.tracks for m in track if m.type == "set_tempo"]
+    return list(dict.fromkeys(round(60e6 / max(tempo, 1)) for tempo in tempos or [500_000]))
 
 
 def find_melody(notes: Iterable[BarNote]) -> list[BarNote]:
@@ -265,8 +265,8 @@ def find_key(notes: Sequence[BarNote]) -> tuple[int, str]:
 
 def _read_meters(midi: MidiFile) -> tuple[str, list[str]]:
     """Return the meter to count in, and those that the file has, each once."""
-    told = (m for track in midi.tracks for m in track if m.type == "time_signature")
-    found = list(dict.fromkeys(f"{m.numerator}/{m.denominator}" for m in told)) or ["4/4"]
+    signatures = (m for track in midi.tracks for m in track if m.type == "time_signature")
+    found = list(dict.fromkeys(f"{m.numerator}/{m.denominator}" for m in signatures)) or ["4/4"]
     return found[0] if found[0] in METERS else _ALIKE.get(found[0], "4/4"), found
 
 

@@ -56,7 +56,7 @@ class Key:
 
 
 def _name(fifths: int) -> tuple[str, int]:
-    """Return the letter of the note so many fifths above C, and its semitones up or down."""
+    """Return the letter of the note this many fifths above C, and its semitones up or down."""
     note = spell_note(fifths)
     return note[0], note.count("#") - note.count("b")
 
@@ -105,7 +105,7 @@ def _add(parent: Element, tag: str, text: Any = None, /, **attributes: str) -> E
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a sign stands: staff and voice of its part, and which of the staff's layers."""
+    """Where a sign is written: staff and voice of its part, and which of the staff's layers."""
 
     staff: int
     voice: int

@@ -5,7 +5,7 @@ say, or that would hide a beat, is written as several signs with ties. Times are
 quarter: sixteenths and triplets are whole numbers of them.
 
 Whoever plays several notes at a time has two voices on a staff at most, and a piano one staff for
-each hand; the four voices of a choir are told apart by how far each would have to leap. What a
+each hand; the four voices of a choir are separated by how far each would have to leap. What a
 rule accompanies with (see ``chords.py``) is written as players read it, without the gaps between
 strokes.
 """

@@ -1,4 +1,4 @@
-"""What else can be done with the piece on the stand: go on, vary, play otherwise, open another."""
+"""What else can be done with the piece that is shown: go on, vary, play otherwise, open another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from shared.ui.events import QUEUED, say_errors
 def create_change(control: TuneControl, piece: gr.State, command: gr.State) -> list[Any]:
     """Add the buttons to the current column.
 
-    Those that compose change ``command``. Those that do not put another piece on the stand at once;
+    Those that compose change ``command``. Those that do not show another piece at once;
     it still has to be rendered.
 
     Returns:

@@ -207,7 +207,7 @@ def _follow(description: str, own: Sequence[str], *fields: Any) -> list[Any]:
         request = MusicRequest.parse(
             description=description[:500], seed=0, **{name: chosen[name] for name in own}
         )
-    except InvalidRequest:  # a field is empty: it is told when one presses the button
+    except InvalidRequest:  # a field is empty: the message comes when the button is pressed
         return [gr.skip()] * (1 + len(fields))
     said = show_understood(parse_description(description), [FIELDS[name] for name in own])
     return [said, *(gr.skip() if n in own else getattr(request, n) for n in FIELDS)]

@@ -1,4 +1,4 @@
-"""The piece on the stand as sheet music, drawn when one opens it."""
+"""The piece as sheet music, drawn when the fold is opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.errors import GalleryError, InvalidRequest
 from shared.ui.events import QUEUED
 from shared.ui.files import new_file
 
-MOST_BARS = 200  # so many bars of a song take two seconds to draw
+MOST_BARS = 200  # a song of this length takes two seconds to draw
 _MEASURE = "() => document.querySelector('.sheet').clientWidth - 34"  # inside its padding
 
 
