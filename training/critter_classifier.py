@@ -33,15 +33,11 @@ from shared.nets.judge import judge
 from shared.settings import ROOT
 from training.common import (
     Budget,
+    TrainingRun,
     count_parameters,
-    describe_hardware,
-    load_checkpoint,
     one_cycle,
     parse_arguments,
-    save_checkpoint,
     set_learning_rate,
-    stop_cleanly,
-    write_record,
 )
 from training.pictures import Pictures, load_pictures
 
@@ -118,63 +114,42 @@ def main() -> None:
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/latent-critters-judge", minutes=15, add=_add_arguments
     )
-    device, out = pick_device(arguments.device), arguments.out
+    device = pick_device(arguments.device)
     world = WORLDS[arguments.world]
     data = load_pictures(world, arguments.count, seed=0)
     held_out = load_pictures(world, arguments.held_out, seed=1)
     model = Judge(JudgeConfig(world.values)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
-    budget = Budget(arguments.minutes)
-    if arguments.resume:
-        state = load_checkpoint(out, device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
+    described = (
+        f"{len(data)} DiceBear {world.name} (CC0 1.0), seed 0; held out: {len(held_out)}, seed 1"
+    )
+    run = TrainingRun(arguments, device, {"model": model, "optimizer": optimizer}, described)
 
-    def save() -> None:
-        save_checkpoint(
-            out,
-            model=model.state_dict(),
-            optimizer=optimizer.state_dict(),
-            step=budget.step,
-            minutes=budget.minutes_spent,
+    def export() -> None:
+        model.eval()
+        model.save_pretrained(arguments.out)
+        _, answers = judge(model, to_model_range(held_out.images))
+        accuracy = measure_accuracy(answers, held_out.attributes, world)
+        print(accuracy)
+        run.write_record(
+            model="Judge of shared/nets/judge.py",
+            batch_size=arguments.batch_size,
+            parameters=count_parameters(model),
+            metrics={"accuracy": accuracy},
         )
 
     losses = train_judge(
         model,
         optimizer,
         data,
-        budget,
+        run.budget,
         batch=arguments.batch_size,
         learning_rate=arguments.learning_rate,
         seed=arguments.seed,
         bfloat16=arguments.bfloat16,
         max_steps=arguments.max_steps,
     )
-    with stop_cleanly():
-        for _ in losses:
-            if budget.checkpoint_due():
-                save()
-    save()
-    model.eval()
-    model.save_pretrained(out)
-    _, answers = judge(model, to_model_range(held_out.images))
-    accuracy = measure_accuracy(answers, held_out.attributes, world)
-    print(accuracy)
-    write_record(
-        out,
-        model="Judge of shared/nets/judge.py",
-        data=f"{len(data)} DiceBear {world.name} (CC0 1.0), seed 0; "
-        f"held out: {len(held_out)}, seed 1",
-        seed=arguments.seed,
-        batch_size=arguments.batch_size,
-        learning_rate=arguments.learning_rate,
-        steps=budget.step,
-        minutes=round(budget.minutes_spent, 1),
-        hardware=describe_hardware(device),
-        parameters=count_parameters(model),
-        metrics={"accuracy": accuracy},
-    )
+    run.follow(losses, lambda _: None, export, evaluations=0)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -45,16 +45,12 @@ from shared.nets.gan import discriminator_loss, generator_loss, r1_penalty
 from shared.nets.judge import judge
 from training.common import (
     Budget,
+    TrainingRun,
     count_parameters,
-    describe_hardware,
-    load_checkpoint,
     one_cycle,
     parse_arguments,
-    save_checkpoint,
     set_learning_rate,
-    stop_cleanly,
     update_ema,
-    write_record,
 )
 from training.critter_classifier import load_judge
 from training.live import LiveReport, draw_fixed_z
@@ -135,7 +131,7 @@ def main() -> None:
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/latent-critters-gan", minutes=45, add=_add_arguments
     )
-    device, out = pick_device(arguments.device), arguments.out
+    device = pick_device(arguments.device)
     images = load_critters(arguments.count, seed=0, skew=arguments.skew).images
     held_out = to_model_range(load_critters(arguments.held_out, seed=1, skew=arguments.skew).images)
     model = load_judge().to(device)
@@ -181,79 +177,45 @@ def main() -> None:
         f"{len(images)} DiceBear critters (CC0 1.0), seed 0; skew: {arguments.skew}; "
         f"held out: {len(held_out)}, seed 1"
     )
-    budget, history = Budget(arguments.minutes), list[dict[str, float]]()
+    run = TrainingRun(arguments, device, parts, data)
     if arguments.resume:
-        state = load_checkpoint(out, device)
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        if state.get("data") == data:  # what was measured on others cannot be compared
-            history = state["history"]
-        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
-        torch.manual_seed(arguments.seed + budget.step)
-
-    def save() -> None:
-        save_checkpoint(
-            out,
-            **{name: part.state_dict() for name, part in parts.items()},
-            step=budget.step,
-            minutes=budget.minutes_spent,
-            history=history,
-            data=data,
-        )
+        torch.manual_seed(arguments.seed + run.budget.step)
 
     def export_if_best() -> None:
         metrics = measure(average)
         live.score(metrics)
-        history.append({"step": budget.step, **metrics})
-        best = min(history, key=lambda entry: entry["frechet"])
-        if best is not history[-1]:
+        if not run.add_evaluation("frechet", metrics):
             return
-        average.save_pretrained(out)
-        write_record(
-            out,
+        average.save_pretrained(arguments.out)
+        run.write_record(
             model="Generator of shared/nets/generator.py, with the discriminators of gan.py",
-            data=data,
-            seed=arguments.seed,
             batch_size=arguments.batch_size,
-            learning_rate=arguments.learning_rate,
-            steps=budget.step,
-            minutes=round(budget.minutes_spent, 1),
-            hardware=describe_hardware(device),
             parameters={
                 "generator": count_parameters(generator),
                 "discriminators (not exported)": count_parameters(discriminators),
             },
-            metrics=best,
+            metrics=run.history[-1],
             frechet_of_real_pictures=round(
                 frechet_distance(look(to_model_range(images[: len(held_out)])), real), 2
             ),
-            history=history,
         )
 
-    batches = sample_batches(
-        images, arguments.batch_size, device, seed=arguments.seed + budget.step
-    )
+    def follow_step(losses: dict[str, float]) -> None:
+        # A lower decay early on, so that the average forgets the untrained weights.
+        update_ema(average, generator, min(EMA_DECAY, 1 - 10 / (run.budget.step + 20)))
+        live.follow(losses)
+
     losses = train_gan(
         generator,
         discriminators,
         optimizers,
-        batches,
-        budget,
+        sample_batches(images, arguments.batch_size, device, seed=arguments.seed + run.budget.step),
+        run.budget,
         learning_rate=arguments.learning_rate,
         bfloat16=arguments.bfloat16,
         max_steps=arguments.max_steps,
     )
-    with stop_cleanly():
-        for step_losses in losses:
-            # A short average early on, so that it forgets the untrained weights.
-            update_ema(average, generator, min(EMA_DECAY, 1 - 10 / (budget.step + 20)))
-            live.follow(step_losses)
-            if budget.checkpoint_due():
-                save()
-            if budget.evaluation_due(EVALUATIONS):
-                export_if_best()
-    export_if_best()
-    save()
+    run.follow(losses, follow_step, export_if_best, EVALUATIONS)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -186,7 +186,8 @@ def show_curve(curve: Curve, minutes: float) -> str:
     return (
         f"<figure><figcaption><b>{escape(curve.title)}</b> <span>{escape(value)}</span>{compared}"
         '</figcaption><div class="training-plot">'
-        f'<div class="values" aria-hidden="true">{axis_labels}</div><svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" '
+        f'<div class="values" aria-hidden="true">{axis_labels}</div>'
+        '<svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(text)}">{lines}</svg><div class="minutes" aria-hidden="true">'
         f"<span>0:00</span><span>{format_minutes(longest)} minutes</span></div></div>"
         f"<p>{escape(curve.note)}</p></figure>"

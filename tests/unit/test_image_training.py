@@ -100,7 +100,7 @@ def reports() -> Iterator[Report]:
     yield Report("score", {"minutes": 4.9, "scores": {"following": 41.4}}, None)
 
 
-def test_the_story_tells_of_reading_drawing_and_the_score() -> None:
+def test_the_log_shows_reading_drawing_and_the_score() -> None:
     log = TrainingLog(TEXTS, TrainingRequest.parse(minutes=5, seed=1), bundled_minutes=150)
     told = list(reports())
     for report in told[:5]:

@@ -175,7 +175,7 @@ def reports() -> Iterator[Report]:
     yield Report("score", {"step": 900, "minutes": 5.0, "scores": {"psnr_db": 20.5}}, None)
 
 
-def test_a_story_compares_what_came_out_with_the_bundled_model() -> None:
+def test_a_log_compares_what_came_out_with_the_bundled_model() -> None:
     log = TrainingLog(TEXTS["vae"], TrainRequest.parse(minutes=5), bundled_minutes=80.2)
     told = iter(reports())
     assert log.progress(0) == "Starting"
