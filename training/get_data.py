@@ -1,11 +1,11 @@
-"""Fetch the books, poems and songs that the bundled text and music models learned from.
+"""Download the books, poems and songs that the bundled text and music models were trained on.
 
     python -m training.get_data [--from FOLDER] [--accept-newer]
 
-Everything goes where training looks for it: ``.cache/training/text/source`` and
-``.cache/training/music/lieder``. The addresses and the checksums of what the models saw are in
-``training/data.json``. What is there already is kept; what differs is named and refused, unless
-``--accept-newer`` is given. ``--from`` takes a folder with copies instead of the network.
+The training scripts read it from ``.cache/training/text/source`` and
+``.cache/training/music/lieder``. ``training/data.json`` has URLs and checksums. Files that exist
+already are kept; files that differ from the checksums are refused, unless ``--accept-newer`` is
+given. ``--from`` reads copies in a folder instead of the network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 
 from shared.settings import ROOT
 
-SEPARATOR = "<|endoftext|>"  # as in text_data.py, which needs libraries that this does not
+SEPARATOR = "<|endoftext|>"  # as in text_data.py, which imports heavy libraries
 MANIFEST = Path(__file__).with_name("data.json")
 USER_AGENT = "generative-gallery/0.1 (training.get_data)"
 TRIES, TIMEOUT = 3, 60.0  # of a download; seconds without a byte
@@ -37,54 +37,54 @@ PAUSE = 1.0  # seconds between two requests: these are public libraries
 LICENCE = re.compile(r"\*\*\* ?START OF[^\n]*\*\*\*\n(.*?)\n\*\*\* ?END OF", re.DOTALL)
 
 
-class Refused(Exception):
-    """Something cannot be had, or is not what the models learned from."""
+class DataError(Exception):
+    """Data that cannot be downloaded, or that differs from the models' training data."""
 
 
 class Fetcher:
-    """Reads files from a folder of copies, or else from their public addresses."""
+    """Reads files from a folder of copies, or without one from their URLs."""
 
     def __init__(self, copies: Path | None, pause: float = PAUSE) -> None:
         self.copies, self.pause = copies, pause
 
     def copy(self, name: str) -> bytes | None:
-        """Return the copy with that name, wherever it is in the folder; None without one."""
+        """Return the copy with that name in the folder or below; None without a folder."""
         found = sorted(self.copies.rglob(name)) if self.copies else []
         return found[0].read_bytes() if found else None
 
     def read(self, name: str, address: str | None) -> bytes:
-        """Return the copy with that name or what is at the address.
+        """Return the copy with that name, or download it.
 
         Raises:
-            Refused: There is neither.
+            DataError: There is neither.
         """
         data = self.copy(name)
         if data is not None:
             return data
         if self.copies:
-            raise Refused(f"{name} is not in {self.copies}.")
+            raise DataError(f"{name} is not in {self.copies}.")
         if not address:
-            raise Refused(f"{name} has no public address: see docs/training-data.md.")
+            raise DataError(f"{name} has no public address: see docs/training-data.md.")
         for attempt in range(TRIES):
             time.sleep(self.pause * 2**attempt)
             try:
                 request = urllib.request.Request(address, headers={"User-Agent": USER_AGENT})
                 with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                    return answer.read()  # raises IncompleteRead when cut short
+                    return answer.read()  # raises IncompleteRead if the connection breaks
             except (OSError, HTTPException) as error:
                 reason = error
                 if isinstance(error, urllib.error.HTTPError) and error.code in (403, 404, 410):
                     break
-        raise Refused(f"{address} cannot be downloaded: {reason}.")
+        raise DataError(f"{address} cannot be downloaded: {reason}.")
 
 
 def digest(data: bytes | str) -> str:
-    """Return the SHA-256 of bytes, or of a text without the blank space around it."""
+    """Return the SHA-256 of bytes, or of a stripped text."""
     return hashlib.sha256(data.strip().encode() if isinstance(data, str) else data).hexdigest()
 
 
 def digest_songs(archive: zipfile.ZipFile) -> str:
-    """Return one SHA-256 of the names and contents of all songs, however they are packed."""
+    """Return one SHA-256 of the names and contents of all songs, independent of the packing."""
     lines = sorted(f"{name} {digest(archive.read(path))}" for path, name in songs(archive))
     return digest("\n".join(lines))
 
@@ -98,16 +98,16 @@ def songs(archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
 
 
 def cut_licence(data: bytes, title: str) -> str:
-    """Return the text of a Project Gutenberg file without what is above and below the book.
+    """Return the text of a Project Gutenberg file without header and footer.
 
     Raises:
-        Refused: It is not such a file, or another book.
+        DataError: It is not such a file, or another book.
     """
     text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
     book = LICENCE.search(text)
     named = re.search(r"^Title: (.*)$", text, re.MULTILINE)
     if not book or not named or letters(title) not in letters(named[1]):
-        raise Refused(f"What came for {title!r} is another text.")
+        raise DataError(f"What came for {title!r} is another text.")
     return book[1].strip()
 
 
@@ -117,12 +117,12 @@ def letters(text: str) -> str:
 
 
 def get_books(books: dict[str, Any], fetcher: Fetcher) -> tuple[bytes, list[str]]:
-    """Return the file of all books, and the titles of those that differ from what was seen."""
+    """Return the file of all books, and the titles of those that differ from the training data."""
     whole = fetcher.copy(books["file"])
     if whole is not None:
         texts = whole.decode().split(SEPARATOR)
         if len(texts) != len(books["books"]):
-            raise Refused(f"{books['file']} holds {len(texts)} books, not {len(books['books'])}.")
+            raise DataError(f"{books['file']} holds {len(texts)} books, not {len(books['books'])}.")
     else:
         texts = []
         for book in books["books"]:
@@ -135,7 +135,7 @@ def get_books(books: dict[str, Any], fetcher: Fetcher) -> tuple[bytes, list[str]
 
 
 def write(target: Path, data: bytes) -> None:
-    """Write a file in one step: there is never half of it."""
+    """Write a file atomically."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     partial.write_bytes(data)
@@ -143,7 +143,7 @@ def write(target: Path, data: bytes) -> None:
 
 
 def unpack(target: Path, archive: zipfile.ZipFile) -> None:
-    """Write the songs into a new folder in one step."""
+    """Unpack the songs into a new folder, atomically."""
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     for path, name in songs(archive):
         write(partial / name, archive.read(path))
@@ -152,10 +152,10 @@ def unpack(target: Path, archive: zipfile.ZipFile) -> None:
 
 
 def get(manifest: dict[str, Any], part: str, to: Path, fetcher: Fetcher, newer: bool) -> str:
-    """Put one part of the data into its place and return what is to be said about it.
+    """Fetch one part of the data and return a message about it.
 
     Raises:
-        Refused: It cannot be had, or differs and ``newer`` is false.
+        DataError: It cannot be downloaded, or differs and ``newer`` is false.
     """
     entry = manifest[part]
     target = to / entry["place"]
@@ -170,7 +170,7 @@ def get(manifest: dict[str, Any], part: str, to: Path, fetcher: Fetcher, newer: 
         data = fetcher.read(entry["file"], entry["address"])
         differing = [] if digest(data) == entry["sha256"] else ["the file of poems"]
     if differing and not newer:
-        raise Refused(
+        raise DataError(
             f"Not what the models learned from: {', '.join(differing)}. "
             "With --accept-newer they are kept; measured figures may then differ slightly."
         )
@@ -182,7 +182,7 @@ def get(manifest: dict[str, Any], part: str, to: Path, fetcher: Fetcher, newer: 
 
 
 def main() -> None:
-    """Fetch every part; say what could not be had and end with 1 then."""
+    """Fetch every part; exit with 1 if one is missing."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--from", dest="copies", type=Path, metavar="FOLDER", help="local copies")
     parser.add_argument("--to", type=Path, default=ROOT / ".cache" / "training")
@@ -198,7 +198,7 @@ def main() -> None:
     for part in manifest:
         try:
             print(get(manifest, part, arguments.to, fetcher, arguments.accept_newer), flush=True)
-        except (Refused, zipfile.BadZipFile) as error:
+        except (DataError, zipfile.BadZipFile) as error:
             print(f"{part}: {error}", file=sys.stderr)
             failed = True
     sys.exit(failed)

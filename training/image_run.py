@@ -266,7 +266,7 @@ class Run:
     def _measure_reading(self) -> dict[str, float]:
         """Share of held-out captions of which the reader says each attribute rightly."""
         rng, data = random.Random(0), self.held_out.first(500)
-        captions = [data.tell(index, rng, clear=True) for index in range(len(data))]
+        captions = [data.write_caption(index, rng, clear=True) for index in range(len(data))]
         texts = [caption.text for caption in captions]
         logits = self.reader.average(tokenize(self.tokenizer, texts, self.device))
         scores = {}

@@ -249,7 +249,7 @@ def train_reader(
     device = next(learner.model.parameters()).device
     while True:
         chosen = data.choose(READER_BATCH)
-        captions = [data.tell(index, rng, drop=0.25) for index in chosen]
+        captions = [data.write_caption(index, rng, drop=0.25) for index in chosen]
         words = [data.describe(index) for index in chosen]
         logits = learner.model(tokenize(tokenizer, [one.text for one in captions], device))
         losses = []
@@ -315,7 +315,9 @@ def train_denoiser(
     while True:
         chosen = data.choose(batch)
         captions = [
-            "" if rng.random() < DROP_CAPTION else data.tell(index, rng, drop=DROP_ATTRIBUTE).text
+            ""
+            if rng.random() < DROP_CAPTION
+            else data.write_caption(index, rng, drop=DROP_ATTRIBUTE).text
             for index in chosen
         ]
         clean = latents[torch.tensor(chosen, device=device)]
@@ -341,7 +343,7 @@ def evaluate_denoiser(
     """Return the loss on held-out pictures with full captions, always the same noise and times."""
     captions_rng, rng = random.Random(0), torch.Generator().manual_seed(0)
     scheduler, count = build_scheduler(), len(latents)
-    captions = [data.tell(index, captions_rng).text for index in range(count)]
+    captions = [data.write_caption(index, captions_rng).text for index in range(count)]
     token_ids = tokenize(tokenizer, captions, latents.device)
     noise = torch.randn(latents.shape, generator=rng).to(latents.device)
     times = (torch.arange(count) * 1000 // count).to(latents.device)

@@ -71,12 +71,12 @@ class Mixture:
             index -= len(part)
         raise IndexError(index)
 
-    def tell(
+    def write_caption(
         self, index: int, rng: random.Random, *, drop: float = 0.0, clear: bool = False
     ) -> Caption:
         """Write a caption of one picture."""
         part, row = self.find(index)
-        return part.tell(row, rng, drop=drop, clear=clear)
+        return part.write_caption(row, rng, drop=drop, clear=clear)
 
     def describe(self, index: int) -> dict[str, str]:
         """Return the attributes of one picture in words."""

@@ -54,7 +54,7 @@ class Pictures:
         """Return the attributes of one picture in words."""
         return self.world.describe(self.attributes, index)
 
-    def tell(
+    def write_caption(
         self, index: int, rng: random.Random, *, drop: float = 0.0, clear: bool = False
     ) -> Caption:
         """Write a caption of one picture."""

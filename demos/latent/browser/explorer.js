@@ -5,7 +5,7 @@ import { createBars } from "./bars.js";
 import { loadDecoder, newest } from "./decoder.js";
 import { createMap } from "./map.js";
 import { createLine, createRemoteDecoders } from "./server.js";
-import { add, length, place } from "./vectors.js";
+import { add, length, computeZ } from "./vectors.js";
 
 const MODELS = ["vae", "gan"];
 const PRINCIPALS = 6; // sliders
@@ -57,7 +57,7 @@ export function mount(element, component) {
   // ---- Drawing -----------------------------------------------------------------------------
 
   const start = () => (request.point.length ? request.point : drawn);
-  const locate = (change = {}) => place({ ...request, ...change }, drawn, directions);
+  const locate = (change = {}) => computeZ({ ...request, ...change }, drawn, directions);
 
   const redraw = newest(async () => {
     if (!decoders) return;
