@@ -3,21 +3,21 @@
     python -m training.train_gan --threads 1              # 45 minutes
     python -m training.train_gan --minutes 3 --out /tmp/gan   # a first look
 
-Generator and discriminator take turns with the non-saturating loss (Goodfellow et al. 2014) and the
-R1 penalty (Mescheder et al. 2018), taken every few steps only (Karras et al. 2020). What is kept
-is an exponential moving average of the generator's weights, which wobbles less than those of any
-one step (Yaz et al. 2019), where its pictures come nearest to held-out ones: by the Frechet
-distance in the features of the judge (training/critter_classifier.py).
+Generator and discriminator are trained alternately with the non-saturating loss (Goodfellow et al.
+2014) and the R1 penalty (Mescheder et al. 2018) every few steps (Karras et al. 2020). The export is
+an exponential moving average of the generator's weights, which is more stable than the weights of
+one step (Yaz et al. 2019), at its lowest Frechet distance to held-out pictures in the features of
+the judge (training/critter_classifier.py).
 
-Two things make up for the small machine that the bundled model was trained on:
+Two options made training feasible on the small machine of the bundled model:
 
     python -m training.critter_classifier --minutes 6 --seed 1 --out .cache/training/eyes
     python -m training.train_gan --start models/latent-critters-vae --eyes .cache/training/eyes
 
-``--start`` begins with the weights of the VAE's decoder, which is the same network, instead of
-random ones: from random weights 31 minutes ended at a distance of 697. ``--eyes`` adds a
-discriminator that looks through a second classifier (never through the judge): see
-``ProjectedDiscriminator``. Both discriminators stay in the checkpoint.
+``--start`` initialises the generator with the VAE's decoder, which is the same network: from random
+weights 31 minutes ended at a distance of 697. ``--eyes`` adds a discriminator on the features of a
+second classifier (never the judge): see ``ProjectedDiscriminator``. Both discriminators are in the
+checkpoint.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from training.pictures import load_critters
 BETAS = (0.0, 0.99)
 EMA_DECAY = 0.998
 R1_WEIGHT = 1.0
-R1_EVERY = 8  # steps, on half a batch; its weight is multiplied to make up for it
+R1_EVERY = 8  # steps, on half a batch; its weight is multiplied accordingly
 EVALUATIONS = 12  # per run
 
 
@@ -78,13 +78,13 @@ def train_gan(
 
     Args:
         generator: Draws the pictures.
-        discriminators: Judge them; the first sees pixels and gets the R1 penalty.
+        discriminators: Score them; the first gets pixels and the R1 penalty.
         optimizers: The generator's and the discriminators', in this order.
         batches: Real pictures, (B, 3, 64, 64) in [-1, 1].
-        budget: Says when to stop.
+        budget: Training time.
         learning_rate: Of both, at its peak.
         bfloat16: Run the convolutions in that type; weights and optimizers stay float32.
-        max_steps: Stop after so many steps at the latest.
+        max_steps: Most steps, if given.
     """
     generator_optimizer, discriminator_optimizer = optimizers
     device = next(generator.parameters()).device
@@ -110,7 +110,7 @@ def train_gan(
         judge_loss.backward()
         discriminator_optimizer.step()
 
-        # The same pictures serve the generator's turn, judged by the discriminators' new weights.
+        # The generator's step uses the same pictures and the discriminators' new weights.
         for weight in learned:
             weight.requires_grad_(False)
         with autocast:
@@ -127,7 +127,7 @@ def train_gan(
 
 
 def main() -> None:
-    """Train, and keep the averaged generator."""
+    """Train, and export the averaged generator with the lowest distance."""
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/latent-critters-gan", minutes=45, add=_add_arguments
     )

@@ -3,9 +3,9 @@
     python -m training.train_text --minutes 80 --threads 1
 
 reads ``book*.txt`` and ``poem*.txt`` from ``.cache/training/text/source``, or from ``--data PATH``
-(``training/text_data.py`` says what belongs there; add ``--bfloat16`` on a CPU with AVX-512 BF16).
-It makes a byte-level BPE tokenizer and a ``LlamaForCausalLM`` (Touvron et al. 2023), and writes
-both to ``models/text-storyteller`` in transformers format, so that ``AutoTokenizer`` and
+(see ``training/text_data.py``; add ``--bfloat16`` on a CPU with AVX-512 BF16). It makes a
+byte-level BPE tokenizer and a ``LlamaForCausalLM`` (Touvron et al. 2023), and writes both to
+``models/text-storyteller`` in transformers format, so that ``AutoTokenizer`` and
 ``AutoModelForCausalLM`` load them as any other checkpoint.
 """
 
@@ -38,10 +38,10 @@ from training.llama import (
 from training.text_data import SEPARATOR, SOURCE, TokenData, load_tokens
 
 CONTEXT = 512  # tokens
-# Shorter windows are cheaper; the last part of a training sees whole contexts.
+# Shorter windows are cheaper; the last part of a training uses whole contexts.
 SHORT, LONG_SHARE = 256, 0.25
 EVALUATIONS = 10
-GLANCE = 60_000  # held-out tokens that each of these looks at; all would take a minute
+GLANCE = 60_000  # held-out tokens of an evaluation; all would take a minute
 PROMPTS = (
     "Once upon a time there was a little monster who",
     '"Where are you going?" said the fox. "',
@@ -62,7 +62,7 @@ def build_model(vocabulary: int, end: int, *, width: int, layers: int) -> LlamaF
 
 
 def wrap_tokenizer(data: TokenData) -> PreTrainedTokenizerFast:
-    """Dress the tokenizer for ``AutoTokenizer``; decoding gives the exact text back."""
+    """Wrap the tokenizer for ``AutoTokenizer``; decoding returns the exact text."""
     return PreTrainedTokenizerFast(
         tokenizer_object=data.tokenizer,
         bos_token=SEPARATOR,
@@ -75,10 +75,10 @@ def wrap_tokenizer(data: TokenData) -> PreTrainedTokenizerFast:
 
 
 def batches(tokens: np.ndarray, size: int, length: int, seed: int) -> Iterator[torch.Tensor]:
-    """Yield shuffled windows for ever, (B, length + 1), int64.
+    """Yield shuffled windows endlessly, (B, length + 1), int64.
 
-    Each pass cuts the stream at another offset, so every token is seen once a pass and the
-    borders move. A short stream gives smaller batches.
+    Each pass cuts the stream at another offset, so that it has every token once and the borders
+    move. A short stream gives smaller batches.
     """
     rng = np.random.default_rng(seed)
     length = min(length, len(tokens) - 1)
@@ -114,7 +114,7 @@ def evaluate(model: LlamaForCausalLM, tokens: np.ndarray) -> float:
 def plan_windows(
     tokens: np.ndarray, size: int, lengths: tuple[int, int], budget: Budget, seed: int
 ) -> Iterator[torch.Tensor]:
-    """Yield ``size`` short windows at a time; in the last part, as many tokens in long ones."""
+    """Yield batches of ``size`` short windows; in the last part, as many tokens in long ones."""
     short, long = lengths
     few = batches(tokens, max(1, size * short // long), long, seed)
     many = batches(tokens, size, short, seed)
@@ -132,7 +132,7 @@ def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: 
 def write_samples(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int
 ) -> list[str]:
-    """Continue each of ``PROMPTS`` by up to 70 tokens, leaving the training's randomness alone."""
+    """Continue each of ``PROMPTS`` by up to 70 tokens, with its own random state."""
     model.eval()
     samples = []
     with torch.random.fork_rng():
@@ -149,7 +149,7 @@ def write_samples(
 
 
 def main() -> None:
-    """Train until the minutes are over, keeping the weights with the lowest held-out loss."""
+    """Train, and export the weights with the lowest held-out loss."""
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/text-storyteller", minutes=40, add=_add_arguments
     )

@@ -6,7 +6,7 @@
 The loss is a mean squared error plus ``--beta`` times the KL divergence of the encoder's Gaussians
 from N(0, I) (Kingma and Welling 2014; beta as in Higgins et al. 2017). A small beta gives sharp
 reconstructions and broken samples, a large one the reverse. In short trials 4 mixed the colours of
-samples and 24 lost the faces; the default lies between them.
+samples and 24 lost the faces; the default is between them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def train_vae(
             drawn, mu, logvar = (part.float() for part in model(images))
         mse, kl = F.mse_loss(drawn, images), kl_divergence(mu, logvar).mean()
         optimizer.zero_grad()
-        # Pictures first, order in the latent space later: otherwise small parts are never encoded.
+        # Reconstruction first, KL later: otherwise small parts are never encoded.
         weight = beta * min(1.0, budget.progress / KL_WARMUP)
         (mse + weight * kl / images[0].numel()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -102,7 +102,7 @@ def evaluate(model: VAE, held_out: Tensor, real: Statistics, beta: float) -> dic
 
 
 def main() -> None:
-    """Train, keeping the weights with the lowest held-out loss."""
+    """Train, and export the weights with the lowest held-out loss."""
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/latent-critters-vae", minutes=20, add=_add_arguments
     )
