@@ -1,18 +1,18 @@
 /**
- * A pad to draw on with mouse, pen or finger. It tells the server after each stroke.
+ * A pad to draw on with mouse, pen or finger. It notifies the server after each stroke.
  *
- * The element holds `.sketch` with a canvas, buttons with data-color, data-size and data-do, as
- * show_reconstruct.py writes them.
+ * The element has `.sketch` with a canvas and buttons with data-color, data-size and data-do, see
+ * show_reconstruct.py.
  */
 
 const MOST_UNDO = 30;
 
 /**
- * Make the pad inside of `element` work.
+ * Activate the pad inside of `element`.
  *
  * @param {HTMLElement} element
  * @param {{trigger: (name: string, data: object) => void}} page `trigger("input", {picture})` is
- *   called after each stroke with a data URL, or with null where nothing is drawn.
+ *   called after each stroke with a data URL, or with null if nothing is drawn.
  */
 export function mount(element, { trigger }) {
   const canvas = element.querySelector("canvas");
@@ -68,7 +68,7 @@ export function mount(element, { trigger }) {
     remember();
     empty = false;
     last = place(event);
-    dot(); // a line of no length leaves no mark
+    dot(); // a line of length 0 draws nothing
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!last || !event.isPrimary) return;
@@ -112,5 +112,5 @@ export function mount(element, { trigger }) {
     }
   });
   paper();
-  element.querySelector(".sketch").inert = false; // what was clicked earlier would be lost
+  element.querySelector(".sketch").inert = false; // inert until here, since earlier clicks would be lost
 }
