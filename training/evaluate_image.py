@@ -113,7 +113,7 @@ def measure_following(
     values = world.values
     right: dict[str, list[bool]] = {name: [] for name in values}
     for index, (one, caption) in enumerate(zip(words, captions, strict=True)):
-        for name in caption.said:
+        for name in caption.named:
             right[name].append(values[name][int(answers[name][index])] == one[name])
     return PromptFollowing(images, answers, right)
 
@@ -175,9 +175,9 @@ def measure_diversity(pipeline: StableDiffusionPipeline, count: int) -> float:
     one, other = (measure_following(pipeline, words, drop=0.5, seed=seed) for seed in (1, 2))
     rng = random.Random(0)
     differ, chance = [], []
-    for index, told in enumerate(words):
-        caption = write_caption(told, rng, CRITTERS.grammar, drop=0.5, clear=True)
-        for name in VALUES.keys() - caption.said - {"accent"}:
+    for index, attributes in enumerate(words):
+        caption = write_caption(attributes, rng, CRITTERS.grammar, drop=0.5, clear=True)
+        for name in VALUES.keys() - caption.named - {"accent"}:
             differ.append(bool(one.answers[name][index] != other.answers[name][index]))
             chance.append(1 - 1 / len(VALUES[name]))
     return float(np.mean(differ) / np.mean(chance))

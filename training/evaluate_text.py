@@ -127,8 +127,8 @@ def name_works(folder: Path, texts: Sequence[str]) -> list[str]:
 
 def share_copied(texts: Iterable[np.ndarray], stream: np.ndarray) -> float:
     """Share of the sequences of ``COPIED`` tokens in ``texts`` that also occur in ``stream``."""
-    mine = np.concatenate([_sequences(text) for text in texts])
-    return float(np.isin(mine, _sequences(stream)).mean())
+    sequences = np.concatenate([_sequences(text) for text in texts])
+    return float(np.isin(sequences, _sequences(stream)).mean())
 
 
 def _sequences(tokens: np.ndarray) -> np.ndarray:
@@ -246,10 +246,10 @@ def by_work(
     """Return the bits per character of each work, from those of documents."""
     table: dict[str, dict[str, float]] = {}
     for name in dict.fromkeys(names):
-        mine = np.array([one == name for one in names])
-        characters = sum(len(text) + 1 for text, one in zip(texts, mine, strict=True) if one)
+        of_work = np.array([one == name for one in names])
+        characters = sum(len(text) + 1 for text, one in zip(texts, of_work, strict=True) if one)
         table[name] = {"characters": characters} | {
-            f"bpc_{key}": round(float(each[mine].sum()) / characters, 4)
+            f"bpc_{key}": round(float(each[of_work].sum()) / characters, 4)
             for key, each in bits.items()
         }
     return table

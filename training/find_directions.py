@@ -74,9 +74,9 @@ def find_attributes(z: Tensor, answers: dict[str, Tensor]) -> dict[str, dict[str
         answers: Attribute -> (N,) the value that the picture of each z shows.
 
     Returns:
-        The mean z of the pictures that show a value minus that of the others. Of the accent only
-        pictures with a top count, since no other shows it. Values that fewer than ``RAREST``
-        pictures show, or all but so many, are left out.
+        The mean z of the pictures that show a value minus that of the others. For the accent, only
+        pictures with a top count, since no others show it. Values that fewer than ``RAREST``
+        pictures show, or fewer do not show, are left out.
     """
     found: dict[str, dict[str, Tensor]] = {}
     for name, words in VALUES.items():

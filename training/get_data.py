@@ -118,9 +118,9 @@ def letters(text: str) -> str:
 
 def get_books(books: dict[str, Any], fetcher: Fetcher) -> tuple[bytes, list[str]]:
     """Return the file of all books, and the titles of those that differ from the training data."""
-    whole = fetcher.copy(books["file"])
-    if whole is not None:
-        texts = whole.decode().split(SEPARATOR)
+    file = fetcher.copy(books["file"])
+    if file is not None:
+        texts = file.decode().split(SEPARATOR)
         if len(texts) != len(books["books"]):
             raise DataError(f"{books['file']} holds {len(texts)} books, not {len(books['books'])}.")
     else:
@@ -129,9 +129,9 @@ def get_books(books: dict[str, Any], fetcher: Fetcher) -> tuple[bytes, list[str]
             name, address = f"pg{book['id']}.txt", books["address"].format(id=book["id"])
             print(f"{book['title']} ...", flush=True)
             texts.append(cut_licence(fetcher.read(name, address), book["title"]))
-        whole = SEPARATOR.join(f"\n\n{text}\n\n" for text in texts).encode()
+        file = SEPARATOR.join(f"\n\n{text}\n\n" for text in texts).encode()
     pairs = zip(books["books"], texts, strict=True)
-    return whole, [book["title"] for book, text in pairs if digest(text) != book["sha256"]]
+    return file, [book["title"] for book, text in pairs if digest(text) != book["sha256"]]
 
 
 def write(target: Path, data: bytes) -> None:

@@ -42,10 +42,12 @@ def report_live(
         bundled.set_progress_bar_config(disable=True)
         return bundled.to(device)
 
-    def look(images: Tensor) -> Mapping[str, float]:
+    def score_sample(images: Tensor) -> Mapping[str, float]:
         return {"following": round(100 * measure_fulfilled(judge(model, images)[1]), 1)}
 
-    return LiveReport(arguments, pipeline, draw_prompts, load, look=look, save=save_pipeline)
+    return LiveReport(
+        arguments, pipeline, draw_prompts, load, score_sample=score_sample, save=save_pipeline
+    )
 
 
 def measure_fulfilled(answers: Mapping[str, Tensor]) -> float:

@@ -78,7 +78,7 @@ class Run:
         width: Channels of the U-Net.
         batch: Pictures in a step of the denoiser.
         start: A pipeline folder to continue from.
-        eyes: A classifier for the autoencoder's perceptual loss.
+        classifier: A classifier for the autoencoder's perceptual loss.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class Run:
         width: int = UNET_WIDTH,
         batch: int = DENOISER_BATCH,
         start: Path | None = None,
-        eyes: Judge | None = None,
+        classifier: Judge | None = None,
     ) -> None:
         self.out, self.device, self.seed, self.bfloat16 = out, device, seed, bfloat16
         self.train, self.held_out = train, held_out
-        self.width, self.batch, self.eyes = width, batch, eyes
+        self.width, self.batch, self.classifier = width, batch, classifier
         self.vae: AutoencoderTiny | None = None
         self.base: StableDiffusionPipeline | None = None  # the pipeline that this run continues
         self.base_worlds: Collection[str] = ()  # the worlds that ``base`` draws
@@ -175,7 +175,7 @@ class Run:
         losses = train_autoencoder(
             learner,
             self.train,
-            self.eyes,
+            self.classifier,
             budget,
             bfloat16=self.bfloat16,
             before=self.base.vae if self.base else None,
@@ -191,7 +191,9 @@ class Run:
             one.load_state_dict(vae.state_dict())
         learner.model.encoder.requires_grad_(False)
         budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
-        losses = train_autoencoder(learner, self.train, self.eyes, budget, bfloat16=self.bfloat16)
+        losses = train_autoencoder(
+            learner, self.train, self.classifier, budget, bfloat16=self.bfloat16
+        )
         run_stage("decoder", learner, losses, budget, self._save_decoder, max_steps)
 
     def train_reader(self, minutes: float, max_steps: int | None = None) -> None:
@@ -276,7 +278,7 @@ class Run:
             hits = [
                 values[answer] == data.describe(index)[name] if answer < len(values) else False
                 for index, (answer, caption) in enumerate(zip(answers, captions, strict=True))
-                if name in caption.said
+                if name in caption.named
             ]
             scores[name] = round(sum(hits) / len(hits), 3)
         return scores

@@ -122,7 +122,7 @@ class Anchor:
 def autoencoder_loss(
     vae: AutoencoderTiny,
     pixels: Tensor,
-    eyes: Judge | None = None,
+    classifier: Judge | None = None,
     anchor: Anchor | None = None,
 ) -> Tensor:
     """Return the squared error of pixels and of their differences, and the latents' moments.
@@ -134,7 +134,7 @@ def autoencoder_loss(
     each latent channel at 0 and its standard deviation at 1, as the denoiser expects. A little
     noise on the latents makes the decoder robust to errors of the denoiser.
 
-    ``eyes``, a classifier, adds a perceptual loss (Johnson et al. 2016, arXiv:1603.08155), since
+    A ``classifier`` adds a perceptual loss (Johnson et al. 2016, arXiv:1603.08155), since
     attributes often differ by little contrast, such as a white horn on white.
 
     An ``anchor`` keeps the latents of some pictures, so that an existing denoiser stays valid.
@@ -146,20 +146,20 @@ def autoencoder_loss(
     mean, std = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))  # (C,)
     moments = mean.square().mean() + (std - 1).square().mean()
     loss = error.square().mean() + EDGES * edges + MOMENTS * moments
-    if eyes:
-        loss = loss + PERCEPTUAL * perceptual_loss(eyes, pixels + error, pixels)
+    if classifier:
+        loss = loss + PERCEPTUAL * perceptual_loss(classifier, pixels + error, pixels)
     if anchor:
         loss = loss + ANCHOR * (latents[anchor.held] - anchor.latents).square().mean()
     return loss
 
 
-def perceptual_loss(eyes: Judge, drawn: Tensor, real: Tensor) -> Tensor:
+def perceptual_loss(classifier: Judge, drawn: Tensor, real: Tensor) -> Tensor:
     """Return the mean squared difference of two batches in the features of a classifier.
 
     Each stage's difference is relative to the variance of its features.
     """
     losses = []
-    for stage in eyes.stages():
+    for stage in classifier.stages():
         drawn, real = stage(drawn), stage(real)
         spread = real.float().var().detach() + 1e-6
         losses.append((drawn - real.detach()).float().square().mean() / spread)
@@ -169,7 +169,7 @@ def perceptual_loss(eyes: Judge, drawn: Tensor, real: Tensor) -> Tensor:
 def train_autoencoder(
     learner: Learner[AutoencoderTiny],
     data: Mixture,
-    eyes: Judge | None,
+    classifier: Judge | None,
     budget: Budget,
     *,
     bfloat16: bool,
@@ -181,7 +181,7 @@ def train_autoencoder(
     Args:
         learner: Holds the autoencoder.
         data: Training pictures.
-        eyes: A classifier for the perceptual loss, or None.
+        classifier: A classifier for the perceptual loss, or None.
         budget: Its progress sets the learning rate.
         bfloat16: Compute in mixed precision.
         before: The autoencoder of an existing denoiser, or None.
@@ -197,7 +197,7 @@ def train_autoencoder(
             if before and held.any():
                 with torch.no_grad():
                     anchor = Anchor(held, before.encode(pixels[held]).latents.float())
-            loss = autoencoder_loss(learner.model, pixels, eyes, anchor)
+            loss = autoencoder_loss(learner.model, pixels, classifier, anchor)
         learner.update(loss, budget.progress)
         yield float(loss.detach())
 
@@ -253,7 +253,7 @@ def train_reader(
         losses = []
         for name, values in learner.model.values.items():
             wanted = [
-                values.index(described[name]) if name in caption.said else len(values)
+                values.index(described[name]) if name in caption.named else len(values)
                 for described, caption in zip(words, captions, strict=True)
             ]
             losses.append(F.cross_entropy(logits[name], torch.tensor(wanted, device=device)))

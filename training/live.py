@@ -57,7 +57,7 @@ class LiveReport(Generic[Model]):
         model: The trained model, or its moving average.
         draw: Draws a sample with a model: (N, 3, H, W) in [-1, 1], N a multiple of ``COLUMNS``.
         load: Loads a model from the folder of ``--compare``.
-        look: Scores a sample; without it, only ``score`` reports scores.
+        score_sample: Scores a sample; without it, only ``score`` reports scores.
         save: Writes the model into a new folder, after every sample.
     """
 
@@ -68,14 +68,14 @@ class LiveReport(Generic[Model]):
         draw: Callable[[Model], Tensor],
         load: Callable[[Path], Model],
         *,
-        look: Callable[[Tensor], Mapping[str, float]] | None = None,
+        score_sample: Callable[[Tensor], Mapping[str, float]] | None = None,
         save: Callable[[Model, Path], None] | None = None,
     ) -> None:
         self.model = model
         self._folder = arguments.out / "live"
         self._every: float = arguments.samples_every
         self._compare: Path | None = arguments.compare
-        self._draw, self._load, self._look, self._save = draw, load, look, save
+        self._draw, self._load, self._score_sample, self._save = draw, load, score_sample, save
         self._losses = defaultdict[str, list[float]](list)
         self._pictures = 0
         self._step = 0
@@ -154,7 +154,7 @@ class LiveReport(Generic[Model]):
         name = f"{self._pictures}.png"
         self._pictures += 1
         Image.fromarray(make_grid(images)).save(self._folder / name)
-        return name, dict(self._look(images)) if self._look else {}
+        return name, dict(self._score_sample(images)) if self._score_sample else {}
 
     def _save_model(self, save: Callable[[Model, Path], None]) -> None:
         """Move the new model into place when it is complete, then remove the previous one."""

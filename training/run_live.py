@@ -60,11 +60,11 @@ def count_critters(wanted: int) -> int:
     from training.pictures import critters_file
 
     any_count = critters_file(0, seed=0)
-    there = [
+    cached = [
         int(path.stem.rpartition("-")[2])
         for path in any_count.parent.glob(any_count.name.replace("-0.npz", "-*.npz"))
     ]
-    return max((count for count in there if wanted <= count <= MOST_CRITTERS), default=wanted)
+    return max((count for count in cached if wanted <= count <= MOST_CRITTERS), default=wanted)
 
 
 def find_data_folder(usual: Path, fallback: Path) -> Path:

@@ -93,7 +93,7 @@ def train_gan(
     learned = [weight for weight in discriminators.parameters() if weight.requires_grad]
 
     def score(images: Tensor) -> Tensor:
-        return torch.cat([look(images).float() for look in discriminators], dim=1)
+        return torch.cat([discriminator(images).float() for discriminator in discriminators], dim=1)
 
     for bar in budget.steps("gan", max_steps):
         for optimizer in optimizers:
@@ -136,13 +136,13 @@ def main() -> None:
     held_out = to_model_range(load_critters(arguments.held_out, seed=1, skew=arguments.skew).images)
     model = load_judge().to(device)
 
-    def look(pictures: Tensor) -> Statistics:
+    def extract_statistics(pictures: Tensor) -> Statistics:
         return Statistics.of_features(judge(model, pictures)[0])
 
-    real = look(held_out)
+    real = extract_statistics(held_out)
 
     def measure(drawer: Generator) -> dict[str, float]:
-        drawn = look(generate_images(drawer, len(held_out)))
+        drawn = extract_statistics(generate_images(drawer, len(held_out)))
         return {"frechet": round(frechet_distance(drawn, real), 2)}
 
     generator = Generator(GeneratorConfig())
@@ -196,7 +196,8 @@ def main() -> None:
             },
             metrics=run.history[-1],
             frechet_of_real_pictures=round(
-                frechet_distance(look(to_model_range(images[: len(held_out)])), real), 2
+                frechet_distance(extract_statistics(to_model_range(images[: len(held_out)])), real),
+                2,
             ),
         )
 

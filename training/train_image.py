@@ -127,7 +127,7 @@ def main() -> None:
         width=arguments.width,
         batch=arguments.batch_size,
         start=arguments.start,
-        eyes=load_judge(arguments.eyes) if arguments.eyes else None,
+        classifier=load_judge(arguments.eyes) if arguments.eyes else None,
     )
     if arguments.resume:
         run.resume()

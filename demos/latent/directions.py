@@ -52,10 +52,10 @@ class Directions:
             known = self.attributes.get(name, {})
             for value, amount in amounts.items():
                 if value not in known:
-                    there = ", ".join(known or self.attributes)
+                    choices = ", ".join(known or self.attributes)
                     raise InvalidRequest(
                         f"There is no direction for {name[:40]!r}, {value[:40]!r}. "
-                        f"There are: {there}."
+                        f"There are: {choices}."
                     )
                 total += amount * known[value]
         for amount, direction in zip(principal, self.principal, strict=False):

@@ -92,8 +92,8 @@ def find_neighbours(
         words = [{name: VALUES[name][int(rows[name][row])] for name in VALUES} for row in shortlist]
         drawn = np.stack([render_critter(one) for one in words])
         with torch.inference_mode():
-            theirs = judge.extract_features(to_model_range(drawn).to(device))
-            distances = torch.cdist(features[index : index + 1], theirs)[0].cpu().numpy()
+            drawn_features = judge.extract_features(to_model_range(drawn).to(device))
+            distances = torch.cdist(features[index : index + 1], drawn_features)[0].cpu().numpy()
         seen = {name: VALUES[name][int(score[index].argmax())] for name, score in scores.items()}
         found.append(
             [

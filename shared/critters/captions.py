@@ -92,11 +92,11 @@ class Caption:
 
     Attributes:
         text: At most ``MAX_TOKENS`` tokens.
-        said: The attributes that it names; the accent only together with the part of that colour.
+        named: The attributes that it names; the accent only together with the part of that colour.
     """
 
     text: str
-    said: frozenset[str]
+    named: frozenset[str]
 
 
 def write_caption(
@@ -131,13 +131,13 @@ def write_caption(
         name: choose(grammar.adjectives[name][words[name]], grammar.ambiguous[name])
         for name in sorted(kept)
     }
-    said = set(adjectives) - {"accent"}
+    named = set(adjectives) - {"accent"}
     features: list[str] = []
     moods: list[str] = []
     for name, table in grammar.features.items():
         if rng.random() < drop:
             continue
-        said.add(name)
+        named.add(name)
         mood = [
             way
             for way in grammar.moods.get(name, {}).get(words[name], ())
@@ -148,7 +148,7 @@ def write_caption(
         else:
             phrase = rng.choice(table[words[name]])
             if "{}" in phrase and "accent" in adjectives:
-                said.add("accent")
+                named.add("accent")
             features.append(" ".join(phrase.format(adjectives.get("accent", "")).split()))
     rng.shuffle(features)
     looks = [adjectives[name] for name in grammar.looks if name in adjectives]
@@ -156,7 +156,7 @@ def write_caption(
     background = adjectives.get("background")
     write = _write_list if rng.random() < 0.15 else _write_sentence
     text = write(grammar, moods + looks, features, background, rng)
-    return Caption(correct_articles(text), frozenset(said))
+    return Caption(correct_articles(text), frozenset(named))
 
 
 def join_features(features: list[str]) -> str:

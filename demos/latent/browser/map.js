@@ -122,7 +122,7 @@ export function createMap(section, room) {
         button.dataset.name = name?.text ?? "";
         if (i === marked) button.setAttribute("aria-current", "location");
         else button.removeAttribute("aria-current");
-        const words = [MODELS[model], name?.text, `across ${tell(x)}`, `up ${tell(y)}`];
+        const words = [MODELS[model], name?.text, `across ${format(x)}`, `up ${format(y)}`];
         if (i === marked) words.push("here");
         button.setAttribute("aria-label", words.filter(Boolean).join(", "));
       });
@@ -242,7 +242,7 @@ export function createMap(section, room) {
     here = place(index);
     const [x, y] = here;
     focus(index);
-    room.go(plane.at(x, y), `on the map at ${tell(x)}, ${tell(y)}`);
+    room.go(plane.at(x, y), `on the map at ${format(x)}, ${format(y)}`);
     label();
   }
 
@@ -325,5 +325,5 @@ export function createMap(section, room) {
 /** Round as a recipe does, and clamp to the limits of requests. */
 const tidy = (numbers) =>
   numbers.map((value) => clamp(Math.round(value * 1e4) / 1e4, -MOST_NUMBER, MOST_NUMBER));
-const tell = (value) => String(Math.round(value * 100) / 100).replace("-", "−");
+const format = (value) => String(Math.round(value * 100) / 100).replace("-", "−");
 const near = (a, b) => Math.abs(a - b) < 1e-6;

@@ -26,7 +26,7 @@ export function mount(element, { trigger }) {
     context.fillStyle = "#ffffff";
     context.fillRect(0, 0, canvas.width, canvas.height);
   };
-  const tell = () => trigger("input", { picture: empty ? null : canvas.toDataURL("image/png") });
+  const notify = () => trigger("input", { picture: empty ? null : canvas.toDataURL("image/png") });
   const remember = () => {
     const { width, height } = canvas;
     undo.push({ pixels: context.getImageData(0, 0, width, height), empty });
@@ -78,7 +78,7 @@ export function mount(element, { trigger }) {
   const lift = (event) => {
     if (!last || !event.isPrimary) return;
     last = null;
-    tell();
+    notify();
   };
   canvas.addEventListener("pointerup", lift);
   canvas.addEventListener("pointercancel", lift);
@@ -98,17 +98,17 @@ export function mount(element, { trigger }) {
       empty = false;
       context.fillStyle = brush.color;
       context.fillRect(0, 0, canvas.width, canvas.height);
-      tell();
+      notify();
     } else if (wish === "clear") {
       remember();
       empty = true;
       paper();
-      tell();
+      notify();
     } else if (wish === "undo" && undo.length) {
       const before = undo.pop();
       context.putImageData(before.pixels, 0, 0);
       empty = before.empty;
-      tell();
+      notify();
     }
   });
   paper();

@@ -76,12 +76,12 @@ def create_bias(room: Room) -> None:
 
     def push_both(seed: int) -> Iterator[Any]:
         request = BiasRequest.parse(dataset=dataset, seed=seed)
-        said = f"Towards red, a step at a time, and what the judge sees · seed {request.seed}"
+        caption = f"Towards red, a step at a time, and what the judge sees · seed {request.seed}"
         for pushed in room.run(once(create_push(room, dataset)), models, request):
             if isinstance(pushed, Waiting):
                 yield pushed
             else:
-                yield pushed, said, request.seed
+                yield pushed, caption, request.seed
 
     with tab_columns() as columns:
         with columns.controls:
