@@ -1,4 +1,4 @@
-"""The tokenizer that knows every word of the captions."""
+"""The tokenizer of the captions: every word is one token."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def build_tokenizer(texts: Iterable[str] | None = None) -> CLIPTokenizer:
     """Build a CLIP tokenizer in which every word of ``texts`` is one token.
 
     By default they are the phrases of the grammars. Byte-pair encoding is trained on them (Sennrich
-    et al. 2016, arXiv:1508.07909). All 256 bytes are tokens too, so any other word is spelled out
-    instead of being refused. Case makes no difference.
+    et al. 2016, arXiv:1508.07909). All 256 bytes are tokens too, so any other word is split into
+    smaller tokens. It ignores case.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     letters = alphabet + [f"{letter}</w>" for letter in alphabet]
@@ -38,10 +38,10 @@ def build_tokenizer(texts: Iterable[str] | None = None) -> CLIPTokenizer:
 
 
 def grow_tokenizer(tokenizer: CLIPTokenizer, texts: Iterable[str]) -> CLIPTokenizer:
-    """Return a tokenizer in which every word of ``texts`` is one token, too.
+    """Return a tokenizer in which every word of ``texts`` is one token too.
 
-    The tokens of ``tokenizer`` keep their numbers, and what it knows is cut as before: the pieces
-    of a new word are put together by merges that come after all others.
+    The tokens of ``tokenizer`` keep their ids, and known words are split as before: the merges of
+    new words come after all others.
     """
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     vocabulary: dict[str, int] = model["vocab"]
@@ -62,6 +62,6 @@ def grow_tokenizer(tokenizer: CLIPTokenizer, texts: Iterable[str]) -> CLIPTokeni
 
 
 def phrases() -> Iterator[str]:
-    """Yield every phrase that a caption can be made of, world by world."""
+    """Yield every phrase of the captions, world by world."""
     for grammar in GRAMMARS.values():
         yield from grammar.phrases()

@@ -1,8 +1,8 @@
-"""What every training script shares: its arguments, its time budget, its checkpoint and its record.
+"""What all training scripts share: arguments, time budget, checkpoint and record.
 
-A script is a loop over ``budget.steps(...)``; it saves with ``save_checkpoint`` when
-``budget.checkpoint_due()`` says so, exports the best weights so far into ``--out``, and closes with
-``write_record``, which puts the whole story beside the weights as ``training.json``.
+A script's training loop is a generator over ``budget.steps(...)``. ``TrainingRun`` consumes it: it
+resumes, saves ``checkpoint.pt`` each minute, and lets the script evaluate and export the best
+weights so far into ``--out``, with the record ``training.json`` beside them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ DATA_CACHE = ROOT / ".cache" / "training"
 def parse_arguments(
     description: str, *, out: str, minutes: float, add: Any = None
 ) -> argparse.Namespace:
-    """Parse the arguments that all training scripts have in common.
+    """Parse the arguments, set the number of threads, create ``--out`` and seed everything.
 
     Args:
         description: First lines of the script's docstring.
@@ -47,7 +47,7 @@ def parse_arguments(
     parser.add_argument("--minutes", type=float, default=minutes, help="training time to add")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 means all")
-    parser.add_argument("--resume", action="store_true", help="go on from --out/checkpoint.pt")
+    parser.add_argument("--resume", action="store_true", help="continue from --out/checkpoint.pt")
     parser.add_argument("--out", type=Path, default=ROOT / out, help="model folder to write")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -55,7 +55,7 @@ def parse_arguments(
         action="store_true",
         help="mixed precision: faster on GPUs and on CPUs with AVX512_BF16 or AMX, slow on others",
     )
-    parser.add_argument("--max-steps", type=int, help="stop after so many steps (of each stage)")
+    parser.add_argument("--max-steps", type=int, help="stop after this many steps (of each stage)")
     parser.add_argument(
         "--samples-every", type=float, default=0, help="seconds between samples in --out/live"
     )
@@ -78,10 +78,10 @@ def seed_everything(seed: int) -> None:
 
 
 class Budget:
-    """Counts steps and minutes across resumed runs and says when to save and when to stop.
+    """Counts steps and minutes across resumed runs, and decides when to save and when to stop.
 
-    ``progress`` runs from 0 to 1 over this run's minutes, so that learning rates can follow the
-    clock: a run on any machine ends with its schedule finished.
+    ``progress`` runs from 0 to 1 over this run's minutes. Learning rates follow it, so that a run
+    finishes its schedule on any machine.
     """
 
     def __init__(self, minutes: float, *, step: int = 0, minutes_before: float = 0.0) -> None:
@@ -98,7 +98,7 @@ class Budget:
 
     @property
     def progress(self) -> float:
-        """Share of this run's minutes that has passed, 0 to 1."""
+        """Elapsed share of this run's minutes, 0 to 1."""
         if self._minutes <= 0:
             return 1.0
         return min(1.0, (time.monotonic() - self._start) / 60 / self._minutes)
@@ -130,12 +130,12 @@ class Budget:
 
 @contextmanager
 def stop_cleanly() -> Iterator[None]:
-    """Let Ctrl-C or SIGTERM end the block early, so that what follows can save and export."""
+    """Let Ctrl-C or SIGTERM end the block early, so that the code after it can save and export."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        print("stopping: saving what there is")
+        print("stopping: saving the model so far")
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -156,7 +156,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
 
 @torch.no_grad()
 def update_ema(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
-    """Move ``average`` towards ``model``: an exponential moving average of the weights."""
+    """Update ``average``, an exponential moving average of the weights of ``model``."""
     for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
         slow.lerp_(fast, 1 - decay)
     for slow_buffer, fast_buffer in zip(average.buffers(), model.buffers(), strict=True):
@@ -171,7 +171,7 @@ def save_checkpoint(folder: Path, **state: Any) -> None:
 
 
 def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
-    """Read what ``save_checkpoint`` wrote. Raises FileNotFoundError where there is none."""
+    """Read the file of ``save_checkpoint``. Raises FileNotFoundError without one."""
     return torch.load(folder / "checkpoint.pt", map_location=device, weights_only=True)
 
 
@@ -181,7 +181,7 @@ def count_parameters(model: torch.nn.Module) -> int:
 
 
 def describe_hardware(device: torch.device) -> str:
-    """What the run used, in words."""
+    """Name the hardware of the run."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} {device.type}, {torch.get_num_threads()} threads"
@@ -190,7 +190,7 @@ def describe_hardware(device: torch.device) -> str:
 def write_record(folder: Path, **fields: Any) -> None:
     """Write ``training.json``: data, seed, steps, minutes, hardware, metrics and the command.
 
-    The command is taken from this process, without the machine's paths.
+    The command is that of this process, with paths relative to the repository.
     """
     module = sys.modules["__main__"].__spec__
     words = [word.replace(f"{ROOT}/", "") for word in sys.argv[1:]]
@@ -204,6 +204,107 @@ def write_record(folder: Path, **fields: Any) -> None:
     os.replace(partial, folder / "training.json")
 
 
+Loss = TypeVar("Loss")
+
+
+class TrainingRun:
+    """The budget, checkpoint, evaluations and record of one run of a training script.
+
+    With ``--resume`` it continues from ``checkpoint.pt``. Raises FileNotFoundError without one.
+
+    Args:
+        arguments: Of the script; see ``parse_arguments``.
+        device: Where the parts are.
+        parts: Name in the checkpoint -> model or optimizer, or a list of them.
+        data: Describes the training data, for checkpoint and record. Earlier evaluations are
+            dropped if it differs from the checkpoint's: they cannot be compared.
+    """
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        device: torch.device,
+        parts: Mapping[str, Any],
+        data: Any = None,
+    ) -> None:
+        self.budget = Budget(arguments.minutes)
+        self.history: list[dict[str, float]] = []
+        self._arguments, self._device = arguments, device
+        self._parts, self._data = parts, data
+        if not arguments.resume:
+            return
+        state = load_checkpoint(arguments.out, device)
+        for name, part in parts.items():
+            if isinstance(part, Sequence):
+                for one, saved in zip(part, state[name], strict=True):
+                    one.load_state_dict(saved)
+            else:
+                part.load_state_dict(state[name])
+        if state.get("data", data) == data:
+            self.history = state.get("history", [])
+        self.budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
+
+    def add_evaluation(self, key: str, metrics: Mapping[str, float]) -> bool:
+        """Add ``metrics`` to the history; True if ``metrics[key]`` is the lowest so far."""
+        self.history.append({"step": self.budget.step, **metrics})
+        return min(self.history, key=lambda entry: entry[key]) is self.history[-1]
+
+    def follow(
+        self,
+        losses: Iterable[Loss],
+        note: Callable[[Loss], None],
+        evaluate: Callable[[], None],
+        evaluations: int,
+    ) -> None:
+        """Consume a training loop; Ctrl-C and SIGTERM end it early.
+
+        Args:
+            losses: Yields the losses of each step.
+            note: Called with them after each step.
+            evaluate: Evaluates and exports; called during the run and at the end.
+            evaluations: How often during the run.
+        """
+        with stop_cleanly():
+            for loss in losses:
+                note(loss)
+                if self.budget.checkpoint_due():
+                    self.save()
+                if self.budget.evaluation_due(evaluations):
+                    evaluate()
+        evaluate()
+        self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        states = {
+            name: [one.state_dict() for one in part]
+            if isinstance(part, Sequence)
+            else part.state_dict()
+            for name, part in self._parts.items()
+        }
+        save_checkpoint(
+            self._arguments.out,
+            **states,
+            step=self.budget.step,
+            minutes=self.budget.minutes_spent,
+            history=self.history,
+            data=self._data,
+        )
+
+    def write_record(self, **fields: Any) -> None:
+        """Write ``training.json`` with ``fields`` and what is known of every run."""
+        known = {
+            "data": self._data,
+            "seed": self._arguments.seed,
+            "learning_rate": self._arguments.learning_rate,
+            "steps": self.budget.step,
+            "minutes": round(self.budget.minutes_spent, 1),
+            "hardware": describe_hardware(self._device),
+        }
+        history = {"history": self.history} if self.history else {}
+        write_record(self._arguments.out, **(known | fields | history))
+
+
 def flatten(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain figures only, which fit on a line; tables and lists are left out."""
+    """Return the single figures only, for output on one line; tables and lists are left out."""
     return {name: value for name, value in figures.items() if not isinstance(value, dict | list)}

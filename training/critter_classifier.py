@@ -1,16 +1,16 @@
-"""Train the judge: a classifier that reads the attributes of a critter off its picture.
+"""Train the judge: a classifier of the attributes of a critter's picture.
 
     python -m training.critter_classifier --threads 1 --bfloat16   # 15 minutes
     python -m training.critter_classifier --minutes 2 --out /tmp/judge   # a first look
     python -m training.critter_classifier --world sprouts --out training/judge/sprouts \
         --count 16000 --held-out 1000 --minutes 5
 
-Each world (``shared/critters/worlds.py``) has a judge of its own.
+Each world (``shared/critters/worlds.py``) has its own judge.
 
-No model of the gallery is trained with it: it judges what they draw. Its features take the place
-that Inception's have in the Frechet inception distance, and its answers say which attributes a
-drawn picture has. So that it does not stumble over the blur and noise of drawn pictures, it is
-trained on blurred and noisy ones, too.
+No model of the gallery is trained with it, since it evaluates their pictures. Its features replace
+those of Inception in the Frechet inception distance, and its answers are the attributes of a
+generated picture. It is trained on blurred and noisy pictures too, to be robust to the errors of
+models.
 """
 
 from __future__ import annotations
@@ -33,35 +33,31 @@ from shared.nets.judge import judge
 from shared.settings import ROOT
 from training.common import (
     Budget,
+    TrainingRun,
     count_parameters,
-    describe_hardware,
-    load_checkpoint,
     one_cycle,
     parse_arguments,
-    save_checkpoint,
     set_learning_rate,
-    stop_cleanly,
-    write_record,
 )
 from training.pictures import Pictures, load_pictures
 
-# World -> where its judge is.
+# World -> folder of its judge.
 FOLDERS = {
     "critters": ROOT / "models" / "latent-critters-judge",
     "sprouts": ROOT / "training" / "judge" / "sprouts",
 }
-UNSEEN = -100  # label of what a picture does not show
+UNSEEN = -100  # label of an attribute that a picture does not show
 
 
 def load_judge(folder: Path = FOLDERS["critters"]) -> Judge:
-    """Load the trained classifier. Raises FileNotFoundError where there is none."""
+    """Load the trained classifier. Raises FileNotFoundError if it is missing."""
     return Judge.from_pretrained(folder, local_files_only=True)
 
 
 def measure_accuracy(
     answers: dict[str, Tensor], attributes: Attributes, world: World = WORLDS["critters"]
 ) -> dict[str, float]:
-    """Share of right answers per attribute; the accent's only where it can be seen."""
+    """Return the accuracy per attribute; that of the accent only where it is visible."""
     scores = {}
     for name, column in attributes.items():
         right = answers[name] == torch.from_numpy(column)
@@ -71,7 +67,7 @@ def measure_accuracy(
 
 
 def damage(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Blur one third of ``images`` and add noise to another: models draw like that."""
+    """Blur one third of ``images`` and add noise to another, as in pictures of models."""
     choice = torch.rand(len(images), 1, 1, 1, generator=rng)
     strength = torch.rand(len(images), 1, 1, 1, generator=rng)
     blurred = images.lerp(F.avg_pool2d(images, 3, stride=1, padding=1), strength)
@@ -114,67 +110,46 @@ def train_judge(
 
 
 def main() -> None:
-    """Train, and keep the weights of the end."""
+    """Train, and export the last weights."""
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/latent-critters-judge", minutes=15, add=_add_arguments
     )
-    device, out = pick_device(arguments.device), arguments.out
+    device = pick_device(arguments.device)
     world = WORLDS[arguments.world]
     data = load_pictures(world, arguments.count, seed=0)
     held_out = load_pictures(world, arguments.held_out, seed=1)
     model = Judge(JudgeConfig(world.values)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
-    budget = Budget(arguments.minutes)
-    if arguments.resume:
-        state = load_checkpoint(out, device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
+    described = (
+        f"{len(data)} DiceBear {world.name} (CC0 1.0), seed 0; held out: {len(held_out)}, seed 1"
+    )
+    run = TrainingRun(arguments, device, {"model": model, "optimizer": optimizer}, described)
 
-    def save() -> None:
-        save_checkpoint(
-            out,
-            model=model.state_dict(),
-            optimizer=optimizer.state_dict(),
-            step=budget.step,
-            minutes=budget.minutes_spent,
+    def export() -> None:
+        model.eval()
+        model.save_pretrained(arguments.out)
+        _, answers = judge(model, to_model_range(held_out.images))
+        accuracy = measure_accuracy(answers, held_out.attributes, world)
+        print(accuracy)
+        run.write_record(
+            model="Judge of shared/nets/judge.py",
+            batch_size=arguments.batch_size,
+            parameters=count_parameters(model),
+            metrics={"accuracy": accuracy},
         )
 
     losses = train_judge(
         model,
         optimizer,
         data,
-        budget,
+        run.budget,
         batch=arguments.batch_size,
         learning_rate=arguments.learning_rate,
         seed=arguments.seed,
         bfloat16=arguments.bfloat16,
         max_steps=arguments.max_steps,
     )
-    with stop_cleanly():
-        for _ in losses:
-            if budget.checkpoint_due():
-                save()
-    save()
-    model.eval()
-    model.save_pretrained(out)
-    _, answers = judge(model, to_model_range(held_out.images))
-    accuracy = measure_accuracy(answers, held_out.attributes, world)
-    print(accuracy)
-    write_record(
-        out,
-        model="Judge of shared/nets/judge.py",
-        data=f"{len(data)} DiceBear {world.name} (CC0 1.0), seed 0; "
-        f"held out: {len(held_out)}, seed 1",
-        seed=arguments.seed,
-        batch_size=arguments.batch_size,
-        learning_rate=arguments.learning_rate,
-        steps=budget.step,
-        minutes=round(budget.minutes_spent, 1),
-        hardware=describe_hardware(device),
-        parameters=count_parameters(model),
-        metrics={"accuracy": accuracy},
-    )
+    run.follow(losses, lambda _: None, export, evaluations=0)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,22 +1,22 @@
-"""Measure how well image/critters follows its prompts, in the eyes of a classifier.
+"""Measure how well image/critters follows its prompts, with a classifier.
 
     python -m training.evaluate_image [--count 1000] [--json]
     python -m training.evaluate_image --out models/image-critters/evaluation.json
 
-The classifier (``training/critter_classifier.py``) has never seen a drawn picture. Captions come
-from the grammar of training, in words that mean one value only: half ask for pairs of attributes
-that training has shown, half for one or two of the held-out pairs. ``oracle_acc`` is how often the
-classifier itself is right, on fresh renders: nothing can be measured more finely than that.
+The classifier (``training/critter_classifier.py``) has never seen a generated picture. Captions
+come from the grammar of training, in unambiguous words: half name pairs of attributes that are in
+the training set, half name one or two of the held-out pairs. ``oracle_acc`` is the accuracy of the
+classifier on new renders, which limits the precision of all other figures.
 
-* ``attr_acc_seen``, ``attr_acc_heldout``: share of attributes that the pictures have as asked, at
-  the gallery's own steps and guidance.
+* ``attr_acc_seen``, ``attr_acc_heldout``: share of the captions' attributes that the pictures show,
+  at the gallery's own steps and guidance.
 * ``fewstep_share``: the same score of the same captions, over that of ``FULL_STEPS`` steps.
-* ``diversity``: where a caption leaves attributes open, how often two seeds fill them differently,
-  over how often two fresh draws of the data do.
-* ``near_copy_ratio``: how often a picture lies as near to a training picture as the nearest
-  ``NEAR`` of fresh renders do, over that share; 1 is what never having seen them would give.
-* ``worlds``: the first three figures for each of the other worlds that the model draws, by a
-  classifier of that world's own, from half as many captions. All figures above are the critters'.
+* ``diversity``: how often two seeds differ in an attribute that the caption leaves open, over how
+  often two new draws of the data differ.
+* ``near_copy_ratio``: how often a picture is as near to a training picture as the nearest share
+  ``NEAR`` of new renders, over that share; 1 means no memorisation.
+* ``worlds``: the first three figures for each other world that the model draws, with that world's
+  classifier, from half as many captions. All figures above are of critters.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ BATCH = 50
 
 
 @dataclass(frozen=True)
-class Following:
-    """Pictures, and where they are as their captions asked.
+class PromptFollowing:
+    """Pictures, and which attributes of their captions they show.
 
     Attributes:
         images: (N, 3, 64, 64) in [-1, 1].
-        answers: Attribute -> (N,) the value that the classifier sees.
-        right: Attribute -> bool for each caption that names it.
+        answers: Attribute -> (N,) the classifier's answers.
+        right: Attribute -> whether the answer is right, for each caption that names it.
     """
 
     images: Tensor
@@ -75,12 +75,12 @@ class Following:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Attribute -> share that is right."""
+        """Attribute -> share of right answers."""
         return {name: round(float(np.mean(hits)), 4) for name, hits in self.right.items() if hits}
 
     @property
     def overall(self) -> float:
-        """Share of all attributes asked for that are right."""
+        """Share of right answers over all attributes."""
         return float(np.mean([hit for hits in self.right.values() for hit in hits]))
 
 
@@ -93,17 +93,17 @@ def measure_following(
     guidance: float = GUIDANCE,
     drop: float = 0.0,
     seed: int = 0,
-) -> Following:
-    """Draw a picture for a caption of each of ``words`` and judge it.
+) -> PromptFollowing:
+    """Generate a picture for a caption of each of ``words`` and classify it.
 
     Args:
-        pipeline: Draws; it keeps no memory of it.
+        pipeline: Its state does not change.
         words: Attribute -> value, for each picture.
-        world: What they are attributes of.
-        steps: Of denoising.
-        guidance: Scale of the guidance.
-        drop: Chance that a caption leaves an attribute open.
-        seed: Of the noise; captions are the same with any seed.
+        world: The world of these attributes.
+        steps: Denoising steps.
+        guidance: Guidance scale.
+        drop: Probability that a caption leaves an attribute open.
+        seed: Of the noise; captions do not depend on it.
     """
     rng = random.Random(0)
     captions = [write_caption(one, rng, world.grammar, drop=drop, clear=True) for one in words]
@@ -113,9 +113,9 @@ def measure_following(
     values = world.values
     right: dict[str, list[bool]] = {name: [] for name in values}
     for index, (one, caption) in enumerate(zip(words, captions, strict=True)):
-        for name in caption.said:
+        for name in caption.named:
             right[name].append(values[name][int(answers[name][index])] == one[name])
-    return Following(images, answers, right)
+    return PromptFollowing(images, answers, right)
 
 
 @torch.inference_mode()
@@ -146,14 +146,14 @@ def draw(
 def choose_words(
     count: int, world: World = CRITTERS, *, held_out: bool, seed: int
 ) -> list[dict[str, str]]:
-    """Draw the attributes of ``count`` pictures with, or without, a pair that was held out."""
+    """Draw the attributes of ``count`` pictures with, or without, a held-out pair."""
     attributes = world.sample(8 * count, np.random.default_rng(seed))
     chosen = np.flatnonzero((world.count_held_out(attributes) > 0) == held_out)[:count]
     return [world.describe(attributes, row) for row in chosen]
 
 
 def measure_oracle(count: int, world: World = CRITTERS) -> float:
-    """Return how often the classifier is right about fresh renders, over all attributes."""
+    """Return the accuracy of the classifier on new renders, over all attributes."""
     rows = choose_words(count, world, held_out=False, seed=21)
     rows += choose_words(count, world, held_out=True, seed=22)
     images = to_model_range(np.stack([world.render(words) for words in rows]))
@@ -170,21 +170,21 @@ def measure_oracle(count: int, world: World = CRITTERS) -> float:
 
 
 def measure_diversity(pipeline: StableDiffusionPipeline, count: int) -> float:
-    """Return how often two seeds differ where a caption says nothing, over chance."""
+    """Return how often two seeds differ in attributes that captions leave open, over chance."""
     words = choose_words(count, held_out=False, seed=23)
     one, other = (measure_following(pipeline, words, drop=0.5, seed=seed) for seed in (1, 2))
     rng = random.Random(0)
     differ, chance = [], []
-    for index, told in enumerate(words):
-        caption = write_caption(told, rng, CRITTERS.grammar, drop=0.5, clear=True)
-        for name in VALUES.keys() - caption.said - {"accent"}:
+    for index, attributes in enumerate(words):
+        caption = write_caption(attributes, rng, CRITTERS.grammar, drop=0.5, clear=True)
+        for name in VALUES.keys() - caption.named - {"accent"}:
             differ.append(bool(one.answers[name][index] != other.answers[name][index]))
             chance.append(1 - 1 / len(VALUES[name]))
     return float(np.mean(differ) / np.mean(chance))
 
 
 def measure_near_copies(images: Tensor, words: Sequence[Mapping[str, str]]) -> dict[str, float]:
-    """Compare how near ``images`` and fresh renders of the same ``words`` lie to training pictures.
+    """Compare how near ``images`` and new renders of the same ``words`` are to training pictures.
 
     Distances are Euclidean, in the classifier's features.
     """
@@ -234,7 +234,7 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
         "oracle_acc": round(measure_oracle(count), 4),
         "attr_acc_seen": round(seen.overall, 4),
         "attr_acc_heldout": round(held_out.overall, 4),
-        # Nothing can be kept of nothing, which an untrained model may score.
+        # An untrained model may score 0: the share is 0 then.
         "fewstep_share": round(few.overall / full.overall, 4) if full.overall else 0.0,
         "diversity": round(measure_diversity(pipeline, max(1, count // 5)), 3),
         **{
@@ -253,7 +253,7 @@ def evaluate(folder: Path, count: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and print: all figures, or with ``--json`` one line of the plain ones."""
+    """Measure and print: all figures, or with ``--json`` the single ones on one line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

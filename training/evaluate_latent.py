@@ -1,16 +1,16 @@
-"""Compare the critters VAE and GAN with real critters, in the eyes of a classifier.
+"""Compare the critters VAE and GAN with real critters, with a classifier.
 
     python -m training.evaluate_latent [--count 10000] [--json]
     python -m training.evaluate_latent --out models/latent-comparison.json   # what the page shows
 
 The Frechet distance is taken in the features of ``training/critter_classifier.py``, the same number
-of pictures on both sides; it is no Inception FID and compares only with itself. The floor is the
-distance of real pictures from other real ones. Every other figure stands beside that of real
-pictures, too: what a perfect model would reach.
+of pictures on both sides. It cannot be compared with an Inception FID. The floor is
+the distance of real pictures from other real ones. All other figures are measured of real pictures
+too: that is the value of a perfect model.
 
-``--out`` keeps all figures and what the page plots of them. It also measures how near the pictures
-come to training pictures, how well each model redraws pictures that it has never seen, and how the
-models that were trained on a skewed set pass the skew on, if there are such models.
+``--out`` writes all figures, and the data of the page's plots. It also measures the distance to
+training pictures, how well each model reconstructs unseen pictures, and how models that were
+trained on a skewed set reproduce the skew, if there are such models.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from torch import Tensor
 
 from shared.critters.attributes import BARE, SKEWS, VALUES, sample_attributes
 from shared.critters.figures import (
-    View,
+    ClassifiedPictures,
     describe,
     histogram,
     measure_reconstructions,
@@ -75,22 +75,22 @@ def invert(
     steps: int = 150,
     seed: int = 3,
 ) -> Tensor:
-    """Search for the z whose pictures come nearest to ``images``, and return those pictures.
+    """Search for the z whose pictures are nearest to ``images``, and return those pictures.
 
-    A generator has no encoder, so this goes downhill from the best of many random guesses (Zhu et
-    al. 2016, https://arxiv.org/abs/1609.03552). Colours are compared at four scales: of shapes that
-    lie side by side, the coarse ones are the first to overlap.
+    A generator has no encoder, so this is gradient descent from the best of many random z (Zhu et
+    al. 2016, https://arxiv.org/abs/1609.03552). Colours are compared at four scales, since shapes
+    that do not overlap yet do so at coarse ones.
 
     Args:
-        generator: Its weights stay as they are.
+        generator: Its weights do not change.
         images: (N, 3, 64, 64) in [-1, 1].
         guesses: Random z to choose from.
-        starts: How many of them to follow for each picture.
+        starts: How many of them to optimise for each picture.
         steps: Of the optimiser.
         seed: Of the guesses.
 
     Returns:
-        (N, 3, 64, 64): of each picture the nearest that was found.
+        (N, 3, 64, 64): the nearest picture found for each.
     """
 
     def distance(drawn: Tensor, wanted: Tensor) -> Tensor:
@@ -121,14 +121,14 @@ def invert(
 
 
 def find_repeats(answers: Mapping[str, Tensor], rows: Mapping[str, np.ndarray]) -> float:
-    """Share of pictures whose attributes are, all seven, those of one of the training ``rows``."""
+    """Return the share of pictures with the same seven attributes as one of the ``rows``."""
     known = set(_number_rows({name: np.asarray(column) for name, column in rows.items()}).tolist())
     seen = _number_rows({name: answer.numpy() for name, answer in answers.items()}).tolist()
     return sum(number in known for number in seen) / max(1, len(seen))
 
 
 def _number_rows(rows: Mapping[str, np.ndarray]) -> np.ndarray:
-    """One number for each combination of attributes that can be told apart by looking."""
+    """Return one number for each visibly different combination of attributes."""
     total = np.zeros(len(rows["top"]), dtype=np.int64)
     for name, words in VALUES.items():
         column = np.where(rows["top"] == BARE, 0, rows[name]) if name == "accent" else rows[name]
@@ -136,13 +136,15 @@ def _number_rows(rows: Mapping[str, np.ndarray]) -> np.ndarray:
     return total
 
 
-def measure_memory(sets: Mapping[str, View], training: View) -> tuple[dict[str, Any], Any]:
-    """Measure how near each set comes to training pictures, and plot it.
+def measure_memory(
+    sets: Mapping[str, ClassifiedPictures], training: ClassifiedPictures
+) -> tuple[dict[str, Any], Any]:
+    """Measure how near each set is to training pictures, and plot it.
 
     Returns:
         Set -> the median distance of a picture to its nearest training picture, in features; the
-        share of pictures that are nearer than 99 of 100 real ones (whoever has learned pictures by
-        heart has many such); and how many show what exactly one training picture shows.
+        share of pictures that are nearer than 99 of 100 real ones (large for a model that has
+        memorised pictures); and the share with the attributes of a training picture.
     """
     distances = {
         name: nearest_distances(view.features, training.features) for name, view in sets.items()
@@ -161,11 +163,11 @@ def measure_memory(sets: Mapping[str, View], training: View) -> tuple[dict[str, 
 
 
 def measure_skew(answers: Mapping[str, Mapping[str, Tensor]], skew: str = SKEW) -> dict[str, Any]:
-    """Count, of every colour, how many critters there are and how many of them smile.
+    """Count the critters of every colour, and how many of them smile.
 
     Args:
         answers: Set -> attribute -> (N,) values.
-        skew: Which rule the data follow; it names the attributes that are counted.
+        skew: The rule of the data, with the attributes to count.
     """
     rule = SKEWS[skew]
     (cause, _), (effect, word) = rule.cause, rule.effect
@@ -188,20 +190,20 @@ def measure_skew(answers: Mapping[str, Mapping[str, Tensor]], skew: str = SKEW) 
 def measure_push(
     generator: Generator, model: Judge, z: Tensor, answers: Mapping[str, Tensor], skew: str = SKEW
 ) -> dict[str, Any]:
-    """Measure whether the direction of a skew's cause brings its effect along.
+    """Measure whether the direction of a skew's cause also adds its effect.
 
     Args:
         generator: Draws the pictures.
-        model: Reads them.
-        z: (N, z_dim) from which directions are found, as in ``training.find_directions``.
-        answers: What their pictures show.
-        skew: Which rule the data follow.
+        model: Classifies them.
+        z: (N, z_dim) to compute directions from, as in ``training.find_directions``.
+        answers: The attributes of their pictures.
+        skew: The rule of the data.
 
     Returns:
-        Of ``PUSHED`` pictures that show neither: with how much of the direction added
-        ("strengths"), the share that shows the cause and the share that shows the effect; and the
-        share with the effect after as much of the other directions of the same attribute, a
-        different one for each picture ("elsewhere").
+        Of ``PUSHED`` pictures that show neither: the factors on the direction ("strengths"), the
+        share that shows the cause, and the share that shows the effect; and the share with the
+        effect after the same factors on other directions of the attribute, a different one for
+        each picture ("elsewhere").
     """
     rule = SKEWS[skew]
     (cause, value), (effect, word) = rule.cause, rule.effect
@@ -234,7 +236,7 @@ def load_models(folder: Path, dataset: str) -> tuple[VAE, Generator]:
 
 
 def main() -> None:
-    """Measure, print, and write what the page shows."""
+    """Measure, print, and write the page's figures."""
     arguments = _parse_arguments()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -245,12 +247,12 @@ def main() -> None:
         Generator.from_pretrained(arguments.gan, local_files_only=True),
     )
     held_out = load_critters(count, seed=1).images
-    real = View.of(model, real_batches(held_out))
+    real = ClassifiedPictures.of(model, real_batches(held_out))
     say("real pictures")
     sets = {
-        "real": View.of(model, real_batches(load_critters(count, seed=2).images)),
-        "vae": View.of(model, drawn_batches(vae.decoder, count)),
-        "gan": View.of(model, drawn_batches(gan, count)),
+        "real": ClassifiedPictures.of(model, real_batches(load_critters(count, seed=2).images)),
+        "vae": ClassifiedPictures.of(model, drawn_batches(vae.decoder, count)),
+        "gan": ClassifiedPictures.of(model, drawn_batches(gan, count)),
     }
     say("drawn pictures")
     figures = {name: describe(real, view) for name, view in sets.items()}
@@ -285,7 +287,9 @@ def main() -> None:
                 "ms_alone": round(time_pictures(generator), 1),
                 "ms_in_batch": round(time_pictures(generator, 32, 10), 1),
             }
-        training = View.of(model, real_batches(load_critters(arguments.training, seed=0).images))
+        training = ClassifiedPictures.of(
+            model, real_batches(load_critters(arguments.training, seed=0).images)
+        )
         memory, report["plots"]["nearest_training"] = measure_memory(sets, training)
         for name, row in memory.items():
             figures[name] |= row
@@ -304,11 +308,13 @@ def main() -> None:
     print(json.dumps(summary) if arguments.json else summary)
 
 
-def evaluate_skew(model: Judge, count: int, fair: Mapping[str, View]) -> dict[str, Any] | None:
+def evaluate_skew(
+    model: Judge, count: int, fair: Mapping[str, ClassifiedPictures]
+) -> dict[str, Any] | None:
     """Count smiles in the skewed data, in its models' pictures, and in those of the fair models.
 
     Returns:
-        None where there are no skewed models.
+        None without skewed models.
     """
     if not all((MODELS / f"latent-{SKEW}-{kind}").is_dir() for kind in ("vae", "gan")):
         return None
@@ -352,7 +358,7 @@ def _write_command() -> str:
 
 
 def _clock() -> Callable[[str], None]:
-    """Make a function that says on the error stream what is done, and how long it took."""
+    """Return a function that prints finished work and its duration to standard error."""
     last = time.monotonic()
 
     def say(what: str) -> None:

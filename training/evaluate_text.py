@@ -1,4 +1,4 @@
-"""Measure how well text/storyteller predicts authors it never read, beside what only counts.
+"""Measure how well text/storyteller predicts held-out authors, beside n-grams and compressors.
 
     python -m training.evaluate_text [--data PATH] [--model-only] [--json]
     python -m training.evaluate_text --out models/text-storyteller/evaluation.json
@@ -6,16 +6,15 @@
 Everything is in bits per character of the same held-out text (``training/text_data.py``: about a
 tenth, whole authors), each document's end counted as one character. Less is better.
 
-* ``bpc_model``: every token is predicted from at least half a context, where there is so much
-  before it. ``bpc_model_consecutive`` cuts the text into whole contexts that know nothing of each
-  other instead.
-* ``bpc_gzip``, ``bpc_xz``: what the text adds to the training text, compressed behind it, or what
-  it takes alone, whichever is less. A window of xz holds all of it, one of gzip 32 kB.
+* ``bpc_model``: every token is predicted from at least half a context, if there is that much before
+  it. ``bpc_model_consecutive`` cuts the text into independent whole contexts instead.
+* ``bpc_gzip``, ``bpc_xz``: the compressed size that the text adds to the training text, or its size
+  alone, whichever is less. The window of xz holds all of it, that of gzip 32 kB.
 * ``bpc_kn5``: Kneser-Ney 5-grams over the model's own tokens. ``bpc_char6``: the same over
   characters, six of them before each. Both count every document once: the model sees poems twice,
-  but that misleads the discounts (``bpc_kn5_poems_twice``).
-* ``copied``: share of the 8-token sequences in 50 samples that stand in the training text, beside
-  the share of those that the held-out authors wrote.
+  but that distorts the discounts (``bpc_kn5_poems_twice``).
+* ``copied``: share of the 8-token sequences in 50 samples that occur in the training text, beside
+  the same share of the held-out text.
 """
 
 from __future__ import annotations
@@ -64,9 +63,9 @@ POEMS = "poems"
 MODEL = ("model", "model_consecutive")
 BASELINES = ("gzip", "xz", "kn5", "char6")
 COPIED = 8  # tokens
-COPIES = 5  # samples of each beginning that are searched for what is copied
+COPIES = 5  # samples of each beginning that are searched for copies
 TARGET = 0.8  # of the best baseline's bits
-# What the gallery samples with where nobody changes anything.
+# The gallery's default sampling.
 SETTINGS = {"max_new_tokens": 160, "temperature": 0.8, "top_k": 40, "top_p": 0.95}
 BEGINNINGS = (
     "Once upon a time",
@@ -84,10 +83,10 @@ BEGINNINGS = (
 
 @torch.inference_mode()
 def measure_model(model: Any, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how surprising tokens[1:] are to ``model``, in nats, twice (M - 1,).
+    """Return the losses of ``model`` on tokens[1:], in nats, twice (M - 1,).
 
-    First from at least half a context (where there is so much), then from as much as stands
-    before a token in consecutive whole contexts.
+    First from at least half a context (if there is that much), then in consecutive whole
+    contexts.
     """
     context = model.config.max_position_embeddings
     sliding, consecutive = np.empty(len(tokens) - 1), np.empty(len(tokens) - 1)
@@ -96,7 +95,7 @@ def measure_model(model: Any, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarra
         window = torch.from_numpy(tokens[start : start + context + 1].astype(np.int64))
         logits = model(window[None, :-1], use_cache=False).logits[0]  # (T, V)
         nats = F.cross_entropy(logits.float(), window[1:], reduction="none").numpy()
-        known = context // 2 if start else 0  # from a window that began earlier
+        known = context // 2 if start else 0  # tokens that an earlier window has predicted
         sliding[start + known : start + len(nats)] = nats[known:]
         if start % context == 0:
             consecutive[start : start + len(nats)] = nats
@@ -118,7 +117,7 @@ def name_works(folder: Path, texts: Sequence[str]) -> list[str]:
             books = (title for title in HELD_OUT_BOOKS if title in work[:TITLE_PAGE])
             name = POEMS if verse else next(books)
             for blocks in documents(work, verse=verse, left_out=Counter()):
-                # Filters take out paragraphs, or a document altogether; the order stays.
+                # Filters remove paragraphs or documents, but keep their order.
                 if unnamed and set(unnamed[0].split("\n\n")) <= set(blocks):
                     unnamed.popleft()
                     names.append(name)
@@ -128,9 +127,9 @@ def name_works(folder: Path, texts: Sequence[str]) -> list[str]:
 
 
 def share_copied(texts: Iterable[np.ndarray], stream: np.ndarray) -> float:
-    """Share of the sequences of ``COPIED`` tokens in ``texts`` that stand in ``stream`` too."""
-    mine = np.concatenate([_sequences(text) for text in texts])
-    return float(np.isin(mine, _sequences(stream)).mean())
+    """Share of the sequences of ``COPIED`` tokens in ``texts`` that also occur in ``stream``."""
+    sequences = np.concatenate([_sequences(text) for text in texts])
+    return float(np.isin(sequences, _sequences(stream)).mean())
 
 
 def _sequences(tokens: np.ndarray) -> np.ndarray:
@@ -169,7 +168,7 @@ def write_samples(model: Any, tokenizer: Any) -> list[dict[str, Any]]:
 def measure_documents(
     model: Any, data: TokenData, texts: Texts, once: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return the bits of each held-out document, (D,), by what predicts it.
+    """Return the bits of each held-out document, (D,), for each predictor.
 
     ``once`` is the training stream with every document in it once.
     """
@@ -188,7 +187,7 @@ def measure_documents(
 def measure_copies(
     model: Any, tokenizer: Any, texts: Texts, once: np.ndarray
 ) -> dict[str, float | int]:
-    """Compare how much of what the model writes stands in training texts with held-out texts."""
+    """Measure the copied share of the model's samples and of held-out texts."""
     samples = [
         sample
         for seed, beginning in enumerate(BEGINNINGS, 1)
@@ -204,7 +203,7 @@ def load(folder: Path, source: Path) -> tuple[Any, Any, TokenData]:
     """Load the model, its tokenizer, and the texts.
 
     Raises:
-        ValueError: The model has another tokenizer, so it was trained on other texts.
+        ValueError: The tokenizers differ, so the model was trained on other texts.
     """
     data = load_tokens(source)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
@@ -268,20 +267,20 @@ def evaluate(folder: Path, source: Path) -> dict[str, Any]:
 def by_work(
     names: Sequence[str], texts: Sequence[str], bits: dict[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
-    """Bits per character of each work, for what gives them by document."""
+    """Return the bits per character of each work, from those of documents."""
     table: dict[str, dict[str, float]] = {}
     for name in dict.fromkeys(names):
-        mine = np.array([one == name for one in names])
-        characters = sum(len(text) + 1 for text, one in zip(texts, mine, strict=True) if one)
+        of_work = np.array([one == name for one in names])
+        characters = sum(len(text) + 1 for text, one in zip(texts, of_work, strict=True) if one)
         table[name] = {"characters": characters} | {
-            f"bpc_{key}": round(float(each[mine].sum()) / characters, 4)
+            f"bpc_{key}": round(float(each[of_work].sum()) / characters, 4)
             for key, each in bits.items()
         }
     return table
 
 
 def main() -> None:
-    """Measure and print: all figures, or with ``--json`` one line of the plain ones."""
+    """Measure and print: all figures, or with ``--json`` the single ones on one line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

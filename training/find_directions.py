@@ -1,17 +1,17 @@
-"""Find directions of z that mean something, for a generator of critters (directions.json).
+"""Find directions of z with a meaning, for a generator of critters (directions.json).
 
     python -m training.find_directions                     # all models of latent spaces
     python -m training.find_directions --model models/latent-critters-gan
 
-A generator draws 20,000 random z, and the classifier of training/critter_classifier.py reads what
-is in each picture. The direction of "horns" is the mean z of the pictures that show horns minus the
-mean z of those that do not (as the smile vector of White 2016, https://arxiv.org/abs/1609.04468),
-so that adding it once turns an average critter without horns into an average one with them. Beside
-them stand the directions that the weights of the first layer react to most, whatever they mean
-(SeFa, Shen and Zhou 2021, https://arxiv.org/abs/2007.06600).
+A generator draws 20,000 random z, and the classifier of training/critter_classifier.py reads the
+attributes of each picture. The direction of "horns" is the mean z of the pictures that show horns
+minus the mean z of those that do not (as the smile vector of White 2016,
+https://arxiv.org/abs/1609.04468), so that adding it once turns an average critter without horns
+into an average one with them. The file also has the directions that the weights of the first layer
+react to most, whatever their meaning (SeFa, Shen and Zhou 2021, https://arxiv.org/abs/2007.06600).
 
-How well a direction works is measured and kept with it: of 500 other random z, the share of whose
-pictures shows the value before, and after the direction has been added once, and twice.
+The success of a direction is recorded too: of 500 other random z, the share whose pictures show the
+value before, and after adding the direction once and twice.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def find_principal(generator: Generator, count: int = PRINCIPAL) -> Tensor:
     weights = generator.stem.weight.detach().double().cpu()  # (features, z_dim)
     _, vectors = torch.linalg.eigh(weights.T @ weights)  # in ascending order
     directions = vectors.flip(1).T[:count]
-    # The sign of an eigenvector is arbitrary: fix it, so that a direction always means the same.
+    # The sign of an eigenvector is arbitrary; this makes it reproducible.
     largest = directions.abs().argmax(dim=1, keepdim=True)
     return directions * directions.gather(1, largest).sign()
 
@@ -74,9 +74,9 @@ def find_attributes(z: Tensor, answers: dict[str, Tensor]) -> dict[str, dict[str
         answers: Attribute -> (N,) the value that the picture of each z shows.
 
     Returns:
-        The mean z of the pictures that show a value minus that of the others. Of the accent only
-        pictures with a top count, since no other shows it. Values that fewer than ``RAREST``
-        pictures show, or all but so many, are left out.
+        The mean z of the pictures that show a value minus that of the others. For the accent, only
+        pictures with a top count, since no others show it. Values that fewer than ``RAREST``
+        pictures show, or fewer do not show, are left out.
     """
     found: dict[str, dict[str, Tensor]] = {}
     for name, words in VALUES.items():
@@ -102,15 +102,14 @@ def measure_success(
 
     Args:
         generator: Draws the pictures.
-        model: Reads them.
-        attributes: As ``find_attributes`` returns them.
-        count: Random z to try each attribute on; its values take turns, one for each z.
-        seed: Of these.
+        model: Classifies them.
+        attributes: Result of ``find_attributes``.
+        count: Random z for each attribute; its values alternate over them.
+        seed: Of these z.
 
     Returns:
-        Attribute -> the share of pictures that show the value wanted: "before" anything is added,
-        and with the direction added once ("1x") and twice ("2x"). Of the accent, only pictures with
-        a top count.
+        Attribute -> the share of pictures that show the value: "before", and with the direction
+        added once ("1x") and twice ("2x"). For the accent, only pictures with a top count.
     """
     rng = torch.Generator().manual_seed(seed)
     z = torch.randn(count, generator.config.z_dim, generator=rng)
@@ -134,7 +133,7 @@ def measure_success(
 def find_directions(
     generator: Generator, model: Judge, *, count: int = 20_000, seed: int = 1
 ) -> dict[str, Any]:
-    """Find all directions of ``generator`` and measure them: what directions.json holds."""
+    """Find and measure all directions of ``generator``; return the content of directions.json."""
     rng = torch.Generator().manual_seed(seed)
     z = torch.randn(count, generator.config.z_dim, generator=rng)
     attributes = find_attributes(z, read_pictures(generator, model, z))
@@ -157,7 +156,7 @@ def write_directions(folder: Path, directions: dict[str, Any]) -> None:
 
 
 def _visible(name: str, answers: dict[str, Tensor]) -> Tensor:
-    """Say which pictures can show ``name`` at all: the accent only those with a top. (N,) bool."""
+    """Return which pictures can show ``name``: (N,) bool; the accent needs a top."""
     return answers["top"] != BARE if name == "accent" else torch.ones_like(answers["top"]).bool()
 
 

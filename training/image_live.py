@@ -1,4 +1,4 @@
-"""What is shown of a training of image/critters: twelve prompts, drawn again and again."""
+"""Live reports of a training of image/critters: samples of twelve prompts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from training.live import LiveReport
 def report_live(
     arguments: argparse.Namespace, pipeline: StableDiffusionPipeline, device: torch.device
 ) -> LiveReport[StableDiffusionPipeline]:
-    """Return a report that draws ``PROMPTS`` from fixed noise, scores that and hands models out.
+    """Return a report that draws ``PROMPTS`` from fixed noise, scores them and exports models.
 
     Args:
-        arguments: Of the script: ``seed`` is the noise's, too.
+        arguments: Of the script; ``seed`` is also that of the noise.
         pipeline: What is trained.
         device: For the model of ``--compare``.
     """
@@ -42,17 +42,19 @@ def report_live(
         bundled.set_progress_bar_config(disable=True)
         return bundled.to(device)
 
-    def look(images: Tensor) -> Mapping[str, float]:
-        return {"following": round(100 * measure_wishes(judge(model, images)[1]), 1)}
+    def score_sample(images: Tensor) -> Mapping[str, float]:
+        return {"following": round(100 * measure_fulfilled(judge(model, images)[1]), 1)}
 
-    return LiveReport(arguments, pipeline, draw_prompts, load, look=look, save=save_pipeline)
+    return LiveReport(
+        arguments, pipeline, draw_prompts, load, score_sample=score_sample, save=save_pipeline
+    )
 
 
-def measure_wishes(answers: Mapping[str, Tensor]) -> float:
-    """Return the share of what ``PROMPTS`` ask for that is in their pictures, 0 to 1.
+def measure_fulfilled(answers: Mapping[str, Tensor]) -> float:
+    """Return the share of the attributes in ``PROMPTS`` that their pictures show, 0 to 1.
 
     Args:
-        answers: Attribute -> (12,) the values that the classifier sees.
+        answers: Attribute -> (12,) the classifier's answers.
     """
     hits = [
         VALUES[name][int(answers[name][index])] == word
@@ -63,6 +65,6 @@ def measure_wishes(answers: Mapping[str, Tensor]) -> float:
 
 
 def save_pipeline(pipeline: StableDiffusionPipeline, folder: Path) -> None:
-    """Write a copy of ``pipeline`` as it is now."""
+    """Write the current weights of ``pipeline``."""
     parts = {"unet": pipeline.unet, "text_encoder": pipeline.text_encoder}
     export_pipeline(folder, pipeline.vae, nn.ModuleDict(parts), pipeline.tokenizer)

@@ -30,9 +30,9 @@ def build_autoencoder() -> AutoencoderTiny:
     Residual blocks without normalization, which is slow on a CPU, and most of them at the low
     resolutions, where they cost little.
 
-    It starts as a blur: every residual branch adds nothing yet, and down- and upsampling only copy.
-    From there colours come within a minute; from the usual initialization they take far longer
-    (compare Zhang et al. 2019, arXiv:1901.09321).
+    At first it only blurs: residual branches start at 0, and down- and upsampling copy. Colours
+    then appear within a minute; with the usual initialization they take far longer (compare Zhang
+    et al. 2019, arXiv:1901.09321).
     """
     vae = AutoencoderTiny(
         encoder_block_out_channels=(48,) * 4,
@@ -47,7 +47,7 @@ def build_autoencoder() -> AutoencoderTiny:
             nn.init.zeros_(module.conv[-1].weight)
         elif isinstance(module, nn.Conv2d) and module.bias is None:  # down- and upsampling
             nn.init.dirac_(module.weight)
-    # That memory format makes convolutions with few channels several times faster on a CPU.
+    # This memory format makes convolutions with few channels several times faster on a CPU.
     return vae.to(memory_format=torch.channels_last)
 
 
@@ -74,9 +74,9 @@ def build_unet(
 ) -> UNet2DConditionModel:
     """Build the denoiser: noisy (B, C, 8, 8) latents, time and text -> velocity, same shape.
 
-    It never leaves 8 x 8, so it is a U-Net by its skip connections only. The words reach it by two
-    ways: pooled and added to the time embedding, which scales and shifts every block, and through
-    cross-attention, place by place.
+    All its layers are 8 x 8, so it is a U-Net by its skip connections only. The text conditions it
+    in two ways: pooled and added to the time embedding, which scales and shifts every block, and
+    through cross-attention at each position.
     """
     return UNet2DConditionModel(
         sample_size=8,
@@ -110,7 +110,7 @@ def build_scheduler() -> DDIMScheduler:
         timestep_spacing="trailing",
         set_alpha_to_one=True,
         clip_sample=False,
-        steps_offset=1,  # the pipeline insists; trailing spacing makes no use of it
+        steps_offset=1,  # the pipeline requires it; trailing spacing ignores it
     )
 
 
@@ -138,7 +138,7 @@ def decode(vae: AutoencoderTiny, latents: Tensor) -> Tensor:
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str], device: torch.device) -> Tensor:
-    """Return (B, MAX_TOKENS) token ids, padded just as the pipeline pads them."""
+    """Return (B, MAX_TOKENS) token ids, padded as the pipeline does."""
     return tokenizer(
         captions,
         padding="max_length",
@@ -171,7 +171,7 @@ def export_pipeline(
 ) -> None:
     """Write the pipeline folder, weights as float16: half the size, and no visible difference.
 
-    Weights left by an earlier export go first, since they may have been cut into other files.
+    Weights of an earlier export are removed first, since their files may have other names.
     """
     for old in folder.glob("*/*.safetensors*"):
         old.unlink()

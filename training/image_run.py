@@ -1,4 +1,4 @@
-"""One training run of image/critters: its data, its learners, and what it leaves in a folder."""
+"""One training run of image/critters: data, learners, checkpoint and export."""
 
 from __future__ import annotations
 
@@ -56,29 +56,29 @@ from training.mixture import Mixture
 
 MODEL = "image/critters"
 STAGES = ("autoencoder", "reader", "denoiser")
-JUDGED = 50  # captions that the score beside the loss is taken of
+JUDGED = 50  # captions of the score that is printed beside the loss
 JUDGE_MINUTES = 10.0
-RESTART = 0.4  # learning rates of a model that goes on, over those of one that begins
+RESTART = 0.4  # learning rates of a continued model, over those of a new one
 
 
 class Run:
-    """One training run: the data, the learners, and what is on disk in ``out``.
+    """One training run: the data, the learners, and the files in ``out``.
 
-    The checkpoint holds all stages. The autoencoder that the denoiser works with is stored apart
-    from its learner: it is the best one so far, by held-out PSNR.
+    The checkpoint holds all stages. The autoencoder of the denoiser is stored apart from its
+    learner: it is the best one so far, by held-out PSNR.
 
     Args:
         out: The model folder.
-        train: What may be learned from.
-        held_out: What is measured on; pairs that training leaves out may be among them.
+        train: Training pictures.
+        held_out: Pictures to measure on; they may have held-out pairs.
         device: Where to train.
         seed: For captions.
         bfloat16: Compute in mixed precision.
         autoencoder: A pipeline folder to take the autoencoder and the tokenizer from.
         width: Channels of the U-Net.
         batch: Pictures in a step of the denoiser.
-        start: A pipeline folder to take everything from and go on.
-        eyes: A classifier for the autoencoder to look through.
+        start: A pipeline folder to continue from.
+        classifier: A classifier for the autoencoder's perceptual loss.
     """
 
     def __init__(
@@ -94,35 +94,36 @@ class Run:
         width: int = UNET_WIDTH,
         batch: int = DENOISER_BATCH,
         start: Path | None = None,
-        eyes: Judge | None = None,
+        classifier: Judge | None = None,
     ) -> None:
         self.out, self.device, self.seed, self.bfloat16 = out, device, seed, bfloat16
         self.train, self.held_out = train, held_out
-        self.width, self.batch, self.eyes = width, batch, eyes
+        self.width, self.batch, self.classifier = width, batch, classifier
         self.vae: AutoencoderTiny | None = None
-        self.begun: StableDiffusionPipeline | None = None  # what it goes on from
-        self.known: Collection[str] = ()  # the worlds that this one draws
-        self.before: dict[str, dict[str, float]] = {"steps": {}, "minutes": {}}  # of its training
+        self.base: StableDiffusionPipeline | None = None  # the pipeline that this run continues
+        self.base_worlds: Collection[str] = ()  # the worlds that ``base`` draws
+        # Steps and minutes of the training of ``base``, by stage.
+        self.base_record: dict[str, dict[str, float]] = {"steps": {}, "minutes": {}}
         self.tokenizer = build_tokenizer()
         if autoencoder:
             self.vae = AutoencoderTiny.from_pretrained(autoencoder, subfolder="vae").to(device)
             self.tokenizer = CLIPTokenizer.from_pretrained(autoencoder / "tokenizer")
         if start:
-            self.begun = StableDiffusionPipeline.from_pretrained(start, dtype=torch.float32)
-            self.begun.to(device)
-            self.known = read_worlds(start)
+            self.base = StableDiffusionPipeline.from_pretrained(start, dtype=torch.float32)
+            self.base.to(device)
+            self.base_worlds = read_worlds(start)
             record = json.loads((start / "training.json").read_text(encoding="utf-8"))
-            self.before = {name: record[name] for name in self.before}
-            self.vae = self.begun.vae
-            self.tokenizer = grow_tokenizer(self.begun.tokenizer, phrases())
-            self.begun.text_encoder.resize_token_embeddings(len(self.tokenizer))
+            self.base_record = {name: record[name] for name in self.base_record}
+            self.vae = self.base.vae
+            self.tokenizer = grow_tokenizer(self.base.tokenizer, phrases())
+            self.base.text_encoder.resize_token_embeddings(len(self.tokenizer))
         rate = RESTART if start else 1.0
         self.autoencoder: Learner[AutoencoderTiny] = Learner(
-            (copy.deepcopy(self.begun.vae) if self.begun else build_autoencoder()).to(device),
+            (copy.deepcopy(self.base.vae) if self.base else build_autoencoder()).to(device),
             learning_rate=2.5e-3 * rate,
             ema_decay=0.995,
         )
-        text_encoder = self.begun.text_encoder if self.begun else build_text_encoder(self.tokenizer)
+        text_encoder = self.base.text_encoder if self.base else build_text_encoder(self.tokenizer)
         self.reader: Learner[Reader] = Learner(
             Reader(copy.deepcopy(text_encoder), train.values).to(device),
             learning_rate=1e-3 * rate,
@@ -137,64 +138,66 @@ class Run:
     def _new_denoiser(self) -> Learner[nn.ModuleDict]:
         text_encoder = copy.deepcopy(self.reader.average.text_encoder).train().requires_grad_(True)
         channels = (self.vae or self.autoencoder.model).config.latent_channels
-        unet = copy.deepcopy(self.begun.unet) if self.begun else build_unet(channels, self.width)
+        unet = copy.deepcopy(self.base.unet) if self.base else build_unet(channels, self.width)
         unet = unet.train().to(memory_format=torch.channels_last)  # faster
         model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
         return Learner(model.to(self.device), learning_rate=self._denoiser_rate, ema_decay=0.998)
 
     def watch(self, arguments: argparse.Namespace) -> None:
-        """Report to those who watch from now on, and hand out the model; keep no checkpoints."""
+        """Write live reports and export models for them; save no checkpoints."""
         self.live = report_live(arguments, self._build_pipeline(), self.device)
         self.live.begin()
 
     def _build_pipeline(self) -> StableDiffusionPipeline:
-        """Put the moving averages together; they go on moving within it."""
+        """Build a pipeline of the moving averages, which training keeps updating."""
         vae = self._check_autoencoder("pipeline")
         return build_pipeline(vae, self.denoiser.average, self.tokenizer)
 
     def resume(self) -> None:
-        """Load ``checkpoint.pt``. Raises FileNotFoundError where there is none."""
+        """Load ``checkpoint.pt``. Raises FileNotFoundError without one."""
         state = load_checkpoint(self.out, self.device)
-        if (self.out / "tokenizer").is_dir():  # a new one may number some tokens otherwise
+        if (self.out / "tokenizer").is_dir():  # a new one may have other token ids
             self.tokenizer = CLIPTokenizer.from_pretrained(self.out / "tokenizer")
         for name in STAGES:
             getattr(self, name).load_state_dict(state[name])
         self.metrics = state["metrics"]
-        if self.vae is None or self.begun:
+        if self.vae is None or self.base:
             self.vae = copy.deepcopy(self.autoencoder.average)
             self.vae.load_state_dict(state["vae"])
 
     def train_autoencoder(self, minutes: float, max_steps: int | None = None) -> None:
-        """Train the autoencoder. A denoiser that was trained before does not fit it any more."""
+        """Train the autoencoder. This restarts the denoiser, whose latents change."""
         learner = self.autoencoder
         if self.denoiser.step:
-            print("the autoencoder changes, so the denoiser starts afresh")
+            print("the autoencoder changes, so the denoiser starts again")
             self.denoiser = self._new_denoiser()
         budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
         losses = train_autoencoder(
             learner,
             self.train,
-            self.eyes,
+            self.classifier,
             budget,
             bfloat16=self.bfloat16,
-            before=self.begun.vae if self.begun else None,
-            known=self.known,
+            before=self.base.vae if self.base else None,
+            known=self.base_worlds,
         )
         run_stage("autoencoder", learner, losses, budget, self._save_autoencoder, max_steps)
 
     def train_decoder(self, minutes: float, max_steps: int | None = None) -> None:
-        """Train the decoder alone. The latents stay as they are, and so a denoiser still fits."""
+        """Train the decoder alone. The latents do not change, so the denoiser stays valid."""
         vae = self._check_autoencoder("decoder")
         learner = self.autoencoder
         for one in (learner.model, learner.average):
             one.load_state_dict(vae.state_dict())
         learner.model.encoder.requires_grad_(False)
         budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
-        losses = train_autoencoder(learner, self.train, self.eyes, budget, bfloat16=self.bfloat16)
+        losses = train_autoencoder(
+            learner, self.train, self.classifier, budget, bfloat16=self.bfloat16
+        )
         run_stage("decoder", learner, losses, budget, self._save_decoder, max_steps)
 
     def train_reader(self, minutes: float, max_steps: int | None = None) -> None:
-        """Train the text encoder; the denoiser then starts afresh with it."""
+        """Train the text encoder; this restarts the denoiser."""
         self._check_autoencoder("reader")
         learner = self.reader
         budget = Budget(minutes, step=learner.step, minutes_before=learner.minutes)
@@ -251,7 +254,7 @@ class Run:
             self.live.follow(losses, draw=draw)
 
     def measure(self) -> None:
-        """Load the exported pipeline, measure how well it follows prompts and record that."""
+        """Measure how well the exported pipeline follows prompts, and record that."""
         self.metrics["prompt_following"] = self._measure_following()
         self._save_record()
 
@@ -264,9 +267,9 @@ class Run:
 
     @torch.no_grad()
     def _measure_reading(self) -> dict[str, float]:
-        """Share of held-out captions of which the reader says each attribute rightly."""
+        """Return the reader's accuracy on held-out captions, by attribute."""
         rng, data = random.Random(0), self.held_out.first(500)
-        captions = [data.tell(index, rng, clear=True) for index in range(len(data))]
+        captions = [data.write_caption(index, rng, clear=True) for index in range(len(data))]
         texts = [caption.text for caption in captions]
         logits = self.reader.average(tokenize(self.tokenizer, texts, self.device))
         scores = {}
@@ -275,7 +278,7 @@ class Run:
             hits = [
                 values[answer] == data.describe(index)[name] if answer < len(values) else False
                 for index, (answer, caption) in enumerate(zip(answers, captions, strict=True))
-                if name in caption.said
+                if name in caption.named
             ]
             scores[name] = round(sum(hits) / len(hits), 3)
         return scores
@@ -347,11 +350,11 @@ class Run:
             f"captions by shared/critters/captions.py; {len(self.held_out):,} to measure",
             seed=self.seed,
             steps={
-                name: stage.step + self.before["steps"].get(name, 0)
+                name: stage.step + self.base_record["steps"].get(name, 0)
                 for name, stage in stages.items()
             },
             minutes={
-                name: round(stage.minutes + self.before["minutes"].get(name, 0), 1)
+                name: round(stage.minutes + self.base_record["minutes"].get(name, 0), 1)
                 for name, stage in stages.items()
             },
             hardware=describe_hardware(self.device),

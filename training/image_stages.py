@@ -1,4 +1,4 @@
-"""What image/critters learns, stage by stage: losses, training loops and held-out measures."""
+"""The training stages of image/critters: losses, training loops and held-out metrics."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ READER_BATCH = 128
 DENOISER_BATCH = 64
 # Weights of the neighbours' differences and of the latents' moments; noise added to latents.
 EDGES, MOMENTS, LATENT_NOISE = 0.5, 0.005, 0.05
-PERCEPTUAL = 0.01  # weight of what a classifier sees, if one is given
-ANCHOR = 0.05  # weight of staying near the latents that a denoiser knows, if there are any
-# Chance that a caption leaves an attribute out, and that it is the empty prompt, which
-# classifier-free guidance needs (Ho and Salimans 2022, arXiv:2207.12598).
+PERCEPTUAL = 0.01  # weight of the perceptual loss, if a classifier is given
+ANCHOR = 0.05  # weight of keeping the latents of an existing denoiser
+# Probability that a caption leaves an attribute out, and that it is empty, which classifier-free
+# guidance needs (Ho and Salimans 2022, arXiv:2207.12598).
 DROP_ATTRIBUTE = 0.15
 DROP_CAPTION = 0.1
 
@@ -49,12 +49,12 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 class Learner(Generic[Net]):
-    """A network with its optimizer and the moving average of its weights, which is what we keep.
+    """A network with its optimizer and the moving average of its weights, which is exported.
 
     Args:
         model: The network to train.
-        learning_rate: Its highest value; it follows ``one_cycle``.
-        ema_decay: Of the average, reached after about a hundred steps.
+        learning_rate: Its peak; the schedule is ``one_cycle``.
+        ema_decay: Decay of the average; lower in the first steps.
     """
 
     def __init__(self, model: Net, *, learning_rate: float, ema_decay: float) -> None:
@@ -71,7 +71,7 @@ class Learner(Generic[Net]):
         self._ema_decay = ema_decay
 
     def update(self, loss: Tensor, progress: float) -> None:
-        """Take one optimizer step. ``progress`` is the share of the run that has passed."""
+        """Take one optimizer step. ``progress`` is the elapsed share of the run."""
         set_learning_rate(self.optimizer, self._learning_rate * one_cycle(progress))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -81,7 +81,7 @@ class Learner(Generic[Net]):
         update_ema(self.average, self.model, min(self._ema_decay, self.step / (self.step + 9)))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that a resumed run needs."""
+        """Return the state of a checkpoint."""
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -93,7 +93,7 @@ class Learner(Generic[Net]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where ``state_dict`` left off."""
+        """Load what ``state_dict`` returned."""
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -102,13 +102,13 @@ class Learner(Generic[Net]):
 
 
 def mixed_precision(device: torch.device, bfloat16: bool) -> torch.autocast:
-    """Compute in bfloat16 where that is asked for; weights stay float32."""
+    """Return a context that computes in bfloat16 if asked to; weights stay float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """Where the latents of some pictures of a batch belong.
+    """The latents that some pictures of a batch should keep.
 
     Attributes:
         held: (B,) bool, these pictures.
@@ -122,24 +122,22 @@ class Anchor:
 def autoencoder_loss(
     vae: AutoencoderTiny,
     pixels: Tensor,
-    eyes: Judge | None = None,
+    classifier: Judge | None = None,
     anchor: Anchor | None = None,
 ) -> Tensor:
     """Return the squared error of pixels and of their differences, and the latents' moments.
 
-    Squared, and not absolute: a mouth is a few pixels, and whoever is not sure where it is does
-    best in absolute terms to leave it out.
+    Squared, not absolute: a mouth is a few pixels, and with an uncertain position the lowest
+    absolute error leaves it out.
 
-    The second term wants sharp edges, of which these pictures mostly consist. The third keeps the
-    mean of each latent channel at 0 and its deviation at 1, which is what the denoiser expects; a
-    little noise on the latents gets the decoder used to what a denoiser leaves.
+    The second term favours sharp edges, which dominate these pictures. The third keeps the mean of
+    each latent channel at 0 and its standard deviation at 1, as the denoiser expects. A little
+    noise on the latents makes the decoder robust to errors of the denoiser.
 
-    With ``eyes``, a classifier, its features of the two pictures should be near each other, too:
-    what tells attributes apart is often faint, such as a white horn on white (a perceptual loss as
-    in Johnson et al. 2016, arXiv:1603.08155).
+    A ``classifier`` adds a perceptual loss (Johnson et al. 2016, arXiv:1603.08155), since
+    attributes often differ by little contrast, such as a white horn on white.
 
-    With an ``anchor``, the latents of some pictures should stay where they were, so that a denoiser
-    that knows those can go on with them.
+    An ``anchor`` keeps the latents of some pictures, so that an existing denoiser stays valid.
     """
     latents = vae.encode(pixels).latents.float()
     noisy = latents + LATENT_NOISE * torch.randn_like(latents)
@@ -148,20 +146,20 @@ def autoencoder_loss(
     mean, std = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))  # (C,)
     moments = mean.square().mean() + (std - 1).square().mean()
     loss = error.square().mean() + EDGES * edges + MOMENTS * moments
-    if eyes:
-        loss = loss + PERCEPTUAL * perceptual_loss(eyes, pixels + error, pixels)
+    if classifier:
+        loss = loss + PERCEPTUAL * perceptual_loss(classifier, pixels + error, pixels)
     if anchor:
         loss = loss + ANCHOR * (latents[anchor.held] - anchor.latents).square().mean()
     return loss
 
 
-def perceptual_loss(eyes: Judge, drawn: Tensor, real: Tensor) -> Tensor:
-    """Return how far two batches of pictures are from each other in each stage of a classifier.
+def perceptual_loss(classifier: Judge, drawn: Tensor, real: Tensor) -> Tensor:
+    """Return the mean squared difference of two batches in the features of a classifier.
 
-    A stage's squared difference is taken relative to the variance of its features.
+    Each stage's difference is relative to the variance of its features.
     """
     losses = []
-    for stage in eyes.stages():
+    for stage in classifier.stages():
         drawn, real = stage(drawn), stage(real)
         spread = real.float().var().detach() + 1e-6
         losses.append((drawn - real.detach()).float().square().mean() / spread)
@@ -171,23 +169,23 @@ def perceptual_loss(eyes: Judge, drawn: Tensor, real: Tensor) -> Tensor:
 def train_autoencoder(
     learner: Learner[AutoencoderTiny],
     data: Mixture,
-    eyes: Judge | None,
+    classifier: Judge | None,
     budget: Budget,
     *,
     bfloat16: bool,
     before: AutoencoderTiny | None = None,
     known: Collection[str] = (),
 ) -> Iterator[float]:
-    """Yield the loss of one step after another, for as long as the caller asks.
+    """Yield the loss of each step, endlessly.
 
     Args:
         learner: Holds the autoencoder.
-        data: What to draw batches from.
-        eyes: A classifier to look through, if there is one.
+        data: Training pictures.
+        classifier: A classifier for the perceptual loss, or None.
         budget: Its progress sets the learning rate.
         bfloat16: Compute in mixed precision.
-        before: An autoencoder that a denoiser has been trained with, if there is one.
-        known: The worlds that denoiser knows, whose latents should stay as they are.
+        before: The autoencoder of an existing denoiser, or None.
+        known: The worlds of that denoiser, whose latents should not change.
     """
     device = next(learner.model.parameters()).device
     while True:
@@ -199,7 +197,7 @@ def train_autoencoder(
             if before and held.any():
                 with torch.no_grad():
                     anchor = Anchor(held, before.encode(pixels[held]).latents.float())
-            loss = autoencoder_loss(learner.model, pixels, eyes, anchor)
+            loss = autoencoder_loss(learner.model, pixels, classifier, anchor)
         learner.update(loss, budget.progress)
         yield float(loss.detach())
 
@@ -213,7 +211,7 @@ def evaluate_autoencoder(vae: AutoencoderTiny, images: np.ndarray) -> dict[str, 
 
 
 class Reader(nn.Module):
-    """A text encoder that must say what a caption says, and only while it learns to read."""
+    """A text encoder with heads that classify the attributes of a caption, for pretraining."""
 
     def __init__(self, text_encoder: CLIPTextModel, values: Mapping[str, tuple[str, ...]]) -> None:
         super().__init__()
@@ -224,10 +222,10 @@ class Reader(nn.Module):
         )
 
     def forward(self, token_ids: Tensor) -> dict[str, Tensor]:
-        """Token ids (B, T) -> attribute -> (B, values + 1) logits; the last is "not said"."""
-        # The last position is padding, which sees all that stands before it.
-        told = self.text_encoder(token_ids).last_hidden_state[:, -1]
-        return {name: head(told) for name, head in self.heads.items()}
+        """Token ids (B, T) -> attribute -> (B, values + 1) logits; the last is "not named"."""
+        # The last position is padding, which attends to all tokens before it.
+        state = self.text_encoder(token_ids).last_hidden_state[:, -1]
+        return {name: head(state) for name, head in self.heads.items()}
 
 
 def train_reader(
@@ -237,11 +235,11 @@ def train_reader(
     budget: Budget,
     rng: random.Random,
 ) -> Iterator[float]:
-    """Yield the cross-entropy, averaged over attributes, of one step after another.
+    """Yield the cross-entropy, averaged over attributes, of each step.
 
     Args:
         learner: Holds the reader.
-        data: Has the attributes, of which captions are written.
+        data: Has the attributes for captions.
         tokenizer: Turns the captions into tokens.
         budget: Its progress sets the learning rate.
         rng: For the captions.
@@ -249,14 +247,14 @@ def train_reader(
     device = next(learner.model.parameters()).device
     while True:
         chosen = data.choose(READER_BATCH)
-        captions = [data.tell(index, rng, drop=0.25) for index in chosen]
+        captions = [data.write_caption(index, rng, drop=0.25) for index in chosen]
         words = [data.describe(index) for index in chosen]
         logits = learner.model(tokenize(tokenizer, [one.text for one in captions], device))
         losses = []
         for name, values in learner.model.values.items():
             wanted = [
-                values.index(told[name]) if name in caption.said else len(values)
-                for told, caption in zip(words, captions, strict=True)
+                values.index(described[name]) if name in caption.named else len(values)
+                for described, caption in zip(words, captions, strict=True)
             ]
             losses.append(F.cross_entropy(logits[name], torch.tensor(wanted, device=device)))
         loss = torch.stack(losses).mean()
@@ -276,7 +274,7 @@ def denoiser_loss(
 
     Args:
         denoiser: ``unet`` and ``text_encoder``.
-        scheduler: Says how much noise belongs to a time step.
+        scheduler: The noise schedule.
         latents: (B, C, 8, 8), without noise.
         token_ids: (B, T).
         noise: Like ``latents``.
@@ -299,12 +297,12 @@ def train_denoiser(
     batch: int = DENOISER_BATCH,
     bfloat16: bool = False,
 ) -> Iterator[float]:
-    """Yield the loss of one step after another, for as long as the caller asks.
+    """Yield the loss of each step, endlessly.
 
     Args:
         learner: Holds ``unet`` and ``text_encoder`` in a ``ModuleDict``.
         latents: (N, C, 8, 8), one for each picture.
-        data: Has their attributes, of which new captions are written at each step.
+        data: Has their attributes; each step writes new captions.
         tokenizer: Turns the captions into tokens.
         budget: Its progress sets the learning rate.
         rng: For the captions.
@@ -315,11 +313,13 @@ def train_denoiser(
     while True:
         chosen = data.choose(batch)
         captions = [
-            "" if rng.random() < DROP_CAPTION else data.tell(index, rng, drop=DROP_ATTRIBUTE).text
+            ""
+            if rng.random() < DROP_CAPTION
+            else data.write_caption(index, rng, drop=DROP_ATTRIBUTE).text
             for index in chosen
         ]
         clean = latents[torch.tensor(chosen, device=device)]
-        # Spread over the batch, so that no step sees easy times only.
+        # Stratified over the batch, which lowers the variance of the loss.
         times = (torch.rand(1) + torch.arange(batch) / batch) % 1 * 1000
         with mixed_precision(device, bfloat16):
             loss = denoiser_loss(
@@ -338,10 +338,10 @@ def train_denoiser(
 def evaluate_denoiser(
     denoiser: nn.ModuleDict, latents: Tensor, data: Mixture, tokenizer: CLIPTokenizer
 ) -> float:
-    """Return the loss on held-out pictures with full captions, always the same noise and times."""
+    """Return the loss on held-out pictures with full captions, with fixed noise and time steps."""
     captions_rng, rng = random.Random(0), torch.Generator().manual_seed(0)
     scheduler, count = build_scheduler(), len(latents)
-    captions = [data.tell(index, captions_rng).text for index in range(count)]
+    captions = [data.write_caption(index, captions_rng).text for index in range(count)]
     token_ids = tokenize(tokenizer, captions, latents.device)
     noise = torch.randn(latents.shape, generator=rng).to(latents.device)
     times = (torch.arange(count) * 1000 // count).to(latents.device)
@@ -363,7 +363,7 @@ def run_stage(
 ) -> None:
     """Consume a training loop until the budget is spent; call ``save`` each minute and at the end.
 
-    ``follow`` is told every loss. Ctrl-C and SIGTERM end the stage early and save too.
+    ``follow`` is called with every loss. Ctrl-C and SIGTERM end the stage early and save too.
     """
     smooth = None
     with stop_cleanly():

@@ -1,21 +1,21 @@
-"""What a training tells those who watch it: pictures of the same things, losses and scores.
+"""Live reports of a training: sample pictures of fixed inputs, losses and scores.
 
 With ``--samples-every`` a script writes into the folder ``live`` of ``--out``
 
-    reports.jsonl   one JSON object a line, in the order in which things happened
-    0.png, 1.png    what the model drew, always of the same z or prompts, row by row
-    models/0        what the model was then, in a script that hands that out; the last few
+    reports.jsonl   one JSON object a line, in order of time
+    0.png, 1.png    samples of the model, always of the same z or prompts, row by row
+    models/0        the model at a sample, if the script exports it; the latest only
 
 and each line has a ``kind``:
 
-    data        done, total: pictures drawn to learn from
-    reference   picture, scores: the same things and the same measure, by the model of ``--compare``
-    sample      picture, step, minutes, losses (the mean since the report before)
-    loss        step, minutes, losses: where there is nothing to draw yet
+    data        done, total: training pictures drawn
+    reference   picture, scores: the same sample and score of the model of ``--compare``
+    sample      picture, step, minutes, losses (the mean since the last report)
+    loss        step, minutes, losses: before the model can draw
     score       step, minutes, scores
 
-A line is written after the picture that it names, so whoever reads whole lines finds all of it. A
-folder in ``models`` is moved there when it is whole.
+A line is written after its picture, so a reader of complete lines finds every picture. A folder
+is moved into ``models`` when it is complete.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from torch import Tensor
 from shared.nets.generator import PretrainedModule
 
 COLUMNS = 4
-FIRST_SECONDS = 5.0  # between samples in the beginning, when most happens
+FIRST_SECONDS = 5.0  # between samples at first, when the model changes fast
 Model = TypeVar("Model")
 Net = TypeVar("Net", bound=PretrainedModule)
 
 
 def write_report(folder: Path, kind: str, **fields: Any) -> None:
-    """Add a line to the reports in ``folder``, which is created where there is none."""
+    """Add a line to the reports in ``folder``, which is created if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "reports.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"kind": kind, **fields}) + "\n")
@@ -54,10 +54,10 @@ class LiveReport(Generic[Model]):
 
     Args:
         arguments: Those of the script: ``out``, ``samples_every`` and ``compare``.
-        model: What is trained, or the moving average of it.
-        draw: What a model of that kind draws: (N, 3, H, W) in [-1, 1], N a multiple of ``COLUMNS``.
-        load: Reads such a model from the folder of ``--compare``.
-        look: Scores what was drawn; without it, scores come by ``score`` only.
+        model: The trained model, or its moving average.
+        draw: Draws a sample with a model: (N, 3, H, W) in [-1, 1], N a multiple of ``COLUMNS``.
+        load: Loads a model from the folder of ``--compare``.
+        score_sample: Scores a sample; without it, only ``score`` reports scores.
         save: Writes the model into a new folder, after every sample.
     """
 
@@ -68,14 +68,14 @@ class LiveReport(Generic[Model]):
         draw: Callable[[Model], Tensor],
         load: Callable[[Path], Model],
         *,
-        look: Callable[[Tensor], Mapping[str, float]] | None = None,
+        score_sample: Callable[[Tensor], Mapping[str, float]] | None = None,
         save: Callable[[Model, Path], None] | None = None,
     ) -> None:
         self.model = model
         self._folder = arguments.out / "live"
         self._every: float = arguments.samples_every
         self._compare: Path | None = arguments.compare
-        self._draw, self._load, self._look, self._save = draw, load, look, save
+        self._draw, self._load, self._score_sample, self._save = draw, load, score_sample, save
         self._losses = defaultdict[str, list[float]](list)
         self._pictures = 0
         self._step = 0
@@ -83,12 +83,12 @@ class LiveReport(Generic[Model]):
         self._start = self._due = time.monotonic()
 
     def begin(self, measure: Callable[[Model], Mapping[str, float]] | None = None) -> None:
-        """Show the model of ``--compare``, if one is given, and what the model draws untrained.
+        """Report the model of ``--compare``, if given, and a sample of the untrained model.
 
-        The minutes of all reports are counted from the end of this.
+        The minutes of all reports are counted from the end of this call.
 
         Args:
-            measure: Scores the model of ``--compare`` where no picture is looked at.
+            measure: Scores the model of ``--compare`` itself, not its sample.
         """
         if not self._every:
             return
@@ -103,9 +103,9 @@ class LiveReport(Generic[Model]):
         self._start = time.monotonic()
 
     def follow(self, losses: Mapping[str, float], *, draw: bool = True) -> None:
-        """Take note of a step's losses; when it is time to, tell them, with a picture or without.
+        """Collect a step's losses, and report them when due.
 
-        The picture is for a model that can draw something already.
+        ``draw`` adds a sample; it is false while the model cannot draw yet.
         """
         if not self._every:
             return
@@ -120,14 +120,14 @@ class LiveReport(Generic[Model]):
             self._write("loss", **self._when(), losses=self._mean_losses())
 
     def score(self, scores: Mapping[str, float]) -> None:
-        """Report measures, and draw what they were taken of."""
+        """Report scores, after a sample of the same weights."""
         if not self._every:
             return
         self.end()
         self._write("score", **self._when(), scores=dict(scores))
 
     def end(self) -> None:
-        """Draw once more, if a step was taken since the last picture."""
+        """Report a last sample, if a step was taken since the previous one."""
         if self._every and self._step != self._drawn_at:
             self._sample()
 
@@ -144,7 +144,7 @@ class LiveReport(Generic[Model]):
         losses = {name: sum(values) / len(values) for name, values in self._losses.items()}
         self._losses.clear()
         now = time.monotonic()
-        # Often in the beginning, then less and less, as the strip of pictures shows it.
+        # Intervals grow with time, up to ``--samples-every``.
         self._due = now + min(self._every, max(FIRST_SECONDS, (now - self._start) / 3))
         return losses
 
@@ -154,10 +154,10 @@ class LiveReport(Generic[Model]):
         name = f"{self._pictures}.png"
         self._pictures += 1
         Image.fromarray(make_grid(images)).save(self._folder / name)
-        return name, dict(self._look(images)) if self._look else {}
+        return name, dict(self._score_sample(images)) if self._score_sample else {}
 
     def _save_model(self, save: Callable[[Model, Path], None]) -> None:
-        """Move the new one into place when it is whole, and only then remove the one before."""
+        """Move the new model into place when it is complete, then remove the previous one."""
         models = self._folder / "models"
         unfinished = self._folder / "unfinished"
         models.mkdir(parents=True, exist_ok=True)
@@ -178,13 +178,13 @@ class LiveReport(Generic[Model]):
 def draw_fixed_z(
     decode: Callable[[Net, Tensor], Tensor], *, z_dim: int, seed: int, count: int = 16
 ) -> Callable[[Net], Tensor]:
-    """Return a function that lets a network draw always the same z: (count, 3, H, W).
+    """Return a function that decodes the same z with any network: (count, 3, H, W).
 
     Args:
-        decode: Draws z (count, z_dim) with a network.
-        z_dim: Numbers in a z.
+        decode: Decodes z (count, z_dim) with a network.
+        z_dim: Length of z.
         seed: Of the z.
-        count: How many.
+        count: Number of z.
     """
     z = torch.randn(count, z_dim, generator=torch.Generator().manual_seed(seed))
 

@@ -1,4 +1,4 @@
-"""Pictures of several worlds to learn from together."""
+"""Pictures of several worlds as one training set."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from training.pictures import Pictures
 
 @dataclass(frozen=True)
 class Mixture:
-    """Pictures of several worlds, numbered through.
+    """Pictures of several worlds with common indices.
 
     Attributes:
         parts: The pictures of each world.
-        shares: How much of a batch each of them has; they add up to 1.
-        images: (N, size, size, 3) uint8, all of them.
+        shares: Share of each in a batch; their sum is 1.
+        images: (N, size, size, 3) uint8, of all worlds.
     """
 
     parts: Sequence[Pictures]
@@ -29,7 +29,7 @@ class Mixture:
     images: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # One world's pictures are not copied: there are 270 MB of critters.
+        # No copy for a single world: critters take 270 MB.
         images = [part.images for part in self.parts]
         object.__setattr__(
             self, "images", images[0] if len(images) == 1 else np.concatenate(images)
@@ -40,12 +40,12 @@ class Mixture:
 
     @property
     def worlds(self) -> list[World]:
-        """Where the pictures come from."""
+        """The worlds of the pictures."""
         return [part.world for part in self.parts]
 
     @property
     def values(self) -> dict[str, tuple[str, ...]]:
-        """Attribute -> all its values in any of the worlds: a word means the same everywhere."""
+        """Attribute -> its values in all worlds; a word means the same in each."""
         merged: dict[str, dict[str, None]] = {}
         for world in self.worlds:
             for name, words in world.values.items():
@@ -53,7 +53,7 @@ class Mixture:
         return {name: tuple(words) for name, words in merged.items()}
 
     def choose(self, count: int) -> list[int]:
-        """Draw the numbers of ``count`` pictures at random, from each world by its share."""
+        """Draw the indices of ``count`` pictures at random, from each world by its share."""
         counts = torch.multinomial(torch.tensor(self.shares), count, replacement=True).bincount(
             minlength=len(self.parts)
         )
@@ -64,19 +64,19 @@ class Mixture:
         return torch.cat(chosen)[torch.randperm(count)].tolist()
 
     def find(self, index: int) -> tuple[Pictures, int]:
-        """Return the world's pictures that number ``index`` is among, and its number there."""
+        """Return the world's pictures that contain ``index``, and the index there."""
         for part in self.parts:
             if index < len(part):
                 return part, index
             index -= len(part)
         raise IndexError(index)
 
-    def tell(
+    def write_caption(
         self, index: int, rng: random.Random, *, drop: float = 0.0, clear: bool = False
     ) -> Caption:
         """Write a caption of one picture."""
         part, row = self.find(index)
-        return part.tell(row, rng, drop=drop, clear=clear)
+        return part.write_caption(row, rng, drop=drop, clear=clear)
 
     def describe(self, index: int) -> dict[str, str]:
         """Return the attributes of one picture in words."""

@@ -1,4 +1,4 @@
-"""Kneser-Ney n-grams: the strongest model that only counts, and so what a network has to beat.
+"""Kneser-Ney n-grams: the strongest count-based model, and so the baseline of a network.
 
 Interpolated, with three discounts per order (Chen and Goodman 1998, "An Empirical Study of
 Smoothing Techniques for Language Modeling", section 3). Symbols may be tokens, characters or notes.
@@ -15,13 +15,13 @@ UNSEEN = -1
 
 @dataclass(frozen=True)
 class _Order:
-    """The n-grams of one length, and what each context of them gives away.
+    """The n-grams of one length, and the probability that each context leaves to shorter ones.
 
     Attributes:
-        keys: (G,) sorted; an n-gram is the number of its context times the vocabulary, plus its
-            last symbol. Its own number is its place here.
+        keys: (G,) sorted; the index of an n-gram's context times the vocabulary, plus its last
+            symbol. The position here is the index of the n-gram.
         discounted: (G,) counts after the discount, over the total of the context.
-        left: (C,) what the discount left to shorter contexts; 1 where a context never went on.
+        left: (C,) weight of shorter contexts after the discount; 1 for an unseen context.
     """
 
     keys: np.ndarray
@@ -29,7 +29,7 @@ class _Order:
     left: np.ndarray
 
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """Numbers of n-grams, or ``UNSEEN``."""
+        """Return indices of n-grams, or ``UNSEEN``."""
         places = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
         return np.where(self.keys[places] == keys, places, UNSEEN)
 
@@ -47,9 +47,9 @@ class KneserNey:
             raise ValueError(f"{len(stream)} symbols are too few for n-grams of {order}")
         self.vocabulary = vocabulary
         stream = stream.astype(np.int64)
-        # An n-gram that ends at a place has its context in that of length n - 1 which ends one
-        # place earlier, and its suffix in that of length n - 1 which ends at the same place.
-        ends = np.zeros(len(stream) + 1, np.int64)  # of length 0: the empty one, everywhere
+        # The context of an n-gram is the (n-1)-gram that ends one position earlier, and its suffix
+        # the (n-1)-gram that ends at the same position.
+        ends = np.zeros(len(stream) + 1, np.int64)  # length 0: the empty n-gram at every position
         keys, contexts, suffixes, counts = [], [1], [], []
         for length in range(1, order + 1):
             grams = ends[:-1] * vocabulary + stream[length - 1 :]
@@ -61,7 +61,7 @@ class KneserNey:
             counts.append(count)
             contexts.append(len(found))
             ends = longer
-        # Shorter n-grams count in how many contexts they stand, not how often.
+        # Shorter n-grams are counted by distinct contexts, not by occurrences.
         for length in range(order - 1):
             counts[length] = np.bincount(suffixes[length + 1], minlength=len(keys[length]))
         self.orders = [
@@ -70,7 +70,7 @@ class KneserNey:
         ]
 
     def nats(self, stream: np.ndarray) -> np.ndarray:
-        """Return how surprising each symbol of ``stream``, (M,), is after those before it."""
+        """Return the negative log-likelihood of each symbol of ``stream``, (M,), in nats."""
         stream = stream.astype(np.int64)
         probability = np.full(len(stream), 1 / self.vocabulary)
         contexts = np.zeros(len(stream) + 1, np.int64)

@@ -4,8 +4,8 @@
     python -m training.pictures --count 50000 --skew smiling
     python -m training.pictures --world sprouts --count 16000
 
-draws the pictures and keeps them in ``.cache/training``; the training scripts do the same when they
-find none. ``shared/critters`` says what is drawn and how.
+draws the pictures and caches them in ``.cache/training``; the training scripts do the same if they
+are missing. ``shared/critters`` defines the pictures.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _REPORT_EVERY = 25
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of one world and what is in them.
+    """Pictures of one world and their attributes.
 
     Attributes:
         images: (N, size, size, 3) uint8, RGB.
         attributes: Name -> (N,) int64, an index into ``world.values[name]``.
-        world: Where they come from.
+        world: Their world.
     """
 
     images: np.ndarray
@@ -54,7 +54,7 @@ class Pictures:
         """Return the attributes of one picture in words."""
         return self.world.describe(self.attributes, index)
 
-    def tell(
+    def write_caption(
         self, index: int, rng: random.Random, *, drop: float = 0.0, clear: bool = False
     ) -> Caption:
         """Write a caption of one picture."""
@@ -62,7 +62,7 @@ class Pictures:
         return write_caption(words, rng, self.world.grammar, drop=drop, clear=clear)
 
     def select(self, chosen: np.ndarray | slice) -> Pictures:
-        """Return those that ``chosen``, (N,) bool or a slice, picks."""
+        """Return those of ``chosen``, (N,) bool or a slice."""
         attributes = {name: column[chosen] for name, column in self.attributes.items()}
         return Pictures(self.images[chosen], attributes, self.world)
 
@@ -81,8 +81,8 @@ def load_pictures(
 ) -> Pictures:
     """Return ``count`` pictures of ``size`` pixels, drawn on first use and cached after that.
 
-    The same ``seed`` gives the same attributes and pictures; take another for held-out ones.
-    With ``report``, which is told now and then how many are drawn, one core draws them all.
+    The same ``seed`` gives the same attributes and pictures; use another for held-out ones.
+    ``report`` is called with the number of pictures so far; one core then draws them all.
     """
     attributes = world.sample(count, np.random.default_rng(seed))
     path = pictures_file(world.name, count, seed=seed, size=size)
@@ -91,7 +91,7 @@ def load_pictures(
 
 
 def critters_file(count: int, *, seed: int, size: int = 64, skew: str | None = None) -> Path:
-    """Where ``load_critters`` keeps what it has drawn."""
+    """Return the cache file of ``load_critters``."""
     return pictures_file(skew or CRITTERS.name, count, seed=seed, size=size)
 
 
@@ -103,7 +103,7 @@ def load_critters(
     skew: str | None = None,
     report: Callable[[int], None] | None = None,
 ) -> Pictures:
-    """Return ``count`` critters, with a skew if one is named: see ``load_pictures``.
+    """Return ``count`` critters, with a skew if one is given: see ``load_pictures``.
 
     Raises:
         KeyError: There is no such ``skew`` in ``SKEWS``.
@@ -142,19 +142,19 @@ def draw_all(
             if report and len(images) % _REPORT_EVERY == 0:
                 report(len(images))
         return np.stack(images)
-    # Started afresh rather than forked: a process that runs torch's threads must not be forked.
+    # Spawned, since a process with torch's threads must not be forked.
     with multiprocessing.get_context("spawn").Pool() as pool:
         drawn = pool.imap(draw, rows, chunksize=64)
         return np.stack(list(tqdm(drawn, total=count, desc=world.name, unit="picture")))
 
 
 def pictures_file(name: str, count: int, *, seed: int, size: int = 64) -> Path:
-    """Where pictures are kept once they are drawn."""
+    """Return the cache file of some pictures."""
     return common.DATA_CACHE / f"{name}-{size}-{seed}-{count}.npz"
 
 
 def keep_images(path: Path, draw: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the images in ``path``; where there is none, ``draw`` them and write it."""
+    """Return the images in ``path``; if it is missing, ``draw`` them and write it."""
     if path.exists():
         return np.load(path)["images"]
     images = draw()

@@ -1,14 +1,13 @@
-"""Train a model as the guest of another program, which follows what it reports.
+"""Run a training script as a subprocess of the gallery, which reads its reports.
 
     python -m training.run_live /tmp/live train_vae --minutes 5 --count 2000 --samples-every 5
 
-runs ``training.train_vae`` with ``--out /tmp/live/model``. The guest keeps out of the way: it runs
-at low priority, and ends as soon as its standard input closes, which it does when the host is
-killed, on every system. Then nobody is left to tidy up, so it removes the folder, too; for that
-reason the folder must be new or empty.
+runs ``training.train_vae`` with ``--out /tmp/live/model``. It runs at low priority. It ends when
+its standard input closes, which happens on every system when the parent process is killed; then it
+also removes the folder, which therefore must be new or empty.
 
-The critters to learn from are drawn first, one after the other so that the other cores stay free,
-unless there are as many or more in the cache.
+The training pictures are drawn first, on one core so that the others stay free, unless the cache
+has at least as many.
 """
 
 from __future__ import annotations
@@ -26,30 +25,30 @@ from pathlib import Path
 import psutil
 
 CRITTERS = 2_000  # drawn in about 15 seconds
-MOST_CRITTERS = 20_000  # to take from the cache: they fill 250 MB of memory
-TIDY_SECONDS = 30.0  # to remove the folder while the training still writes
+MOST_CRITTERS = 20_000  # from the cache: they take 250 MB of memory
+CLEANUP_SECONDS = 30.0  # to remove the folder while the training still writes
 NICE = 10  # of -20 (first) to 19 (last)
 
 
-def end_with_host(folder: Path) -> None:
+def exit_with_parent(folder: Path) -> None:
     """Start a thread that ends this process, and removes ``folder``, when stdin closes."""
 
     def wait() -> None:
-        # Not sys.stdin: a thread that waits there holds a lock which Python needs in order to end.
+        # Not sys.stdin: reading it holds a lock that Python needs at exit.
         while os.read(0, 1024):
             pass
-        patience = time.monotonic() + TIDY_SECONDS
-        while folder.exists() and time.monotonic() < patience:
+        deadline = time.monotonic() + CLEANUP_SECONDS
+        while folder.exists() and time.monotonic() < deadline:
             shutil.rmtree(folder, ignore_errors=True)
             if folder.exists():
-                time.sleep(0.05)  # the training is writing a model; until it has, files come back
+                time.sleep(0.05)  # the training may still be writing files
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
 def lower_priority() -> None:
-    """Let every other program go first."""
+    """Lower the priority of this process."""
     if sys.platform == "win32":
         psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     else:
@@ -57,24 +56,24 @@ def lower_priority() -> None:
 
 
 def count_critters(wanted: int) -> int:
-    """Return how many critters to train on: ``wanted``, or more where the cache has more."""
+    """Return how many critters to train on: ``wanted``, or more if the cache has more."""
     from training.pictures import critters_file
 
     any_count = critters_file(0, seed=0)
-    there = [
+    cached = [
         int(path.stem.rpartition("-")[2])
         for path in any_count.parent.glob(any_count.name.replace("-0.npz", "-*.npz"))
     ]
-    return max((count for count in there if wanted <= count <= MOST_CRITTERS), default=wanted)
+    return max((count for count in cached if wanted <= count <= MOST_CRITTERS), default=wanted)
 
 
-def find_data_folder(usual: Path, spare: Path) -> Path:
-    """Return ``usual``, or ``spare`` where the former cannot be written to."""
+def find_data_folder(usual: Path, fallback: Path) -> Path:
+    """Return ``usual``, or ``fallback`` if the former is not writable."""
     try:
         usual.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return spare
-    return usual if os.access(usual, os.W_OK) else spare
+        return fallback
+    return usual if os.access(usual, os.W_OK) else fallback
 
 
 def main() -> None:
@@ -91,10 +90,10 @@ def main() -> None:
         parser.error(f"{folder} is not empty")
     if importlib.util.find_spec(f"training.{arguments.script}") is None:
         parser.error(f"there is no training/{arguments.script}.py")
-    end_with_host(folder)
+    exit_with_parent(folder)
     lower_priority()
 
-    # Late, since it takes seconds.
+    # Imported late, since it takes seconds.
     from training import common
     from training.live import write_report
     from training.pictures import load_critters

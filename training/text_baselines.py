@@ -1,7 +1,7 @@
-"""What the storyteller is compared with: two compressors and two models that count.
+"""Baselines of the storyteller: two compressors and two n-gram models.
 
-All are measured on the same documents as the model, in bits; dividing by the number of characters
-is left to who compares.
+All are measured on the same documents as the model, in bits; the caller divides by the number of
+characters.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from training.ngrams import KneserNey
 from training.text_data import TokenData
 
-END = "\0"  # stands for the end of a document where characters are counted
+END = "\0"  # end of a document in character streams
 LZMA = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 64 << 20}]
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Documents of both sides as tokens and as text, no separators; training ones once each."""
+    """Training and held-out documents as tokens and as text, without separators or repeats."""
 
     train_tokens: list[np.ndarray]
     held_out_tokens: list[np.ndarray]
@@ -31,7 +31,7 @@ class Texts:
 
     @classmethod
     def of(cls, data: TokenData) -> Texts:
-        """Take the token streams apart and decode them, which gives the exact text."""
+        """Split the token streams and decode them to the exact text."""
         end = int(data.train[0])  # a stream begins with a separator
         train = list({one.tobytes(): one for one in split(data.train, end)}.values())
         held_out = split(data.held_out, end)
@@ -43,7 +43,7 @@ class Texts:
 
 
 def split(stream: np.ndarray, end: int) -> list[np.ndarray]:
-    """Take a stream apart at its separators, of which one is first and one last."""
+    """Split a stream at its separators; it begins and ends with one."""
     return [part[1:] for part in np.split(stream, np.flatnonzero(stream == end))[1:-1]]
 
 
@@ -74,7 +74,7 @@ def measure_ngrams(
 
 
 def measure_compressors(train: bytes, held_out: bytes) -> dict[str, float]:
-    """Bits that gzip and xz need for ``held_out``, alone and behind ``train``.
+    """Return the bits that gzip and xz need for ``held_out``, alone and after ``train``.
 
     Headers are not counted.
     """

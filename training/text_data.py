@@ -11,7 +11,7 @@ The folder holds plain ``.txt`` files in UTF-8, works separated by a line ``<|en
 gutenberg.org, cut the header above ``*** START`` and everything below ``*** END``, and join them
 with ``<|endoftext|>`` into ``books.txt``; the poems go the same way into ``poems.txt``.
 
-What a filter takes out is counted by reason, and the counts travel with the model.
+Filtered paragraphs are counted by reason, and the model's record has the counts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from training.common import DATA_CACHE
 SEPARATOR = "<|endoftext|>"
 SOURCE = DATA_CACHE / "text" / "source"
 VOCABULARY = 4096
-# Held out whole, with all that their authors wrote: about a tenth. A title page tells a book.
+# All works of these authors are held out: about a tenth. Title pages identify the books.
 HELD_OUT_BOOKS = (
     "BLACK BEAUTY",  # Anna Sewell
     "JAPANESE FAIRY TALES",  # Yei Theodora Ozaki
@@ -41,15 +41,14 @@ HELD_OUT_BOOKS = (
     "THE ADVENTURES OF PINOCCHIO",  # Carlo Collodi
     "THE PRINCESS AND THE GOBLIN",  # George MacDonald
 )
-# The file of poems goes author by author; from this one on, all are by Walter de la Mare.
+# The file of poems is sorted by author; from this one on, all are by Walter de la Mare.
 HELD_OUT_POEMS_FROM = "A-Tishoo"
 TITLE_PAGE = 700  # characters
-POEM_COPIES = 2  # verse is a sixth of the text: shown twice, it becomes a quarter
-LONGEST_DOCUMENT = 20_000  # characters; what is longer is a book without headings we recognise
+POEM_COPIES = 2  # verse is a sixth of the text; repeated once, a quarter
+LONGEST_DOCUMENT = 20_000  # characters; longer ones are books without recognised headings
 
-# A paragraph that matches is left out whole. The lists are short and matter-of-fact: names for
-# peoples that are insults today, and the stock figures of period prejudice. They err towards
-# dropping a harmless paragraph (there are plenty), not towards keeping a harmful one.
+# Matching paragraphs are left out. The lists have names for peoples that are insults today, and
+# stereotypes of the period. They rather drop a harmless paragraph than keep a harmful one.
 PREJUDICE = {
     "racial slurs": re.compile(
         r"\b(nigg(er|ah|a)s?|negro(es)?|negress(es)?|dark(y|ey|ies)|blackamoors?|mulatto(es)?"
@@ -64,10 +63,10 @@ PREJUDICE = {
         re.IGNORECASE,
     ),
 }
-# A story that loses this many paragraphs to one of those no longer hangs together.
+# A story that loses this many paragraphs for one of these reasons is no longer coherent.
 MOST_PREJUDICE = 3
 
-# Some bawdy verse tales for adults hide among the poems; two of these words give one away.
+# Some poems are verse tales for adults; two of these words identify them.
 ADULT = re.compile(
     r"\b(cuckold\w*|lascivious\w*|harlots?|brothels?|virginity|lewd\w*|wantons?|courtesans?"
     r"|strumpets?|belle|gallants)\b"
@@ -98,7 +97,7 @@ class TokenData:
     """Token streams of type uint16, documents separated by the end-of-text token.
 
     ``held_out_characters`` counts the characters of the held-out stream, one per separator, so
-    that a loss in nats per token can be given in bits per character.
+    that nats per token can be converted to bits per character.
     """
 
     tokenizer: Tokenizer
@@ -121,8 +120,8 @@ def normalise(text: str) -> str:
 def plain_quotes(text: str) -> str:
     """Give speech double quotes whatever the edition used, and make every quote ASCII.
 
-    Half of the books quote speech as ‘this,’ and half as “this”. A single-quoted stretch is
-    taken for speech when it ends in punctuation; anything unclear stays an apostrophe.
+    Half of the books quote speech as ‘this,’ and half as “this”. Single-quoted text counts as
+    speech if it ends in punctuation; otherwise the marks stay apostrophes.
     """
     text = re.sub(
         r"(?<!\w)[‘'](?! )((?:[^‘’'“”\"]|(?<=\w)[’'])*)(?<=[,.!?;:-])[’'](?!\w)", r'"\1"', text
@@ -132,7 +131,7 @@ def plain_quotes(text: str) -> str:
 
 
 def is_verse(lines: list[str]) -> bool:
-    """True when all but the last of a paragraph's lines stop well short of the wrap."""
+    """True when all but the last of a paragraph's lines are clearly shorter than the wrap."""
     full = [len(line.strip()) for line in lines[:-1]]
     return bool(full) and sum(full) / len(full) < 52
 
@@ -236,10 +235,10 @@ def prejudice(paragraph: str) -> str | None:
 
 
 def keep(blocks: list[str], seen: set[str], left_out: Counter[str]) -> str | None:
-    """Filter one document's paragraphs and join the rest; None when nothing useful is left.
+    """Filter one document's paragraphs and join the rest; None if nothing useful is left.
 
-    ``seen`` holds the long paragraphs of earlier documents. What repeats one is dropped, so
-    that no passage is both trained on and held out.
+    ``seen`` holds the long paragraphs of earlier documents. Repeats are dropped, so that no passage
+    is both in the training set and held out.
     """
     if len(ADULT.findall("\n".join(blocks))) >= 2:
         left_out["verse tales for adults"] += len(blocks)
@@ -269,10 +268,10 @@ def keep(blocks: list[str], seen: set[str], left_out: Counter[str]) -> str | Non
 def read_corpus(folder: Path) -> Corpus:
     """Clean and split every ``book*.txt`` and ``poem*.txt`` of ``folder``.
 
-    The works of some authors are held out, whole: see ``HELD_OUT_BOOKS``.
+    All works of some authors are held out: see ``HELD_OUT_BOOKS``.
 
     Raises:
-        FileNotFoundError: the folder holds no such file.
+        FileNotFoundError: The folder has no such file.
     """
     files = sorted([*folder.glob("book*.txt"), *folder.glob("poem*.txt")])
     if not files:
@@ -293,7 +292,7 @@ def read_corpus(folder: Path) -> Corpus:
 def build_tokenizer(texts: list[str], vocabulary: int = VOCABULARY) -> Tokenizer:
     """Train a byte-level BPE tokenizer (Sennrich et al. 2016; bytes as in GPT-2).
 
-    Every text can be encoded, and decoding gives it back exactly.
+    Every text can be encoded, and decoding returns it exactly.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -321,7 +320,7 @@ def encode(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
 def load_tokens(folder: Path) -> TokenData:
     """Clean and tokenize ``folder`` once; later calls read ``.cache/training/text``.
 
-    The cache is keyed by the files' bytes and by this module's source, so that it is never stale.
+    The cache key includes the files' bytes and this module's source, so it is never stale.
     """
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for path in sorted([*folder.glob("book*.txt"), *folder.glob("poem*.txt")]):

@@ -3,21 +3,21 @@
     python -m training.train_gan --threads 1              # 45 minutes
     python -m training.train_gan --minutes 3 --out /tmp/gan   # a first look
 
-Generator and discriminator take turns with the non-saturating loss (Goodfellow et al. 2014) and the
-R1 penalty (Mescheder et al. 2018), taken every few steps only (Karras et al. 2020). What is kept
-is an exponential moving average of the generator's weights, which wobbles less than those of any
-one step (Yaz et al. 2019), where its pictures come nearest to held-out ones: by the Frechet
-distance in the features of the judge (training/critter_classifier.py).
+Generator and discriminator are trained alternately with the non-saturating loss (Goodfellow et al.
+2014) and the R1 penalty (Mescheder et al. 2018) every few steps (Karras et al. 2020). The export is
+an exponential moving average of the generator's weights, which is more stable than the weights of
+one step (Yaz et al. 2019), at its lowest Frechet distance to held-out pictures in the features of
+the judge (training/critter_classifier.py).
 
-Two things make up for the small machine that the bundled model was trained on:
+Two options made training feasible on the small machine of the bundled model:
 
     python -m training.critter_classifier --minutes 6 --seed 1 --out .cache/training/eyes
     python -m training.train_gan --start models/latent-critters-vae --eyes .cache/training/eyes
 
-``--start`` begins with the weights of the VAE's decoder, which is the same network, instead of
-random ones: from random weights 31 minutes ended at a distance of 697. ``--eyes`` adds a
-discriminator that looks through a second classifier (never through the judge): see
-``ProjectedDiscriminator``. Both discriminators stay in the checkpoint.
+``--start`` initialises the generator with the VAE's decoder, which is the same network: from random
+weights 31 minutes ended at a distance of 697. ``--eyes`` adds a discriminator on the features of a
+second classifier (never the judge): see ``ProjectedDiscriminator``. Both discriminators are in the
+checkpoint.
 """
 
 from __future__ import annotations
@@ -45,16 +45,12 @@ from shared.nets.gan import discriminator_loss, generator_loss, r1_penalty
 from shared.nets.judge import judge
 from training.common import (
     Budget,
+    TrainingRun,
     count_parameters,
-    describe_hardware,
-    load_checkpoint,
     one_cycle,
     parse_arguments,
-    save_checkpoint,
     set_learning_rate,
-    stop_cleanly,
     update_ema,
-    write_record,
 )
 from training.critter_classifier import load_judge
 from training.live import LiveReport, draw_fixed_z
@@ -63,7 +59,7 @@ from training.pictures import load_critters
 BETAS = (0.0, 0.99)
 EMA_DECAY = 0.998
 R1_WEIGHT = 1.0
-R1_EVERY = 8  # steps, on half a batch; its weight is multiplied to make up for it
+R1_EVERY = 8  # steps, on half a batch; its weight is multiplied accordingly
 EVALUATIONS = 12  # per run
 
 
@@ -82,13 +78,13 @@ def train_gan(
 
     Args:
         generator: Draws the pictures.
-        discriminators: Judge them; the first sees pixels and gets the R1 penalty.
+        discriminators: Score them; the first gets pixels and the R1 penalty.
         optimizers: The generator's and the discriminators', in this order.
         batches: Real pictures, (B, 3, 64, 64) in [-1, 1].
-        budget: Says when to stop.
+        budget: Training time.
         learning_rate: Of both, at its peak.
         bfloat16: Run the convolutions in that type; weights and optimizers stay float32.
-        max_steps: Stop after so many steps at the latest.
+        max_steps: Most steps, if given.
     """
     generator_optimizer, discriminator_optimizer = optimizers
     device = next(generator.parameters()).device
@@ -97,7 +93,7 @@ def train_gan(
     learned = [weight for weight in discriminators.parameters() if weight.requires_grad]
 
     def score(images: Tensor) -> Tensor:
-        return torch.cat([look(images).float() for look in discriminators], dim=1)
+        return torch.cat([discriminator(images).float() for discriminator in discriminators], dim=1)
 
     for bar in budget.steps("gan", max_steps):
         for optimizer in optimizers:
@@ -114,7 +110,7 @@ def train_gan(
         judge_loss.backward()
         discriminator_optimizer.step()
 
-        # The same pictures serve the generator's turn, judged by the discriminators' new weights.
+        # The generator's step uses the same pictures and the discriminators' new weights.
         for weight in learned:
             weight.requires_grad_(False)
         with autocast:
@@ -131,22 +127,22 @@ def train_gan(
 
 
 def main() -> None:
-    """Train, and keep the averaged generator."""
+    """Train, and export the averaged generator with the lowest distance."""
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/latent-critters-gan", minutes=45, add=_add_arguments
     )
-    device, out = pick_device(arguments.device), arguments.out
+    device = pick_device(arguments.device)
     images = load_critters(arguments.count, seed=0, skew=arguments.skew).images
     held_out = to_model_range(load_critters(arguments.held_out, seed=1, skew=arguments.skew).images)
     model = load_judge().to(device)
 
-    def look(pictures: Tensor) -> Statistics:
+    def extract_statistics(pictures: Tensor) -> Statistics:
         return Statistics.of_features(judge(model, pictures)[0])
 
-    real = look(held_out)
+    real = extract_statistics(held_out)
 
     def measure(drawer: Generator) -> dict[str, float]:
-        drawn = look(generate_images(drawer, len(held_out)))
+        drawn = extract_statistics(generate_images(drawer, len(held_out)))
         return {"frechet": round(frechet_distance(drawn, real), 2)}
 
     generator = Generator(GeneratorConfig())
@@ -181,79 +177,46 @@ def main() -> None:
         f"{len(images)} DiceBear critters (CC0 1.0), seed 0; skew: {arguments.skew}; "
         f"held out: {len(held_out)}, seed 1"
     )
-    budget, history = Budget(arguments.minutes), list[dict[str, float]]()
+    run = TrainingRun(arguments, device, parts, data)
     if arguments.resume:
-        state = load_checkpoint(out, device)
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        if state.get("data") == data:  # what was measured on others cannot be compared
-            history = state["history"]
-        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
-        torch.manual_seed(arguments.seed + budget.step)
-
-    def save() -> None:
-        save_checkpoint(
-            out,
-            **{name: part.state_dict() for name, part in parts.items()},
-            step=budget.step,
-            minutes=budget.minutes_spent,
-            history=history,
-            data=data,
-        )
+        torch.manual_seed(arguments.seed + run.budget.step)
 
     def export_if_best() -> None:
         metrics = measure(average)
         live.score(metrics)
-        history.append({"step": budget.step, **metrics})
-        best = min(history, key=lambda entry: entry["frechet"])
-        if best is not history[-1]:
+        if not run.add_evaluation("frechet", metrics):
             return
-        average.save_pretrained(out)
-        write_record(
-            out,
+        average.save_pretrained(arguments.out)
+        run.write_record(
             model="Generator of shared/nets/generator.py, with the discriminators of gan.py",
-            data=data,
-            seed=arguments.seed,
             batch_size=arguments.batch_size,
-            learning_rate=arguments.learning_rate,
-            steps=budget.step,
-            minutes=round(budget.minutes_spent, 1),
-            hardware=describe_hardware(device),
             parameters={
                 "generator": count_parameters(generator),
                 "discriminators (not exported)": count_parameters(discriminators),
             },
-            metrics=best,
+            metrics=run.history[-1],
             frechet_of_real_pictures=round(
-                frechet_distance(look(to_model_range(images[: len(held_out)])), real), 2
+                frechet_distance(extract_statistics(to_model_range(images[: len(held_out)])), real),
+                2,
             ),
-            history=history,
         )
 
-    batches = sample_batches(
-        images, arguments.batch_size, device, seed=arguments.seed + budget.step
-    )
+    def follow_step(losses: dict[str, float]) -> None:
+        # A lower decay early on, so that the average forgets the untrained weights.
+        update_ema(average, generator, min(EMA_DECAY, 1 - 10 / (run.budget.step + 20)))
+        live.follow(losses)
+
     losses = train_gan(
         generator,
         discriminators,
         optimizers,
-        batches,
-        budget,
+        sample_batches(images, arguments.batch_size, device, seed=arguments.seed + run.budget.step),
+        run.budget,
         learning_rate=arguments.learning_rate,
         bfloat16=arguments.bfloat16,
         max_steps=arguments.max_steps,
     )
-    with stop_cleanly():
-        for step_losses in losses:
-            # A short average early on, so that it forgets the untrained weights.
-            update_ema(average, generator, min(EMA_DECAY, 1 - 10 / (budget.step + 20)))
-            live.follow(step_losses)
-            if budget.checkpoint_due():
-                save()
-            if budget.evaluation_due(EVALUATIONS):
-                export_if_best()
-    export_if_best()
-    save()
+    run.follow(losses, follow_step, export_if_best, EVALUATIONS)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,26 +8,26 @@ or, in several sittings (each can be repeated, to train for longer),
     python -m training.train_image --stage reader --minutes 3 --threads 1 --resume
     python -m training.train_image --stage denoiser --minutes 150 --threads 1 --resume
 
-All parts of the big text-to-image models are here, only smaller (Rombach et al. 2022,
-arXiv:2112.10752). First an autoencoder learns to turn 64 x 64 pixels into 8 x 8 latents and back.
-Then a text encoder learns to read: from a caption it must say every attribute, as CLIP's had to
-tell which picture a caption belongs to. At last every picture is encoded once, and a U-Net learns
-to remove noise from the latents, guided by the text encoder, which goes on learning beside it. The
-result is a folder that the stock ``diffusers.StableDiffusionPipeline`` loads.
+It has all parts of large latent diffusion models, only smaller (Rombach et al. 2022,
+arXiv:2112.10752). First an autoencoder learns to map 64 x 64 pixels to 8 x 8 latents and back. Then
+a text encoder is pretrained to classify every attribute of a caption, in place of CLIP's
+contrastive pretraining. Last, every picture is encoded once, and a U-Net learns to denoise the
+latents, conditioned by the text encoder, which is trained with it. The stock
+``diffusers.StableDiffusionPipeline`` loads the resulting folder.
 
-No picture with a pair of ``HELD_OUT_PAIRS`` is used, neither for the autoencoder nor for captions.
+Pictures with a held-out pair of values are not used, neither for the autoencoder nor for captions.
 
     python -m training.train_image --autoencoder models/image-critters --minutes 5 --width 96 \
         --batch-size 32 --count 2000 --all-pairs --samples-every 20 --out /tmp/mine
 
-takes autoencoder and tokenizer from there and trains the rest, from random weights, with pictures
-of how it goes (training/live.py): this is what the gallery does for visitors.
+loads autoencoder and tokenizer and trains the rest from random weights, with live reports
+(training/live.py), as the gallery does for visitors.
 
     python -m training.train_image --worlds critters sprouts --start models/image-critters \
         --out /tmp/worlds --stage autoencoder --minutes 15 --threads 1
 
-goes on from a finished model to teach it more worlds (then the other stages, with ``--resume``):
-every weight is taken from there, the vocabulary grows, and the learning rate is lower.
+continues a finished model with more worlds (then the other stages, with ``--resume``): it starts
+from all its weights, with a larger vocabulary and a lower learning rate.
 """
 
 from __future__ import annotations
@@ -46,18 +46,20 @@ from training.image_stages import DENOISER_BATCH
 from training.mixture import Mixture
 from training.pictures import load_pictures
 
-# What each stage gets of the time of --stage all; and the reader with --autoencoder, in minutes.
+# Share of each stage in the minutes of --stage all; with --autoencoder, the reader's and its least.
 SHARES = {"autoencoder": 0.12, "reader": 0.02, "denoiser": 0.86}
 READER_SHARE, READER_LEAST = 0.04, 1 / 3
-# What each world gets of a batch, before that is scaled to the worlds there are.
+# Share of each world in a batch, before normalising over the given worlds.
 WORLD_SHARES = {"critters": 0.5, "sprouts": 0.25}
-# Pictures of each world for one critter: the others have fewer attributes.
+# Pictures of each world per critter: the others have fewer attributes.
 WORLD_COUNTS = {"critters": 1.0, "sprouts": 0.32}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=(*SHARES, "decoder", "all"), default="all")
-    parser.add_argument("--eyes", type=Path, help="classifier for the autoencoder to look through")
+    parser.add_argument(
+        "--eyes", type=Path, help="classifier for the autoencoder's perceptual loss"
+    )
     parser.add_argument(
         "--worlds", nargs="+", choices=tuple(WORLDS), default=["critters"], help="what to draw"
     )
@@ -75,12 +77,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def share_out(stage: str, minutes: float, *, given: bool) -> dict[str, float]:
-    """Return the minutes of each stage to train.
+    """Return the minutes of each stage.
 
     Args:
         stage: One of ``SHARES``, or "all".
-        minutes: In all.
-        given: Whether there is an autoencoder already, so that "all" are the other two.
+        minutes: Total.
+        given: Whether the autoencoder is given, so that "all" are the other two stages.
     """
     if stage != "all":
         return {stage: minutes}
@@ -95,9 +97,9 @@ def mix(names: Collection[str], count: int, *, seed: int, all_pairs: bool) -> Mi
 
     Args:
         names: Of ``WORLDS``.
-        count: Critters to draw; of the other worlds, ``WORLD_COUNTS`` of that.
-        seed: Another gives other pictures.
-        all_pairs: Whether pictures with a held-out pair stay.
+        count: Number of critters; of the other worlds, ``WORLD_COUNTS`` times that.
+        seed: Of the pictures.
+        all_pairs: Whether to include pictures with a held-out pair.
     """
     parts = [
         load_pictures(WORLDS[name], round(count * WORLD_COUNTS[name]), seed=seed) for name in names
@@ -125,7 +127,7 @@ def main() -> None:
         width=arguments.width,
         batch=arguments.batch_size,
         start=arguments.start,
-        eyes=load_judge(arguments.eyes) if arguments.eyes else None,
+        classifier=load_judge(arguments.eyes) if arguments.eyes else None,
     )
     if arguments.resume:
         run.resume()

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from miditok import REMI
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from shared.devices import pick_device
 from shared.tunes.controls import ANY
@@ -40,19 +40,14 @@ from shared.tunes.tokens import (
     score_to_ids,
     scoring_of,
 )
-from training.common import (
-    Budget,
-    count_parameters,
-    describe_hardware,
-    load_checkpoint,
-    one_cycle,
-    parse_arguments,
-    save_checkpoint,
-    set_learning_rate,
-    stop_cleanly,
-    write_record,
+from training.common import Budget, TrainingRun, count_parameters, parse_arguments
+from training.llama import (
+    apply_dropout,
+    build_llama,
+    build_optimizers,
+    save_weights,
+    train_llama,
 )
-from training.llama import build_optimizers, dropped_out, save_weights, start_small
 from training.music_data import SOURCE, load_tunes, split_tunes
 from training.music_pieces import Tune, tune_to_score
 
@@ -63,6 +58,7 @@ HIDDEN = 0.15  # share of windows in which a control is not said, for each by it
 CROP = 0.2  # share of windows of short pieces that start in the middle
 SONG_SHARE = 0.4  # of its length is what a pass takes of a piece longer than a window
 EVALUATIONS = 10
+SPECIAL = ("bos", "eos", "pad")
 IGNORED = -100  # label that the loss leaves out
 STEP = 64  # lengths are multiples of it, so that there are few shapes to compile
 
@@ -97,30 +93,15 @@ def split_bars(tokenizer: REMI, ids: np.ndarray) -> list[list[int]]:
 
 
 def build_model(tokenizer: REMI, *, width: int = 256, layers: int = 4) -> LlamaForCausalLM:
-    """Build the untrained model: heads of 64, SwiGLU of 8/3 the width, tied embeddings."""
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        intermediate_size=64 * round(width * 8 / 3 / 64),
-        num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        max_position_embeddings=CONTEXT,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer["BOS_None"],
-        eos_token_id=tokenizer["EOS_None"],
-        pad_token_id=tokenizer["PAD_None"],
+    """Build the untrained model."""
+    return build_llama(
+        len(tokenizer),
+        CONTEXT,
+        width=width,
+        layers=layers,
+        special={f"{name}_token_id": tokenizer[f"{name.upper()}_None"] for name in SPECIAL},
+        sampling={"temperature": 0.9, "top_p": 0.95},
     )
-    model = LlamaForCausalLM(config)
-    model.generation_config = GenerationConfig(
-        do_sample=True,
-        temperature=0.9,
-        top_p=0.95,
-        bos_token_id=tokenizer["BOS_None"],
-        eos_token_id=tokenizer["EOS_None"],
-        pad_token_id=tokenizer["PAD_None"],
-    )
-    start_small(model)
-    return model
 
 
 def complete(tokenizer: REMI, tune: TokenTune) -> np.ndarray:
@@ -234,35 +215,6 @@ def evaluate(model: LlamaForCausalLM, tokenizer: REMI, tunes: Sequence[TokenTune
     return total / sum(len(ids) - len(CONTROLS) for ids in windows)
 
 
-def train_music(
-    model: LlamaForCausalLM,
-    optimizers: list[torch.optim.Optimizer],
-    data: Iterator[torch.Tensor],
-    budget: Budget,
-    *,
-    learning_rate: float,
-    bfloat16: bool = False,
-    compiled: bool = False,
-    max_steps: int | None = None,
-) -> Iterator[float]:
-    """Yield the loss of each step, in nats per token.
-
-    With ``bfloat16`` the products run in that type; weights and optimizer stay float32.
-    """
-    compute_loss = torch.compile(next_token_loss, dynamic=True) if compiled else next_token_loss
-    model.train()
-    for _ in budget.steps("tunes", max_steps):
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bfloat16):
-            loss = compute_loss(model, next(data).to(model.device))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            set_learning_rate(optimizer, learning_rate * one_cycle(budget.progress))
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        yield loss.item()
-
-
 def export(model: LlamaForCausalLM, tokenizer: REMI, folder: Path) -> None:
     """Write the weights as float16 with the tokenizer; load with ``dtype=torch.float32``."""
     save_weights(model, folder)
@@ -274,89 +226,58 @@ def main() -> None:
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/music-tunes", minutes=70, add=_add_arguments
     )
-    device, out = pick_device(arguments.device), arguments.out
+    device = pick_device(arguments.device)
     torch.set_flush_denormal(True)
     tokenizer = build_tokenizer()
     tunes, left_out = load_tunes(arguments.data)
     train_tunes, held_out_tunes = split_tunes(tunes)
     train, held_out = tokenize(tokenizer, train_tunes), tokenize(tokenizer, held_out_tunes)
-    CopyGuard.build(split_bars(tokenizer, tune.ids) for tune in train).save(out)
+    CopyGuard.build(split_bars(tokenizer, tune.ids) for tune in train).save(arguments.out)
     model = build_model(tokenizer, width=arguments.width, layers=arguments.layers)
     model.to(device)  # type: ignore[arg-type]
     optimizers = build_optimizers(model)
-    budget, history = Budget(arguments.minutes), list[dict[str, float]]()
+    data = {
+        "source": "music21: Aird, Ryan, O'Neill and Bach's chorales; OpenScore Lieder",
+        "pieces_left_out": dict(left_out.most_common()),
+        "training_pieces": dict(Counter(tune.style for tune in train_tunes)),
+        "held_out_pieces": dict(Counter(tune.style for tune in held_out_tunes)),
+        "resembling_held_out": len(tunes) - len(train) - len(held_out),
+        "training_tokens": sum(len(tune.ids) for tune in train),
+    }
+    run = TrainingRun(arguments, device, {"model": model, "optimizers": optimizers}, data)
     train_losses = deque[float](maxlen=200)
-    if arguments.resume:
-        state = load_checkpoint(out, device)
-        model.load_state_dict(state["model"])
-        for optimizer, before in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(before)
-        history = state["history"]
-        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
-
-    def save() -> None:
-        save_checkpoint(
-            out,
-            model=model.state_dict(),
-            optimizers=[optimizer.state_dict() for optimizer in optimizers],
-            step=budget.step,
-            minutes=budget.minutes_spent,
-            history=history,
-        )
 
     def export_if_best() -> None:
         nats = evaluate(model, tokenizer, held_out)
         mean = sum(train_losses) / max(1, len(train_losses))
-        history.append({"step": budget.step, "held_out_nats_per_token": nats, "train": mean})
-        print(f"\nstep {budget.step}: train {mean:.3f}, held-out {nats:.3f} nats/token")
-        best = min(history, key=lambda entry: entry["held_out_nats_per_token"])
-        if best is not history[-1]:
+        print(f"\nstep {run.budget.step}: train {mean:.3f}, held-out {nats:.3f} nats/token")
+        metrics = {"held_out_nats_per_token": nats, "train": mean}
+        if not run.add_evaluation("held_out_nats_per_token", metrics):
             return
-        export(model, tokenizer, out)
-        write_record(
-            out,
+        export(model, tokenizer, arguments.out)
+        run.write_record(
             model="LlamaForCausalLM",
-            data={
-                "source": "music21: Aird, Ryan, O'Neill and Bach's chorales; OpenScore Lieder",
-                "pieces_left_out": dict(left_out.most_common()),
-                "training_pieces": dict(Counter(tune.style for tune in train_tunes)),
-                "held_out_pieces": dict(Counter(tune.style for tune in held_out_tunes)),
-                "resembling_held_out": len(tunes) - len(train) - len(held_out),
-                "training_tokens": sum(len(tune.ids) for tune in train),
-            },
-            seed=arguments.seed,
             tokens_per_batch=arguments.tokens_per_batch,
             windows=[SHORT, CONTEXT],
-            learning_rate=arguments.learning_rate,
             dropout=arguments.dropout,
-            steps=budget.step,
-            minutes=round(budget.minutes_spent, 1),
-            hardware=describe_hardware(device),
             parameters=count_parameters(model),
             metrics={"held_out_nats_per_token": nats},
-            history=history,
         )
 
-    rng = np.random.default_rng(arguments.seed + budget.step)
-    data = plan_batches(tokenizer, train, arguments.tokens_per_batch, budget, rng)
-    with stop_cleanly(), dropped_out(model, arguments.dropout):
-        for loss in train_music(
-            model,
-            optimizers,
-            data,
-            budget,
-            learning_rate=arguments.learning_rate,
-            bfloat16=arguments.bfloat16,
-            compiled=arguments.compile,
-            max_steps=arguments.max_steps,
-        ):
-            train_losses.append(loss)
-            if budget.checkpoint_due():
-                save()
-            if budget.evaluation_due(EVALUATIONS):
-                export_if_best()
-    export_if_best()
-    save()
+    rng = np.random.default_rng(arguments.seed + run.budget.step)
+    losses = train_llama(
+        "tunes",
+        model,
+        torch.compile(next_token_loss, dynamic=True) if arguments.compile else next_token_loss,
+        optimizers,
+        plan_batches(tokenizer, train, arguments.tokens_per_batch, run.budget, rng),
+        run.budget,
+        learning_rate=arguments.learning_rate,
+        bfloat16=arguments.bfloat16,
+        max_steps=arguments.max_steps,
+    )
+    with apply_dropout(model, arguments.dropout):
+        run.follow(losses, train_losses.append, export_if_best, EVALUATIONS)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

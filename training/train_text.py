@@ -3,9 +3,9 @@
     python -m training.train_text --minutes 80 --threads 1
 
 reads ``book*.txt`` and ``poem*.txt`` from ``.cache/training/text/source``, or from ``--data PATH``
-(``training/text_data.py`` says what belongs there; add ``--bfloat16`` on a CPU with AVX-512 BF16).
-It makes a byte-level BPE tokenizer and a ``LlamaForCausalLM`` (Touvron et al. 2023), and writes
-both to ``models/text-storyteller`` in transformers format, so that ``AutoTokenizer`` and
+(see ``training/text_data.py``; add ``--bfloat16`` on a CPU with AVX-512 BF16). It makes a
+byte-level BPE tokenizer and a ``LlamaForCausalLM`` (Touvron et al. 2023), and writes both to
+``models/text-storyteller`` in transformers format, so that ``AutoTokenizer`` and
 ``AutoModelForCausalLM`` load them as any other checkpoint.
 """
 
@@ -24,34 +24,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import (
-    GenerationConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from shared.devices import pick_device
-from training.common import (
-    Budget,
-    count_parameters,
-    describe_hardware,
-    load_checkpoint,
-    one_cycle,
-    parse_arguments,
-    save_checkpoint,
-    set_learning_rate,
-    stop_cleanly,
-    write_record,
+from training.common import Budget, TrainingRun, count_parameters, parse_arguments
+from training.llama import (
+    apply_dropout,
+    build_llama,
+    build_optimizers,
+    save_weights,
+    train_llama,
 )
-from training.llama import build_optimizers, dropped_out, save_weights, start_small
 from training.text_data import SEPARATOR, SOURCE, TokenData, load_tokens
 
 CONTEXT = 512  # tokens
-# Shorter windows are cheaper; the last part of a training sees whole contexts.
+# Shorter windows are cheaper; the last part of a training uses whole contexts.
 SHORT, LONG_SHARE = 256, 0.25
 EVALUATIONS = 10
-GLANCE = 60_000  # held-out tokens that each of these looks at; all would take a minute
+GLANCE = 60_000  # held-out tokens of an evaluation; all would take a minute
 PROMPTS = (
     "Once upon a time there was a little monster who",
     '"Where are you going?" said the fox. "',
@@ -60,37 +50,19 @@ PROMPTS = (
 
 
 def build_model(vocabulary: int, end: int, *, width: int, layers: int) -> LlamaForCausalLM:
-    """Build the untrained model: heads of 64, SwiGLU of 8/3 the width, tied embeddings."""
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=64 * round(width * 8 / 3 / 64),
-        num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        max_position_embeddings=CONTEXT,
-        initializer_range=0.02,
-        tie_word_embeddings=True,
-        bos_token_id=end,
-        eos_token_id=end,
-        pad_token_id=end,
-        use_cache=True,
+    """Build the untrained model; ``end`` is the only special token."""
+    return build_llama(
+        vocabulary,
+        CONTEXT,
+        width=width,
+        layers=layers,
+        special={"bos_token_id": end, "eos_token_id": end, "pad_token_id": end},
+        sampling={"temperature": 0.8, "top_k": 40, "max_new_tokens": 200},
     )
-    model = LlamaForCausalLM(config)
-    model.generation_config = GenerationConfig(
-        do_sample=True,
-        temperature=0.8,
-        top_k=40,
-        max_new_tokens=200,
-        bos_token_id=end,
-        eos_token_id=end,
-        pad_token_id=end,
-    )
-    start_small(model)
-    return model
 
 
 def wrap_tokenizer(data: TokenData) -> PreTrainedTokenizerFast:
-    """Dress the tokenizer for ``AutoTokenizer``; decoding gives the exact text back."""
+    """Wrap the tokenizer for ``AutoTokenizer``; decoding returns the exact text."""
     return PreTrainedTokenizerFast(
         tokenizer_object=data.tokenizer,
         bos_token=SEPARATOR,
@@ -103,10 +75,10 @@ def wrap_tokenizer(data: TokenData) -> PreTrainedTokenizerFast:
 
 
 def batches(tokens: np.ndarray, size: int, length: int, seed: int) -> Iterator[torch.Tensor]:
-    """Yield shuffled windows for ever, (B, length + 1), int64.
+    """Yield shuffled windows endlessly, (B, length + 1), int64.
 
-    Each pass cuts the stream at another offset, so every token is seen once a pass and the
-    borders move. A short stream gives smaller batches.
+    Each pass cuts the stream at another offset, so that it has every token once and the borders
+    move. A short stream gives smaller batches.
     """
     rng = np.random.default_rng(seed)
     length = min(length, len(tokens) - 1)
@@ -139,40 +111,10 @@ def evaluate(model: LlamaForCausalLM, tokens: np.ndarray) -> float:
     return torch.stack(losses).mean().item()
 
 
-def train_text(
-    model: LlamaForCausalLM,
-    optimizers: list[torch.optim.Optimizer],
-    windows: Iterator[torch.Tensor],
-    budget: Budget,
-    *,
-    learning_rate: float,
-    bfloat16: bool = False,
-    compiled: bool = False,
-    max_steps: int | None = None,
-) -> Iterator[float]:
-    """Yield the loss of each step, in nats per token.
-
-    With ``bfloat16`` the products run in that type; weights and optimizer stay float32.
-    ``compiled`` needs a C++ compiler and half a minute, and then saves a fifth of each step.
-    """
-    compute_loss = torch.compile(next_token_loss) if compiled else next_token_loss
-    model.train()
-    for _ in budget.steps("storyteller", max_steps):
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bfloat16):
-            loss = compute_loss(model, next(windows).to(model.device))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            set_learning_rate(optimizer, learning_rate * one_cycle(budget.progress))
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        yield loss.item()
-
-
 def plan_windows(
     tokens: np.ndarray, size: int, lengths: tuple[int, int], budget: Budget, seed: int
 ) -> Iterator[torch.Tensor]:
-    """Yield ``size`` short windows at a time; in the last part, as many tokens in long ones."""
+    """Yield batches of ``size`` short windows; in the last part, as many tokens in long ones."""
     short, long = lengths
     few = batches(tokens, max(1, size * short // long), long, seed)
     many = batches(tokens, size, short, seed)
@@ -190,7 +132,7 @@ def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: 
 def write_samples(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int
 ) -> list[str]:
-    """Continue each of ``PROMPTS`` by up to 70 tokens, leaving the training's randomness alone."""
+    """Continue each of ``PROMPTS`` by up to 70 tokens, with its own random state."""
     model.eval()
     samples = []
     with torch.random.fork_rng():
@@ -207,11 +149,11 @@ def write_samples(
 
 
 def main() -> None:
-    """Train until the minutes are over, keeping the weights with the lowest held-out loss."""
+    """Train, and export the weights with the lowest held-out loss."""
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/text-storyteller", minutes=40, add=_add_arguments
     )
-    device, out = pick_device(arguments.device), arguments.out
+    device = pick_device(arguments.device)
     lengths = (arguments.context, max(arguments.context, CONTEXT))
     torch.set_flush_denormal(True)
     data = load_tokens(arguments.data)
@@ -221,48 +163,23 @@ def main() -> None:
     )
     model.to(device)  # type: ignore[arg-type]
     optimizers = build_optimizers(model)
-    budget, history = Budget(arguments.minutes), list[dict[str, float]]()
+    run = TrainingRun(arguments, device, {"model": model, "optimizers": optimizers}, data.facts)
     train_losses = deque[float](maxlen=200)
-    if arguments.resume:
-        state = load_checkpoint(out, device)
-        model.load_state_dict(state["model"])
-        for optimizer, before in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(before)
-        history = state["history"]
-        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
-
-    def save() -> None:
-        save_checkpoint(
-            out,
-            model=model.state_dict(),
-            optimizers=[optimizer.state_dict() for optimizer in optimizers],
-            step=budget.step,
-            minutes=budget.minutes_spent,
-            history=history,
-        )
 
     def export_if_best() -> None:
         held_out = evaluate(model, data.held_out[:GLANCE])
         train = sum(train_losses) / max(1, len(train_losses))
-        history.append({"step": budget.step, "held_out_nats_per_token": held_out, "train": train})
-        print(f"\nstep {budget.step}: train {train:.3f}, held-out {held_out:.3f} nats/token")
-        best = min(history, key=lambda entry: entry["held_out_nats_per_token"])
-        if best is not history[-1]:
+        print(f"\nstep {run.budget.step}: train {train:.3f}, held-out {held_out:.3f} nats/token")
+        metrics = {"held_out_nats_per_token": held_out, "train": train}
+        if not run.add_evaluation("held_out_nats_per_token", metrics):
             return
-        export(model, tokenizer, out)
-        write_record(
-            out,
+        export(model, tokenizer, arguments.out)
+        run.write_record(
             model="LlamaForCausalLM",
-            data=data.facts,
-            seed=arguments.seed,
             batch=[arguments.batch_size, *lengths],
-            learning_rate=arguments.learning_rate,
             dropout=arguments.dropout,
-            steps=budget.step,
-            tokens_seen=budget.step * arguments.batch_size * lengths[0],
+            tokens_seen=run.budget.step * arguments.batch_size * lengths[0],
             training_tokens=len(data.train),
-            minutes=round(budget.minutes_spent, 1),
-            hardware=describe_hardware(device),
             parameters=count_parameters(model),
             metrics={
                 "held_out_nats_per_token": held_out,
@@ -270,30 +187,28 @@ def main() -> None:
                 "held_out_tokens": min(GLANCE, len(data.held_out)) - 1,
             },
             samples=write_samples(model, tokenizer, arguments.seed),
-            history=history,
         )
 
-    windows = plan_windows(
-        data.train, arguments.batch_size, lengths, budget, arguments.seed + budget.step
+    losses = train_llama(
+        "storyteller",
+        model,
+        # Compiling takes half a minute, and then saves a fifth of each step.
+        torch.compile(next_token_loss) if arguments.compile else next_token_loss,
+        optimizers,
+        plan_windows(
+            data.train,
+            arguments.batch_size,
+            lengths,
+            run.budget,
+            arguments.seed + run.budget.step,
+        ),
+        run.budget,
+        learning_rate=arguments.learning_rate,
+        bfloat16=arguments.bfloat16,
+        max_steps=arguments.max_steps,
     )
-    with stop_cleanly(), dropped_out(model, arguments.dropout):
-        for loss in train_text(
-            model,
-            optimizers,
-            windows,
-            budget,
-            learning_rate=arguments.learning_rate,
-            bfloat16=arguments.bfloat16,
-            compiled=arguments.compile,
-            max_steps=arguments.max_steps,
-        ):
-            train_losses.append(loss)
-            if budget.checkpoint_due():
-                save()
-            if budget.evaluation_due(EVALUATIONS):
-                export_if_best()
-    export_if_best()
-    save()
+    with apply_dropout(model, arguments.dropout):
+        run.follow(losses, train_losses.append, export_if_best, EVALUATIONS)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

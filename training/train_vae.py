@@ -6,7 +6,7 @@
 The loss is a mean squared error plus ``--beta`` times the KL divergence of the encoder's Gaussians
 from N(0, I) (Kingma and Welling 2014; beta as in Higgins et al. 2017). A small beta gives sharp
 reconstructions and broken samples, a large one the reverse. In short trials 4 mixed the colours of
-samples and 24 lost the faces; the default lies between them.
+samples and 24 lost the faces; the default is between them.
 """
 
 from __future__ import annotations
@@ -32,15 +32,11 @@ from shared.devices import pick_device
 from shared.nets import VAE, VAEConfig, kl_divergence
 from training.common import (
     Budget,
+    TrainingRun,
     count_parameters,
-    describe_hardware,
-    load_checkpoint,
     one_cycle,
     parse_arguments,
-    save_checkpoint,
     set_learning_rate,
-    stop_cleanly,
-    write_record,
 )
 from training.live import LiveReport, draw_fixed_z
 from training.pictures import load_critters
@@ -71,7 +67,7 @@ def train_vae(
             drawn, mu, logvar = (part.float() for part in model(images))
         mse, kl = F.mse_loss(drawn, images), kl_divergence(mu, logvar).mean()
         optimizer.zero_grad()
-        # Pictures first, order in the latent space later: otherwise small parts are never encoded.
+        # Reconstruction first, KL later: otherwise small parts are never encoded.
         weight = beta * min(1.0, budget.progress / KL_WARMUP)
         (mse + weight * kl / images[0].numel()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -106,11 +102,11 @@ def evaluate(model: VAE, held_out: Tensor, real: Statistics, beta: float) -> dic
 
 
 def main() -> None:
-    """Train, keeping the weights with the lowest held-out loss."""
+    """Train, and export the weights with the lowest held-out loss."""
     arguments = parse_arguments(
         __doc__.split("\n")[0], out="models/latent-critters-vae", minutes=20, add=_add_arguments
     )
-    device, out, beta = pick_device(arguments.device), arguments.out, arguments.beta
+    device, beta = pick_device(arguments.device), arguments.beta
     images = load_critters(arguments.count, seed=0, skew=arguments.skew).images
     held_out = to_model_range(load_critters(arguments.held_out, seed=1, skew=arguments.skew).images)
     real = Statistics.of(held_out)
@@ -128,76 +124,38 @@ def main() -> None:
         f"{len(images)} DiceBear critters (CC0 1.0), seed 0; skew: {arguments.skew}; "
         f"held out: {len(held_out)}, seed 1"
     )
-    budget, history = Budget(arguments.minutes), list[dict[str, float]]()
-    if arguments.resume:
-        state = load_checkpoint(out, device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if state.get("data") == data:  # what was measured on others cannot be compared
-            history = state["history"]
-        budget = Budget(arguments.minutes, step=state["step"], minutes_before=state["minutes"])
-
-    def save() -> None:
-        save_checkpoint(
-            out,
-            model=model.state_dict(),
-            optimizer=optimizer.state_dict(),
-            step=budget.step,
-            minutes=budget.minutes_spent,
-            history=history,
-            data=data,
-        )
+    run = TrainingRun(arguments, device, {"model": model, "optimizer": optimizer}, data)
 
     def export_if_best() -> None:
         metrics = evaluate(model, held_out, real, beta)
         live.score(metrics)
-        history.append({"step": budget.step, **metrics})
-        best = min(history, key=lambda entry: entry["loss"])
-        if best is history[-1]:
-            model.save_pretrained(out)
-        write_record(
-            out,
+        if run.add_evaluation("loss", metrics):
+            model.save_pretrained(arguments.out)
+        run.write_record(
             model="VAE of shared/nets/vae.py",
-            data=data,
-            seed=arguments.seed,
             beta=beta,
             batch_size=arguments.batch_size,
-            learning_rate=arguments.learning_rate,
-            steps=budget.step,
-            minutes=round(budget.minutes_spent, 1),
-            hardware=describe_hardware(device),
             parameters={
                 "encoder": count_parameters(model.encoder),
                 "decoder": count_parameters(model.decoder),
             },
-            metrics=best,
+            metrics=min(run.history, key=lambda entry: entry["loss"]),
             sample_frechet_of_real_pictures=frechet_distance(
                 Statistics.of(to_model_range(images[: len(held_out)])), real
             ),
-            history=history,
         )
 
-    batches = sample_batches(
-        images, arguments.batch_size, device, seed=arguments.seed + budget.step
+    losses = train_vae(
+        model,
+        optimizer,
+        sample_batches(images, arguments.batch_size, device, seed=arguments.seed + run.budget.step),
+        run.budget,
+        learning_rate=arguments.learning_rate,
+        beta=beta,
+        bfloat16=arguments.bfloat16,
+        max_steps=arguments.max_steps,
     )
-    with stop_cleanly():
-        for losses in train_vae(
-            model,
-            optimizer,
-            batches,
-            budget,
-            learning_rate=arguments.learning_rate,
-            beta=beta,
-            bfloat16=arguments.bfloat16,
-            max_steps=arguments.max_steps,
-        ):
-            live.follow(losses)
-            if budget.checkpoint_due():
-                save()
-            if budget.evaluation_due(EVALUATIONS):
-                export_if_best()
-    save()
-    export_if_best()
+    run.follow(losses, live.follow, export_if_best, EVALUATIONS)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

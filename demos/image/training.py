@@ -11,15 +11,15 @@ import argparse
 from pathlib import Path
 
 from shared.live.film import format_minutes
-from shared.live.process import follow_training
-from shared.live.story import (
-    Kind,
+from shared.live.log import (
     Measure,
-    Story,
+    ModelTexts,
+    TrainingLog,
     TrainingRequest,
     read_bundled_minutes,
     record_example,
 )
+from shared.live.process import follow_training
 from shared.settings import Settings
 
 SCRIPT = "train_image"
@@ -36,7 +36,7 @@ SIZE = (
 # Made by ``python -m demos.image.training``; it comes with the page.
 EXAMPLE = Path(__file__).with_name("training-example.json")
 
-KIND = Kind(
+TEXTS = ModelTexts(
     name="model",
     parts="Text encoder and U-Net",
     drawn="twelve prompts",
@@ -60,9 +60,9 @@ KIND = Kind(
 )
 
 
-def begin_story(request: TrainingRequest, settings: Settings) -> Story:
-    """Return the story of a training that ``request`` asks for, which has no reports yet."""
-    return Story(KIND, request, read_bundled_minutes(find_bundled(settings)))
+def create_log(request: TrainingRequest, settings: Settings) -> TrainingLog:
+    """Return the log of a training that ``request`` asks for, which has no reports yet."""
+    return TrainingLog(TEXTS, request, read_bundled_minutes(find_bundled(settings)))
 
 
 def plan(request: TrainingRequest, settings: Settings) -> list[str]:
@@ -80,7 +80,7 @@ def find_bundled(settings: Settings) -> Path:
     return settings.models_dir / "image-critters"
 
 
-def name_model(story: Story) -> str:
+def name_model(story: TrainingLog) -> str:
     """Return the title of the model that a visitor has trained."""
     minutes = max(1, round(story.minutes))
     long = f"{minutes} minute{'' if minutes == 1 else 's'}"
@@ -95,7 +95,7 @@ def main() -> None:
     settings = Settings(device="cpu")
     request = TrainingRequest.parse(minutes=arguments.minutes, seed=7)
     training = follow_training(SCRIPT, plan(request, settings))
-    record_example(EXAMPLE, begin_story(request, settings), training)
+    record_example(EXAMPLE, create_log(request, settings), training)
 
 
 if __name__ == "__main__":

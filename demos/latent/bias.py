@@ -1,4 +1,4 @@
-"""What two models make of a skewed set: red critters, and a push towards red. No Gradio here."""
+"""Bias of models trained on a skewed set: red critters, and moves towards red. No Gradio here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SKEWED, FAIR = "smiling", "critters"
 CAUSE, VALUE = "color", "red"
 EFFECT, WORD = "mouth", "smile"
 SHOWN = 12  # red critters of each kind
-BATCH, MOST = 40, 2000  # drawn at once, and before giving up
+BATCH, MOST = 40, 2000  # pictures drawn at once, and in all
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
@@ -40,8 +40,8 @@ class BiasRequest(Request):
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A picture, and what the judge sees in it.
+class JudgedPicture:
+    """A picture, and the attributes that the judge sees in it.
 
     Attributes:
         picture: RGB.
@@ -55,53 +55,53 @@ class Sighting:
 
     @property
     def smiles(self) -> bool:
-        """Whether it shows what the skew brings."""
+        """Whether it shows the effect of the skew."""
         return self.mouth == WORD
 
 
 def draw_red(
     generator: Generator, judge: Judge, seed: int, stop: Event, count: int = SHOWN
-) -> Iterator[list[Sighting]]:
-    """Draw pictures until the judge has seen ``count`` red ones; each step is those so far.
+) -> Iterator[list[JudgedPicture]]:
+    """Draw pictures until the judge has seen ``count`` red ones; yield those so far.
 
     Gives up after ``MOST`` pictures, or when ``stop`` is set.
     """
     import torch
 
     rng = torch.Generator("cpu").manual_seed(seed)
-    found: list[Sighting] = []
+    found: list[JudgedPicture] = []
     for _ in range(0, MOST, BATCH):
         if stop.is_set() or len(found) >= count:
             return
         z = torch.randn(BATCH, generator.config.z_dim, generator=rng)
-        found += [one for one in look(generator, judge, z) if one.color == VALUE]
+        found += [one for one in generate_judged(generator, judge, z) if one.color == VALUE]
         yield found[:count]
 
 
-def draw_real_red(seed: int, skew: str | None, count: int = SHOWN) -> list[Sighting]:
-    """Draw ``count`` real red critters as they are in the training set."""
+def draw_real_red(seed: int, skew: str | None, count: int = SHOWN) -> list[JudgedPicture]:
+    """Draw ``count`` real red critters with the distribution of the training set."""
     from shared.critters.attributes import VALUES, render_critter, sample_attributes
 
     rows = sample_attributes(40 * count, seed=seed, skew=skew)
     red = np.flatnonzero(rows[CAUSE] == VALUES[CAUSE].index(VALUE))[:count]
     words = [{name: VALUES[name][int(rows[name][row])] for name in VALUES} for row in red]
-    return [Sighting(Image.fromarray(render_critter(w)), w[CAUSE], w[EFFECT]) for w in words]
+    return [JudgedPicture(Image.fromarray(render_critter(w)), w[CAUSE], w[EFFECT]) for w in words]
 
 
-def push(
+def move_towards_red(
     generator: Generator, judge: Judge, directions: Directions | None, seed: int
-) -> list[Sighting]:
-    """Push one picture towards red, step by step; it starts neither red nor smiling.
+) -> list[JudgedPicture]:
+    """Move one picture towards red, step by step; it starts neither red nor smiling.
 
     Args:
         generator: Draws the pictures.
-        judge: Reads them.
-        directions: The generator's own.
-        seed: Of the numbers to begin with: the first of them whose picture qualifies.
+        judge: Classifies them.
+        directions: The generator's directions.
+        seed: Of the z to try; the first whose picture is neither red nor smiling is used.
 
     Raises:
-        ModelUnavailable: Nobody has looked for this generator's direction towards red.
-        InvalidRequest: All pictures are red or smile.
+        ModelUnavailable: This generator's direction towards red has not been computed.
+        InvalidRequest: All ``BATCH`` pictures are red or smile.
     """
     import torch
 
@@ -112,16 +112,16 @@ def push(
         )
     rng = torch.Generator("cpu").manual_seed(seed)
     starts = torch.randn(BATCH, generator.config.z_dim, generator=rng)
-    for z, one in zip(starts, look(generator, judge, starts), strict=True):
+    for z, one in zip(starts, generate_judged(generator, judge, starts), strict=True):
         if one.color != VALUE and not one.smiles:
             towards = torch.from_numpy(directions.attributes[CAUSE][VALUE]).to(z)
             steps = torch.stack([z + strength * towards for strength in STRENGTHS])
-            return look(generator, judge, steps)
+            return generate_judged(generator, judge, steps)
     raise InvalidRequest(f"Seed {seed} gives only red or smiling critters. Try another seed.")
 
 
-def look(generator: Generator, judge: Judge, z: torch.Tensor) -> list[Sighting]:
-    """Draw z (N, z_dim) and let the judge read colour and mouth."""
+def generate_judged(generator: Generator, judge: Judge, z: torch.Tensor) -> list[JudgedPicture]:
+    """Draw z (N, z_dim) and let the judge classify colour and mouth."""
     import torch
 
     weights = next(generator.parameters())
@@ -132,6 +132,6 @@ def look(generator: Generator, judge: Judge, z: torch.Tensor) -> list[Sighting]:
     colors = [words[CAUSE][index] for index in scores[CAUSE].argmax(1).tolist()]
     mouths = [words[EFFECT][index] for index in scores[EFFECT].argmax(1).tolist()]
     return [
-        Sighting(to_image(image), color, mouth)
+        JudgedPicture(to_image(image), color, mouth)
         for image, color, mouth in zip(images, colors, mouths, strict=True)
     ]

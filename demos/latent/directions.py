@@ -1,7 +1,7 @@
-"""Where in latent space "red" or "horns" lie: each model's directions.json. numpy only.
+"""Directions of latent space such as "red" or "horns": each model's directions.json. numpy only.
 
-``python -m training.find_directions`` writes the files. Every model has directions of its own,
-because nobody told the two which of the 64 numbers should mean what.
+``python -m training.find_directions`` writes the files. Each model has its own directions,
+since the meaning of the 64 numbers comes from training.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Directions:
     def move(
         self, attributes: Mapping[str, Mapping[str, float]], principal: Sequence[float]
     ) -> np.ndarray:
-        """Add up moves: what is to be added to z, (z_dim,).
+        """Return the sum of moves that is to be added to z, (z_dim,).
 
         Args:
-            attributes: Attribute -> value -> how many times its direction.
+            attributes: Attribute -> value -> factor on its direction.
             principal: How far along each of ``principal``; those left out are 0.
 
         Raises:
-            InvalidRequest: This model has no such direction; the message names those it has.
+            InvalidRequest: This model has no such direction; the message lists its directions.
         """
         if len(principal) > len(self.principal):
             raise InvalidRequest(
@@ -52,10 +52,10 @@ class Directions:
             known = self.attributes.get(name, {})
             for value, amount in amounts.items():
                 if value not in known:
-                    there = ", ".join(known or self.attributes)
+                    choices = ", ".join(known or self.attributes)
                     raise InvalidRequest(
                         f"There is no direction for {name[:40]!r}, {value[:40]!r}. "
-                        f"There are: {there}."
+                        f"There are: {choices}."
                     )
                 total += amount * known[value]
         for amount, direction in zip(principal, self.principal, strict=False):
@@ -64,7 +64,7 @@ class Directions:
 
 
 def read_directions(folder: Path) -> Directions | None:
-    """Read the directions of the model in ``folder``; None if nobody has looked for any.
+    """Read the directions of the model in ``folder``; None if there are none.
 
     Raises:
         ModelUnavailable: The file is damaged.

@@ -12,16 +12,16 @@ import shared.film
 from demos.latent.walk import WalkStep
 
 FRAMES_PER_SECOND = 20
-GIF_EVERY = 2  # of the film's frames is in the GIF, which packs pictures far worse
-REST_SECONDS = 0.4  # that a film stands still at each seed
-GIF_SIDE, MP4_SIDE = 256, 512  # pixels a side of each model's picture
+GIF_EVERY = 2  # only every second frame is in the GIF, which compresses far worse
+REST_SECONDS = 0.4  # pause at each seed
+GIF_SIDE, MP4_SIDE = 256, 512  # width and height of each model's picture in pixels
 
 
 def save_gif(
     steps: Sequence[WalkStep], path: Path, recipe: Mapping[str, Any], *, side: int = GIF_SIDE
 ) -> None:
-    """Write an endless animation that rests at every seed; ``recipe`` is kept in it."""
-    kept = steps[::GIF_EVERY]  # every seed is among them: there is an even number between two
+    """Write a looping animation that pauses at every seed, with ``recipe`` in its comment."""
+    kept = steps[::GIF_EVERY]  # includes every seed: their distance in frames is even
     seconds = [_shown(step, GIF_EVERY / FRAMES_PER_SECOND) for step in kept]
     shared.film.save_gif(_join_all(kept), path, recipe, seconds=seconds, height=side)
 
@@ -41,7 +41,7 @@ def save_mp4(
 
 
 def _shown(step: WalkStep, seconds: float) -> float:
-    """How long to show ``step``: at a seed, the film rests."""
+    """Return how long to show ``step``: ``seconds``, or longer at a seed."""
     return seconds if step.seed is None else REST_SECONDS
 
 
@@ -50,7 +50,7 @@ def _join_all(steps: Sequence[WalkStep]) -> list[Image.Image]:
 
 
 def _join(step: WalkStep) -> Image.Image:
-    """The VAE's picture left of the GAN's."""
+    """Put the VAE's picture to the left of the GAN's."""
     vae, gan = step.pair.vae, step.pair.gan
     frame = Image.new("RGB", (vae.width + gan.width, vae.height))
     frame.paste(vae, (0, 0))

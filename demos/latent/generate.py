@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.nets import VAE, Generator
 
 Z_DIM = 64
-# How far the page's sliders go: attributes in "with minus without", principal ones in units of z.
+# Limits of the page's sliders: factors on attribute directions, and units of z.
 MOST_AMOUNT, MOST_STEP = 3.0, 6.0
 MOST_NUMBER = 12.0
 MOST_CELLS = 128
@@ -30,13 +30,13 @@ Step = Annotated[float, Field(ge=-MOST_STEP, le=MOST_STEP)]
 
 
 class LatentRequest(Request):
-    """Which pair of models to ask, and how far from the average to draw z.
+    """Which pair of models to use, and how far from the average to draw z.
 
     Attributes:
         dataset: What both models were trained on.
         truncation: Factor on z. 1 draws z as in training, 0 is the same average picture for every
-            seed, above 1 leaves what the models have practised. (BigGAN, Brock et al. 2019,
-            redraws numbers beyond a threshold instead; it trades variety for safety likewise.)
+            seed, above 1 leaves the distribution of training. (BigGAN, Brock et al. 2019,
+            redraws numbers beyond a threshold instead, which also trades variety for quality.)
     """
 
     dataset: str = Field("critters", min_length=1, max_length=60)
@@ -44,12 +44,12 @@ class LatentRequest(Request):
 
 
 class PairRequest(LatentRequest):
-    """One z for both models, and how far to move it along directions of each model's own.
+    """One z for both models, and how far to move it along each model's own directions.
 
     Attributes:
-        point: z before truncation where a visitor set its numbers by hand or chose a place on the
-            map: all 64 numbers, or none for those that the seed draws.
-        attributes: Attribute -> value -> how many times to add "with minus without", such as
+        point: z before truncation if a visitor set its numbers by hand or chose a point on the map:
+            all 64 numbers, or none to draw them from the seed.
+        attributes: Attribute -> value -> factor on its direction, such as
             ``{"top": {"horns": 1.5}}``.
         principal: How far to move along each principal direction; those left out are 0.
     """
@@ -67,7 +67,7 @@ class PairRequest(LatentRequest):
 
 
 class SeedsRequest(Request):
-    """Several z at once, as a plane through them needs.
+    """Several z at once, for a plane through them.
 
     Attributes:
         seed: The first; the others are drawn.
@@ -78,7 +78,7 @@ class SeedsRequest(Request):
 
     @property
     def seeds(self) -> list[int]:
-        """The seed of each; not the same ones when asked again."""
+        """The seed of each; every access draws all but the first anew."""
         return [self.seed, *(Request.parse().seed for _ in range(1, self.count))]
 
 
@@ -86,12 +86,12 @@ Vector = Annotated[tuple[float, ...], Field(min_length=Z_DIM, max_length=Z_DIM)]
 
 
 class DecodeRequest(Request):
-    """Finished z's for each model, from a page that cannot decode them itself.
+    """The z to decode with each model, for a browser that cannot decode them itself.
 
     Attributes:
         dataset: What both models were trained on.
-        vae: z's for the VAE, at most ``MOST_CELLS`` of 64 numbers each.
-        gan: z's for the GAN, likewise.
+        vae: z for the VAE, at most ``MOST_CELLS`` of 64 numbers each.
+        gan: The same for the GAN.
     """
 
     dataset: str = Field("critters", min_length=1, max_length=60)
@@ -101,7 +101,7 @@ class DecodeRequest(Request):
 
 @dataclass(frozen=True)
 class Pair:
-    """What both models draw for the same z.
+    """The pictures of both models for the same z.
 
     Attributes:
         z: The latent vector, z_dim numbers, before moves along directions of one model.
@@ -120,29 +120,29 @@ def sample(
     request: PairRequest,
     directions: tuple[Directions | None, Directions | None] = (None, None),
 ) -> Pair:
-    """Find the z of ``request`` and let both models decode it.
+    """Compute the z of ``request`` and decode it with both models.
 
     Args:
         vae: The VAE.
         gan: The GAN's generator.
         request: Which z.
-        directions: Those of the VAE and of the GAN; needed only where ``request`` moves along them.
+        directions: Those of the VAE and of the GAN; needed only if ``request`` moves along them.
 
     Raises:
         InvalidRequest: It moves along directions that a model does not have.
     """
-    z, z_vae, z_gan = place(request, directions)
+    z, z_vae, z_gan = compute_z(request, directions)
     (vae_picture,), (gan_picture,) = decode_each(vae, gan, [z_vae], [z_gan])
     return Pair(tuple(z.tolist()), vae_picture, gan_picture)
 
 
-def place(
+def compute_z(
     request: PairRequest,
     directions: tuple[Directions | None, Directions | None] = (None, None),
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return z (z_dim,) as both models share it, as the VAE gets it, and as the GAN gets it.
+    """Return the shared z (z_dim,), the VAE's and the GAN's, which include their moves.
 
-    browser/vectors.js does the same sums while a slider moves.
+    browser/vectors.js computes the same while a slider moves.
 
     Raises:
         InvalidRequest: ``request`` moves along directions that a model does not have.
@@ -187,7 +187,7 @@ def decode_each(
     vae_z: Sequence[torch.Tensor | Sequence[float]],
     gan_z: Sequence[torch.Tensor | Sequence[float]],
 ) -> tuple[list[Image.Image], list[Image.Image]]:
-    """Draw several z (z_dim,) with the VAE and several with the GAN; either may be none."""
+    """Decode several z (z_dim,) with each model; either sequence may be empty."""
     import torch
 
     def draw(model: torch.nn.Module, decoder: torch.nn.Module, many: Sequence) -> list[Image.Image]:
@@ -206,6 +206,6 @@ def count_parameters(module: torch.nn.Module) -> int:
 
 
 def to_image(image: torch.Tensor) -> Image.Image:
-    """(3, H, W) in [-1, 1] to a picture."""
+    """Convert (3, H, W) in [-1, 1] to a picture."""
     pixels = (image.float().clamp(-1, 1) + 1) * 127.5
     return Image.fromarray(pixels.round().byte().permute(1, 2, 0).cpu().numpy())

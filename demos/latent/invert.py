@@ -1,9 +1,9 @@
 """Finding the z for which a GAN draws a given picture, by optimisation. No Gradio here.
 
-A GAN has no encoder. But its generator is differentiable, so one can ask of any z in which
-direction the picture would come nearer to the given one, and walk there (Zhu et al. 2016,
-https://arxiv.org/abs/1609.03552). The landscape is full of hollows: hence the best of many random
-starts, several of which are followed at once, fewer and fewer.
+A GAN has no encoder, but its generator is differentiable: gradient descent on z minimises the
+distance between its picture and the given one (Zhu et al. 2016, https://arxiv.org/abs/1609.03552).
+The loss has many local minima, so the search starts from the best of many random z and optimises
+several candidates at once, fewer and fewer of them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from shared.nets import Generator
 
 GUESSES_AT_ONCE = 32
-SCALES = 3  # how often pictures are halved to compare their larger shapes, too
+SCALES = 3  # how often pictures are halved, to compare coarse shapes too
 EDGE_WEIGHT = 0.5
 PRIOR_WEIGHT = 0.01
 LEARNING_RATE, LAST_LEARNING_RATE = 0.1, 0.005
 MOMENTUM, SQUARE_MOMENTUM = 0.9, 0.99
-# Until which share of the steps is done, which share of the candidates is followed.
+# (share of the steps, share of the candidates that are optimised until then).
 STAGES = ((0.15, 1.0), (0.45, 0.4), (1.0, 0.15))
 
 
@@ -43,7 +43,7 @@ class InversionRequest(Request):
     Attributes:
         dataset: What the GAN was trained on.
         guesses: Random z to choose from.
-        candidates: How many of them to follow.
+        candidates: How many of them to optimise.
         steps: Steps of the optimiser.
     """
 
@@ -59,12 +59,12 @@ class InversionStep:
 
     Attributes:
         phase: ``guess`` while random z are tried, then ``improve``.
-        step: How many steps of the optimiser are done, from 0 to ``steps``.
-        steps: How many there will be.
+        step: Finished steps of the optimiser, from 0 to ``steps``.
+        steps: All steps of the optimiser.
         tried: How many random z were tried.
-        z: What the generator draws the picture from, (z_dim,).
+        z: The z of the picture, (z_dim,).
         picture: The picture, RGB.
-        closeness: How near it is to the one that was given.
+        closeness: How near it is to the given one.
     """
 
     phase: str
@@ -77,23 +77,23 @@ class InversionStep:
 
     @property
     def progress(self) -> float:
-        """Share of the steps that are done, from 0 to 1."""
+        """Finished share of the steps, 0 to 1."""
         return self.step / self.steps
 
 
 def invert(
     gan: Generator, picture: Image.Image, request: InversionRequest, stop: Event
 ) -> Iterator[InversionStep]:
-    """Search for the z whose picture is nearest to ``picture``; each step is the best so far.
+    """Search for the z whose picture is nearest to ``picture``; yield the best so far.
 
-    The generator is only read: gradients are taken with respect to z alone and never stored, so
-    that others may use it at the same time.
+    Gradients are taken with respect to z alone and never stored in the generator, so that other
+    requests can use it at the same time.
 
     Args:
         gan: The model, in evaluation mode.
-        picture: RGB; its middle square is scaled to the model's size.
+        picture: RGB; its centre square is scaled to the model's size.
         request: How hard to search.
-        stop: Ends the search within one step. The last step that was yielded is the best found.
+        stop: Ends the search within one step. The last yielded step is the best.
     """
     import torch
 
@@ -110,14 +110,14 @@ def invert(
             images = _draw(gan, chunk)
             losses.append(measure_distance(images, target))
         yield best.update("guess", 0, best.tried + len(chunk), chunk, images, losses[-1])
-    # Out of inference mode: what is made in it can have no gradients.
+    # Outside of inference mode: tensors made in it cannot have gradients.
     chosen = torch.cat(losses).clone().argsort()[: request.candidates]
     z = guesses[chosen]
     mean, square = torch.zeros_like(z), torch.zeros_like(z)
     for step in range(1, request.steps + 1):
         if stop.is_set():
             return
-        # Not over a yield: whether gradients are recorded is a property of the thread.
+        # Not across a yield: gradient mode belongs to the thread, which may change.
         with torch.enable_grad():
             leaf = z.detach().requires_grad_(True)
             images = _draw(gan, leaf)
@@ -125,8 +125,8 @@ def invert(
             total = (loss + PRIOR_WEIGHT * leaf.square().mean(dim=1)).sum()
             (gradient,) = torch.autograd.grad(total, leaf)
         yield best.update("improve", step, best.tried, z, images.detach(), loss.detach())
-        # Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), whose state goes with the
-        # candidates that are kept.
+        # Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), whose state is kept for the
+        # remaining candidates.
         keep = loss.detach().argsort()[: _count_candidates(step / request.steps, request)]
         z, mean, square, gradient = z[keep], mean[keep], square[keep], gradient[keep]
         mean = MOMENTUM * mean + (1 - MOMENTUM) * gradient
@@ -137,10 +137,10 @@ def invert(
 
 
 def measure_distance(images: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """How far images (B, 3, H, W) are from one target (1, 3, H, W), in [-1, 1]: (B,).
+    """Return the distance of images (B, 3, H, W) to a target (1, 3, H, W), in [-1, 1]: (B,).
 
-    Colours at several scales, since of shapes that lie side by side the coarse ones are the first
-    to overlap; and edges, since a colour that is nearly right hides where a shape ends.
+    It compares colours at several scales, since shapes that do not overlap yet do so at coarse
+    ones, and edges, since nearly equal colours hide where a shape ends.
     """
     import torch.nn.functional as F
 
@@ -157,7 +157,7 @@ def measure_distance(images: torch.Tensor, target: torch.Tensor) -> torch.Tensor
 
 
 class _Best:
-    """The nearest picture so far. Its distance is kept as well, since not every step is nearer."""
+    """The nearest picture so far and its distance."""
 
     def __init__(self, target: torch.Tensor, steps: int) -> None:
         self.target, self.steps, self.tried, self.distance = target, steps, 0, math.inf
@@ -171,7 +171,7 @@ class _Best:
         images: torch.Tensor,
         distances: torch.Tensor,
     ) -> InversionStep:
-        """Take the nearest of ``images`` if it is nearer than what there was."""
+        """Take the nearest of ``images`` if it is nearer than the best so far."""
         self.tried = tried
         index = int(distances.argmin())
         if float(distances[index]) < self.distance:
@@ -188,12 +188,12 @@ def _draw(gan: Generator, z: torch.Tensor) -> torch.Tensor:
 
 
 def _count_candidates(done: float, request: InversionRequest) -> int:
-    """How many candidates are still followed when the share ``done`` of the steps is done."""
+    """Return how many candidates are still optimised after the share ``done`` of the steps."""
     part = next(part for until, part in STAGES if done <= until)
     return max(1, round(part * request.candidates))
 
 
 def _learning_rate(done: float) -> float:
-    """Large steps first, small ones in the end (half a cosine)."""
+    """Half a cosine: large steps first, small ones in the end."""
     span = LEARNING_RATE - LAST_LEARNING_RATE
     return LAST_LEARNING_RATE + span * (1 + math.cos(math.pi * done)) / 2

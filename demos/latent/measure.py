@@ -1,7 +1,7 @@
-"""Measuring the two models on this machine, now, and reading what was measured before. No Gradio.
+"""Measures the two models on this machine, and reads recorded measurements. No Gradio here.
 
-The figures themselves are those of ``shared.critters.figures``, so that a few hundred pictures
-drawn on the spot and ten thousand measured at leisure go through the same code.
+``shared.critters.figures`` computes the figures, of a few hundred pictures here and of ten
+thousand in ``training/evaluate_latent.py``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     import torch
 
-    from shared.critters.figures import View
+    from shared.critters.figures import ClassifiedPictures
     from shared.nets import VAE, Generator, Judge
 
 FILE = "latent-comparison.json"
 JUDGE = "latent/critters-judge"
 COMMAND = f"python -m training.evaluate_latent --out models/{FILE}"
-BATCH = 25  # between two looks at whether to stop
+BATCH = 25  # pictures between two checks of ``stop``
 RECONSTRUCTED = 100  # of the real pictures, by the VAE
 
 
@@ -46,10 +46,10 @@ class MeasureRequest(Request):
 
 @dataclass(frozen=True)
 class MeasureStep:
-    """How far a measurement is.
+    """Progress of a measurement.
 
     Attributes:
-        doing: What it does, in words.
+        doing: What is being done, in words.
         progress: 0 to 1.
         figures: Kind of picture (real, vae, gan) -> figure -> value; empty until the end.
         plots: As in ``shared.critters.figures.plot``; empty until the end.
@@ -62,7 +62,7 @@ class MeasureStep:
 
 
 def read_comparison(settings: Settings) -> dict[str, Any] | None:
-    """Read what ``COMMAND`` has measured; None where nobody has.
+    """Read the measurement of ``COMMAND``; None if there is none.
 
     Raises:
         ModelUnavailable: The file is damaged.
@@ -84,14 +84,14 @@ def read_comparison(settings: Settings) -> dict[str, Any] | None:
 def measure(
     vae: VAE, gan: Generator, judge: Judge, request: MeasureRequest, stop: Event
 ) -> Iterator[MeasureStep]:
-    """Draw real critters and pictures of both models, look at them, and measure.
+    """Draw real critters and pictures of both models, classify them, and measure.
 
-    Yields a step every ``BATCH`` pictures; the last one has the figures. Fewer after ``stop``.
+    Yields a step every ``BATCH`` pictures; the last one has the figures. ``stop`` ends it early.
     """
     import torch
 
     from shared.critters.figures import (
-        View,
+        ClassifiedPictures,
         describe,
         measure_reconstructions,
         plot,
@@ -105,19 +105,19 @@ def measure(
         "Drawing with the VAE": _draw(vae.decoder, request),
         "Drawing with the GAN": _draw(gan, request),
     }
-    views: list[View] = []
+    views: list[ClassifiedPictures] = []
     squared: list[torch.Tensor] = []
     for index, (doing, pictures) in enumerate(batches.items()):
-        parts: list[View] = []
+        parts: list[ClassifiedPictures] = []
         for images in pictures:
             if stop.is_set():
                 return
-            parts.append(View.look(judge, images))
+            parts.append(ClassifiedPictures.of_batch(judge, images))
             if index == 0 and len(squared) * BATCH < RECONSTRUCTED:
                 squared.append(measure_reconstructions(vae, [images])[0])
             share = len(parts) * BATCH / request.count
             yield MeasureStep(doing, 0.95 * (index + min(1.0, share)) / len(batches))
-        views.append(View.join(parts))
+        views.append(ClassifiedPictures.join(parts))
     real, *others = views
     sets = dict(zip(("real", "vae", "gan"), others, strict=True))
     yield MeasureStep("Comparing them", 0.95)
@@ -136,7 +136,7 @@ def _draw(generator: Generator, request: MeasureRequest) -> Iterator[torch.Tenso
 
 
 def _draw_real(count: int, seed: int) -> Iterator[torch.Tensor]:
-    """Critters that nobody has seen yet: (BATCH, 3, 64, 64) in [-1, 1] each, a few at a time."""
+    """Yield new real critters: (BATCH, 3, 64, 64) in [-1, 1] each."""
     import numpy as np
 
     from shared.critters.attributes import VALUES, render_critter, sample_attributes

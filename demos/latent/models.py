@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def list_datasets(catalog: Catalog) -> list[str]:
-    """What there is a VAE and a GAN for."""
+    """Return the data sets that have both a VAE and a GAN."""
     names = [spec.key.removeprefix("latent/") for spec in catalog.for_task("latent")]
     return [name.removesuffix("-vae") for name in names if name.endswith("-vae")]
 
@@ -28,7 +28,7 @@ def find_pair(catalog: Catalog, dataset: str) -> tuple[ModelSpec, ModelSpec]:
     """Return the VAE and the GAN of ``dataset``.
 
     Raises:
-        InvalidRequest: There is no such dataset; the message names those that there are.
+        InvalidRequest: There is no such dataset; the message lists them.
     """
     datasets = list_datasets(catalog)
     if dataset not in datasets:
@@ -39,14 +39,14 @@ def find_pair(catalog: Catalog, dataset: str) -> tuple[ModelSpec, ModelSpec]:
 
 
 def pair_keys(catalog: Catalog, dataset: str) -> tuple[str, str]:
-    """Return the keys of both, for ``Room.run``."""
+    """Return the keys of both models, for ``Room.run``."""
     vae, gan = find_pair(catalog, dataset)
     return vae.key, gan.key
 
 
 @contextmanager
 def lease_pair(room: Room, dataset: str) -> Iterator[tuple[VAE, Generator]]:
-    """Hold both models of ``dataset``, for what takes milliseconds; else there is ``Room.run``."""
+    """Lease both models of ``dataset`` for milliseconds; for longer work use ``Room.run``."""
     vae_key, gan_key = pair_keys(room.catalog, dataset)
     with (
         room.cache.lease(vae_key, room.holder) as vae,
@@ -56,7 +56,7 @@ def lease_pair(room: Room, dataset: str) -> Iterator[tuple[VAE, Generator]]:
 
 
 def find_directions(settings: Settings, spec: ModelSpec) -> Directions | None:
-    """Read the directions of a model; None if it is not here or nobody has looked for any.
+    """Read the directions of a model; None if the model or its file is missing.
 
     Raises:
         ModelUnavailable: The file is damaged.

@@ -1,8 +1,8 @@
-"""Has a model learned pictures by heart? The training pictures nearest to any picture. No Gradio.
+"""Finds the training pictures nearest to a picture, to show memorisation. No Gradio here.
 
-The training pictures are not here, but what is in each of them is: the same seed draws the same
-50,000 rows of attributes. So a classifier says what a picture shows, rows that fit best are drawn
-again, and of these the nearest are found by comparing pictures.
+The training pictures are not stored, but their attributes can be drawn again: the same seed gives
+the same 50,000 rows. A classifier reads the attributes of a picture, the best matching rows are
+rendered, and the nearest of these pictures are found in the classifier's features.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from shared.nets import Judge
 
 TRAINING_PICTURES, TRAINING_SEED = 50_000, 0
-SHORTLIST = 40  # rows that are drawn and compared, for each picture
-SURE = 1e-4  # no attribute is ruled out: the classifier may err about a blurred one
+SHORTLIST = 40  # rows that are rendered and compared, for each picture
+SURE = 1e-4  # smallest probability, since the classifier may err about a blurred picture
 
 
 class NeighbourRequest(Request):
-    """Whose neighbours to find: those of the pair that ``seed`` gives, and of a fresh critter.
+    """Find the neighbours of both pictures of ``seed``, and of a new real critter.
 
     Attributes:
         dataset: What both models were trained on.
@@ -40,14 +40,14 @@ class NeighbourRequest(Request):
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training picture that is near.
+    """A training picture near another picture.
 
     Attributes:
         picture: RGB.
-        row: Its number among the training pictures, from 0.
+        row: Its index among the training pictures.
         distance: In the classifier's features.
-        shared: How many of its attributes the picture shows, too.
-        of: How many attributes can be seen in it.
+        shared: How many of its attributes the other picture shows too.
+        of: How many attributes are visible in it.
     """
 
     picture: Image.Image
@@ -92,8 +92,8 @@ def find_neighbours(
         words = [{name: VALUES[name][int(rows[name][row])] for name in VALUES} for row in shortlist]
         drawn = np.stack([render_critter(one) for one in words])
         with torch.inference_mode():
-            theirs = judge.extract_features(to_model_range(drawn).to(device))
-            distances = torch.cdist(features[index : index + 1], theirs)[0].cpu().numpy()
+            drawn_features = judge.extract_features(to_model_range(drawn).to(device))
+            distances = torch.cdist(features[index : index + 1], drawn_features)[0].cpu().numpy()
         seen = {name: VALUES[name][int(score[index].argmax())] for name, score in scores.items()}
         found.append(
             [
@@ -105,7 +105,7 @@ def find_neighbours(
 
 
 def draw_fresh(seed: int) -> Image.Image:
-    """Draw a real critter that no model was trained on, save by chance (1 in 86)."""
+    """Draw a real critter that is not in the training set, except by chance (1 in 86)."""
     from shared.critters.attributes import VALUES, render_critter
 
     rng = np.random.default_rng((seed, TRAINING_PICTURES))
@@ -114,7 +114,7 @@ def draw_fresh(seed: int) -> Image.Image:
 
 @cache
 def training_rows() -> dict[str, np.ndarray]:
-    """What is in each training picture: attribute -> (50,000,)."""
+    """Return the attributes of all training pictures: attribute -> (50,000,)."""
     from shared.critters.attributes import sample_attributes
 
     return sample_attributes(TRAINING_PICTURES, seed=TRAINING_SEED)

@@ -1,4 +1,4 @@
-"""Squeezing a visitor's picture through a VAE. No Gradio here."""
+"""Encodes and decodes a visitor's picture with a VAE. No Gradio here."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from shared.nets import VAE
 
-MAX_PSNR_DB = 100.0  # stands for "equal", whose PSNR would be infinite
-# How many critters, of which seed: models are trained on these, and tested on those.
+MAX_PSNR_DB = 100.0  # for equal pictures, whose PSNR is infinite
+# (count, seed) of the training set and of the test set.
 TRAINED_ON, HELD_OUT = (50_000, 0), (10_000, 1)
 
 
 @dataclass(frozen=True)
 class Closeness:
-    """How near one picture comes to another.
+    """How near one picture is to another.
 
     Attributes:
         l1: Mean absolute difference of the colours, 0 to 1.
@@ -41,14 +41,14 @@ class Closeness:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A picture squeezed through a VAE.
+    """A picture encoded and decoded by a VAE.
 
     Attributes:
         original: The picture as the VAE saw it, RGB at the model's size.
         picture: The same, decoded from ``mu``.
-        mu: Where the encoder puts the picture, (z_dim,).
-        logvar: Logarithm of how unsure it is about each number, (z_dim,).
-        closeness: How much of the picture came through.
+        mu: Mean of the encoder's Gaussian, (z_dim,).
+        logvar: Logarithm of its variance, (z_dim,).
+        closeness: How near ``picture`` is to ``original``.
     """
 
     original: Image.Image
@@ -59,17 +59,17 @@ class Reconstruction:
 
     @property
     def sigma(self) -> np.ndarray:
-        """How unsure the encoder is about each number, 1 being as unsure as without a picture."""
+        """Standard deviation of each number, (z_dim,); 1 is that of the prior."""
         return np.exp(0.5 * self.logvar)
 
     @property
     def kl(self) -> np.ndarray:
-        """What each number says of the picture, in nats: its KL divergence from N(0, 1)."""
+        """Information in each number, in nats: its KL divergence from N(0, 1)."""
         return 0.5 * (self.mu**2 + np.exp(self.logvar) - 1 - self.logvar)
 
 
 def reconstruct(vae: VAE, picture: Image.Image) -> Reconstruction:
-    """Encode an RGB ``picture`` and decode the mean of what the encoder answers.
+    """Encode an RGB ``picture`` and decode the mean.
 
     Args:
         vae: The model.
@@ -92,7 +92,7 @@ def reconstruct(vae: VAE, picture: Image.Image) -> Reconstruction:
 
 
 def compare(images: torch.Tensor, original: torch.Tensor) -> Closeness:
-    """Measure how near images (B, 3, H, W) in [-1, 1] come to an original of the same shape."""
+    """Measure how near images (B, 3, H, W) in [-1, 1] are to an original of the same shape."""
     difference = (images - original).float() / 2  # of colours in 0 to 1
     error = float(difference.square().mean())
     return Closeness(
@@ -103,22 +103,22 @@ def compare(images: torch.Tensor, original: torch.Tensor) -> Closeness:
 
 
 def fit(picture: Image.Image, size: int) -> Image.Image:
-    """Cut the middle square of an RGB ``picture`` and scale it to ``size`` pixels a side."""
+    """Crop an RGB ``picture`` to its centre square and scale it to ``size`` x ``size`` pixels."""
     return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
 
 
 def to_tensor(picture: Image.Image) -> torch.Tensor:
-    """An RGB picture as (1, 3, H, W) float32 in [-1, 1]."""
+    """Convert an RGB picture to (1, 3, H, W) float32 in [-1, 1]."""
     import torch
 
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def read_drawing(url: str) -> Image.Image:
-    """Read a drawing that the page's pad sent as the data URL of a PNG.
+    """Read a drawing from the page, sent as the data URL of a PNG.
 
     Raises:
-        InvalidRequest: It is something else, or nothing was drawn.
+        InvalidRequest: It is no such URL, or the drawing is empty.
     """
     picture = read_data_url(url)
     if not np.ptp(np.asarray(picture), axis=(0, 1)).any():
@@ -127,7 +127,7 @@ def read_drawing(url: str) -> Image.Image:
 
 
 def draw_real_critters(seed: int, count: int) -> list[tuple[Image.Image, str]]:
-    """Draw ``count`` different critters that no bundled model was trained on, each in words."""
+    """Draw ``count`` different critters of the test set: (picture, description)."""
     from shared.critters.attributes import VALUES, render_critter
 
     rows = _held_out_rows()
@@ -145,12 +145,12 @@ def draw_real_critters(seed: int, count: int) -> list[tuple[Image.Image, str]]:
 
 @cache
 def _held_out_rows() -> np.ndarray:
-    """Attributes of the test set, less those that training happened to draw as well: (N, 7)."""
+    """Return the attributes of the test set without rows that are in the training set: (N, 7)."""
     from shared.critters.attributes import VALUES, sample_attributes
 
     def draw(count: int, seed: int) -> np.ndarray:
         columns = sample_attributes(count, seed=seed)
-        # Where nothing is on top, the accent cannot be seen: let it tell no two critters apart.
+        # Without a top, the accent is invisible: critters that differ in it only are equal.
         columns["accent"][columns["top"] == VALUES["top"].index("nothing")] = 0
         return np.stack([columns[name] for name in VALUES], axis=1)
 

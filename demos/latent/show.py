@@ -1,4 +1,4 @@
-"""How the latent-space room's results look, as HTML. No Gradio and no torch here."""
+"""HTML of the latent-space room's results. No Gradio and no torch here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def length(z: Sequence[float]) -> float:
 
 
 def show_two(*figures: tuple[str, str, str]) -> str:
-    """Two pictures side by side; each is its address, its description and its label in HTML."""
+    """Show two pictures side by side: (URL, alternative text, label in HTML) of each."""
     return '<div class="pair">{}</div>'.format(
         "".join(
             f'<figure><img src="{source}" alt="{html.escape(text)}">'
@@ -29,7 +29,7 @@ def show_two(*figures: tuple[str, str, str]) -> str:
 
 
 def show_pair(pair: Pair, where: str) -> str:
-    """Both models' pictures of one z."""
+    """Show both models' pictures of one z."""
     return show_two(
         (to_data_url(pair.vae), f"Picture by the VAE, {where}", VAE_LABEL),
         (to_data_url(pair.gan), f"Picture by the GAN, {where}", GAN_LABEL),
@@ -37,7 +37,7 @@ def show_pair(pair: Pair, where: str) -> str:
 
 
 def show_bars(values: Sequence[float], label: str) -> str:
-    """Numbers as bars above and below a line that stands for 0; bars end at 3 and -3."""
+    """Show numbers as bars above and below a zero line, clipped to -3 and 3."""
     bars = []
     for index, value in enumerate(values):
         height = 10 * min(abs(value), 3.0)

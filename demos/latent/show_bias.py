@@ -1,4 +1,4 @@
-"""How the skew and what the models make of it looks, as HTML. No Gradio and no torch here."""
+"""HTML of the skew of the data and of the models. No Gradio and no torch here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from demos.latent.bias import STRENGTHS, Sighting
+from demos.latent.bias import STRENGTHS, JudgedPicture
 from demos.latent.show_compare import as_share
 from shared.data_urls import to_data_url
 
@@ -23,14 +23,14 @@ SETS = {
 
 
 def encode_small(image: Image.Image) -> str:
-    """A WebP as a data URL, a quarter of what a PNG takes: there are dozens of them."""
+    """Encode as a WebP data URL, a quarter of a PNG's size, since the page has dozens."""
     return to_data_url(image, "WEBP", quality=85, method=6)
 
 
 def wilson(hits: int, count: int, *, normal: float = 1.96) -> tuple[float, float]:
-    """Where a share probably lies of which ``hits`` of ``count`` tell: 95 of 100 times in here.
+    """Return the 95 % confidence interval of a share, from ``hits`` of ``count``.
 
-    The interval of Wilson (1927), which unlike the simple one stays within 0 and 1.
+    The score interval of Wilson (1927), which unlike the normal one stays within 0 and 1.
     """
     if not count:
         return 0.0, 1.0
@@ -41,7 +41,7 @@ def wilson(hits: int, count: int, *, normal: float = 1.96) -> tuple[float, float
 
 
 def show_skew(skew: Mapping[str, Any]) -> str:
-    """One picture of the skew: the share that smiles, of red critters and of all others."""
+    """Show the share that smiles, of red critters and of all others."""
     counts, value = skew["counts"], skew["cause"][1]
     groups = {
         f"Of {value} critters": lambda name: name == value,
@@ -74,38 +74,38 @@ def _show_share(name: str, label: str, count: int, hits: int) -> str:
 
 
 def explain(skew: Mapping[str, Any]) -> str:
-    """Say in words what the figures show, whatever they show."""
+    """Return sentences about the figures."""
     value = skew["cause"][1]
     (data, _, _), _ = _compare(skew["counts"]["data"], value)
-    said = [f"In the training set {data:.0%} of {value} critters smile."]
+    sentences = [f"In the training set {data:.0%} of {value} critters smile."]
     for name, title in (("vae", "VAE"), ("gan", "GAN")):
         own, others = _compare(skew["counts"][name], value)
         share, low, high = own
         (fair, _, fair_high), (fair_others, _, _) = _compare(skew["counts"][f"fair_{name}"], value)
         if low <= fair_high:
-            said.append(f"The {title} learned hardly anything of it: {share:.0%} smile.")
+            sentences.append(f"The {title} learned hardly anything of it: {share:.0%} smile.")
         elif low > data:
-            said.append(f"The {title} exaggerates: {share:.0%} of its {value} critters smile.")
+            sentences.append(f"The {title} exaggerates: {share:.0%} of its {value} critters smile.")
         elif high < data:
-            said.append(
+            sentences.append(
                 f"The {title} passes on a part of it: {share:.0%} smile, against {fair:.0%} of its "
                 "twin from the fair set."
             )
         else:
-            said.append(f"The {title} passes it on as it was: {share:.0%} smile.")
+            sentences.append(f"The {title} passes it on as it was: {share:.0%} smile.")
         share, low, _ = others
         if low > 1.2 * fair_others:
-            said.append(
+            sentences.append(
                 f"And it spreads the smile to the other colours: {share:.0%} smile, against "
                 f"{fair_others:.0%} of its twin's."
             )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def _compare(
     counts: Mapping[str, Sequence[int]], value: str
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Share, and the ends of its interval, of one colour and of all others."""
+    """Return the share and its interval, of one colour and of all others."""
     groups = (
         [pair for color, pair in counts.items() if color == value],
         [pair for color, pair in counts.items() if color != value],
@@ -118,7 +118,7 @@ def _compare(
 
 
 def show_colors(skew: Mapping[str, Any]) -> str:
-    """The same for every colour, as a table."""
+    """Show the same for every colour, as a table."""
     counts = skew["counts"]
     names = [name for name in SETS if name in counts]
     heads = "".join(f'<th scope="col">{SETS[name]}</th>' for name in names)
@@ -137,8 +137,8 @@ def show_colors(skew: Mapping[str, Any]) -> str:
     )
 
 
-def show_sightings(rows: Mapping[str, Sequence[Sighting]]) -> str:
-    """Rows of red critters; those that smile are marked."""
+def show_judged_pictures(rows: Mapping[str, Sequence[JudgedPicture]]) -> str:
+    """Show rows of red critters; those that smile are marked."""
     parts = []
     for name, found in rows.items():
         smiles = sum(one.smiles for one in found)
@@ -154,8 +154,8 @@ def show_sightings(rows: Mapping[str, Sequence[Sighting]]) -> str:
     return "".join(parts)
 
 
-def show_push(rows: Mapping[str, Sequence[Sighting]]) -> str:
-    """One picture of each model on its way to red, with what the judge reads."""
+def show_push(rows: Mapping[str, Sequence[JudgedPicture]]) -> str:
+    """Show one picture of each model on its way to red, with the judge's answers."""
     parts = []
     for name, steps in rows.items():
         pictures = "".join(
@@ -172,15 +172,15 @@ def show_push(rows: Mapping[str, Sequence[Sighting]]) -> str:
 
 
 def explain_push(skew: Mapping[str, Any]) -> str:
-    """Say what the push does to a few hundred pictures."""
-    said = []
+    """Return sentences about the push of a few hundred pictures."""
+    sentences = []
     for name, title in (("vae", "VAE"), ("gan", "GAN")):
         pushed = skew.get("push", {}).get(name)
         if pushed:
-            said.append(
+            sentences.append(
                 f"<b>{title}</b>: of {pushed['count']} pictures that were neither, the whole push "
                 f"makes {pushed['cause'][-1]:.0%} {skew['cause'][1]}, "
                 f"and {pushed['effect'][-1]:.0%} smile; "
                 f"pushed as far towards other colours, {pushed['elsewhere'][-1]:.0%} do."
             )
-    return " ".join(said)
+    return " ".join(sentences)

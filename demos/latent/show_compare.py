@@ -20,26 +20,26 @@ Write = Callable[[Any], str]
 
 
 def as_share(value: float) -> str:
-    """0.123 as "12.3 %"."""
+    """Format 0.123 as "12.3 %"."""
     return f"{100 * value:.1f} %"
 
 
 def as_number(value: float) -> str:
-    """About three digits."""
+    """Format with about three digits."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of the comparison.
+class TableRow:
+    """One row of the comparison.
 
     Attributes:
-        key: Of the figure.
-        title: What it is called.
-        meaning: What it tells, in plain words.
+        key: Key of the figure.
+        title: Its name.
+        meaning: What it means, in plain words.
         plot: How it is drawn: points, bars, histogram or values.
-        write: Turns the figure into text.
-        best: Which figure is best: least, most, that of real pictures, or none.
+        write: Formats the figure.
+        best: Which value is best: least, most, real (that of real pictures) or none.
     """
 
     key: str
@@ -50,8 +50,8 @@ class Line:
     best: str = "real"
 
 
-LINES = (
-    Line(
+ROWS = (
+    TableRow(
         "frechet",
         "Fréchet distance",
         "How far all pictures together are from real ones: their average, and how they vary. Each "
@@ -61,7 +61,7 @@ LINES = (
         "points",
         best="least",
     ),
-    Line(
+    TableRow(
         "precision",
         "Precision",
         "Of the drawn pictures, how many lie among real ones: could each have been real?",
@@ -69,7 +69,7 @@ LINES = (
         as_share,
         "most",
     ),
-    Line(
+    TableRow(
         "recall",
         "Recall",
         "Of the real pictures, how many lie among drawn ones: could the model have drawn each?",
@@ -77,14 +77,14 @@ LINES = (
         as_share,
         "most",
     ),
-    Line(
+    TableRow(
         "density",
         "Density",
         "Like precision, but it counts how many real neighbours each drawn picture has. About 1 is "
         "as crowded as among real pictures.",
         "bars",
     ),
-    Line(
+    TableRow(
         "coverage",
         "Coverage",
         "Of the real pictures, how many have a drawn one as a near neighbour. Unlike recall, a few "
@@ -93,19 +93,19 @@ LINES = (
         as_share,
         "most",
     ),
-    Line(
+    TableRow(
         "diversity",
         "Diversity",
         "How different two pictures of the same kind are: the mean distance of all pairs.",
         "histogram",
     ),
-    Line(
+    TableRow(
         "sharpness",
         "Sharpness",
         "How much neighbouring pixels differ. Blur makes it smaller, noise larger.",
         "histogram",
     ),
-    Line(
+    TableRow(
         "psnr_db",
         "Redrawing unseen pictures",
         "In decibels, higher is closer; 3 more halve the squared error. The VAE encodes and "
@@ -114,14 +114,14 @@ LINES = (
         lambda value: f"{value:.1f} dB",
         "most",
     ),
-    Line(
+    TableRow(
         "attributes",
         "Attributes covered",
         "Of all colours, eyes, mouths, tops and so on that exist, how many the model draws in at "
         "least one of a thousand pictures. A bar per value: as high as it is frequent.",
         "values",
     ),
-    Line(
+    TableRow(
         "evenness",
         "Evenness",
         "How evenly it uses them: 100 % if every value is equally frequent, as in the data.",
@@ -129,7 +129,7 @@ LINES = (
         as_share,
         "most",
     ),
-    Line(
+    TableRow(
         "nearest_training",
         "Nearest training picture",
         "How far each picture is from the nearest training picture. Were that far nearer than for "
@@ -137,7 +137,7 @@ LINES = (
         "histogram",
         best="none",
     ),
-    Line(
+    TableRow(
         "ms_alone",
         "Time for one picture",
         "Both networks have the same design, so what differs here is chance.",
@@ -145,7 +145,7 @@ LINES = (
         lambda value: f"{value:.1f} ms",
         "none",
     ),
-    Line(
+    TableRow(
         "parameters",
         "Weights",
         "What it takes to draw: the VAE's decoder, the GAN's generator.",
@@ -156,11 +156,11 @@ LINES = (
 
 
 def show_table(stored: Mapping[str, Any] | None, now: Mapping[str, Any] | None = None) -> str:
-    """All lines that were measured: what they mean, a plot, and the figures of each kind.
+    """Show all rows that were measured: their meaning, a plot, and the figures of each kind.
 
     Args:
-        stored: What was measured at leisure; each has count, figures and plots.
-        now: What was measured just now; its figures stand beneath the stored ones.
+        stored: The recorded measurement: count, figures and plots.
+        now: A measurement of this visit, in the same form; shown beneath the recorded one.
     """
     report = stored or now
     if report is None:
@@ -168,7 +168,7 @@ def show_table(stored: Mapping[str, Any] | None, now: Mapping[str, Any] | None =
             '<p class="measure-note">Nobody has measured these two models yet. Press the button, '
             "and the figures of a few hundred pictures will stand here in a minute.</p>"
         )
-    rows = "".join(_show_line(line, report, now if stored else None) for line in LINES)
+    rows = "".join(_show_row(row, report, now if stored else None) for row in ROWS)
     heads = "".join(f'<th scope="col" class="{kind}">{name}</th>' for kind, name in KINDS.items())
     return (
         '<table class="measures"><thead><tr><th scope="col">Figure</th>'
@@ -176,62 +176,60 @@ def show_table(stored: Mapping[str, Any] | None, now: Mapping[str, Any] | None =
     )
 
 
-def _show_line(line: Line, report: Mapping[str, Any], now: Mapping[str, Any] | None) -> str:
+def _show_row(row: TableRow, report: Mapping[str, Any], now: Mapping[str, Any] | None) -> str:
     figures, plots = report["figures"], report["plots"]
-    values = {kind: read(line, figures, kind) for kind in KINDS}
+    values = {kind: read(row, figures, kind) for kind in KINDS}
     if all(value is None for value in values.values()):
         return ""
-    best = _find_best(line, values)
+    best = _find_best(row, values)
     cells = []
     for kind, name in KINDS.items():
-        cell = _show_value(line, figures.get(kind, {}), values[kind])
+        cell = _show_value(row, figures.get(kind, {}), values[kind])
         if kind == best:
             cell = f'<b title="The better of the two">{cell}</b>'
         if now:
-            fresh = _show_value(
-                line, now["figures"].get(kind, {}), read(line, now["figures"], kind)
-            )
+            fresh = _show_value(row, now["figures"].get(kind, {}), read(row, now["figures"], kind))
             cell += f"<small>now {fresh}</small>" if fresh != "–" else ""
         cells.append(f'<td class="{kind}" data-kind="{name}">{cell}</td>')
-    picture = draw_plot(line, plots, values)
+    picture = draw_plot(row, plots, values)
     return (
-        f'<tr data-figure="{line.key}"><th scope="row">{line.title}<p>{line.meaning}</p></th>'
+        f'<tr data-figure="{row.key}"><th scope="row">{row.title}<p>{row.meaning}</p></th>'
         f'<td class="measure-plot">{picture}</td>{"".join(cells)}</tr>'
     )
 
 
-def read(line: Line, figures: Figures, kind: str) -> Any:
-    """The figure of ``line`` for one kind of picture, as a number; None where there is none."""
-    value = figures.get(kind, {}).get(line.key)
+def read(row: TableRow, figures: Figures, kind: str) -> Any:
+    """Return the figure of ``row`` for one kind of picture; None if it was not measured."""
+    value = figures.get(kind, {}).get(row.key)
     if isinstance(value, dict):  # one share per attribute
         return min(value.values())
     return value
 
 
-def _find_best(line: Line, values: Mapping[str, Any]) -> str | None:
-    """Which model does better; None where they are equal, or one has no figure."""
+def _find_best(row: TableRow, values: Mapping[str, Any]) -> str | None:
+    """Return the better model; None if they are equal or one has no figure."""
     vae, gan = values["vae"], values["gan"]
-    if vae is None or gan is None or vae == gan or line.best == "none":
+    if vae is None or gan is None or vae == gan or row.best == "none":
         return None
-    if line.best == "real":
+    if row.best == "real":
         if values["real"] is None:
             return None
         return min(("vae", "gan"), key=lambda kind: abs(values[kind] - values["real"]))
-    pick = min if line.best == "least" else max
+    pick = min if row.best == "least" else max
     return pick(("vae", "gan"), key=lambda kind: values[kind])
 
 
-def _show_value(line: Line, row: Mapping[str, Any], value: Any) -> str:
+def _show_value(row: TableRow, figures: Mapping[str, Any], value: Any) -> str:
     if value is None:
         return "–"
-    if line.key == "attributes":
-        missed = sum(share < 1 for share in row[line.key].values())
-        return "all" if not missed else f"all but {_count_missing(row[line.key])}"
-    return line.write(value)
+    if row.key == "attributes":
+        missed = sum(share < 1 for share in figures[row.key].values())
+        return "all" if not missed else f"all but {_count_missing(figures[row.key])}"
+    return row.write(value)
 
 
 def _count_missing(shares: Mapping[str, float]) -> int:
-    """How many values are missing, from the share of each attribute's values that occur."""
+    """Return how many values never occur, from the share of each attribute's values that do."""
     return sum(round((1 - share) * SIZES.get(name, 10)) for name, share in shares.items())
 
 
@@ -241,18 +239,18 @@ SIZES = {"body": 10, "color": 10, "accent": 5, "eyes": 12, "mouth": 11, "top": 1
 # Plots
 
 
-def draw_plot(line: Line, plots: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """The plot of one line as SVG; every kind has its own colour and stroke."""
+def draw_plot(row: TableRow, plots: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Draw the plot of one row as SVG; every kind has its own colour and stroke."""
     summary = ", ".join(
-        f"{KINDS[kind]} {line.write(value)}" for kind, value in values.items() if value is not None
+        f"{KINDS[kind]} {row.write(value)}" for kind, value in values.items() if value is not None
     )
-    label = f"{line.title}: {summary}"
-    if line.plot == "points" and "points" in plots:
+    label = f"{row.title}: {summary}"
+    if row.plot == "points" and "points" in plots:
         return draw_points(plots["points"], label)
-    if line.plot == "values" and "values" in plots:
+    if row.plot == "values" and "values" in plots:
         return draw_values(plots["values"], label)
-    if line.plot == "histogram" and line.key in plots:
-        return draw_histogram(plots[line.key], label, line.write)
+    if row.plot == "histogram" and row.key in plots:
+        return draw_histogram(plots[row.key], label, row.write)
     return draw_bars(values, label)
 
 
@@ -288,7 +286,7 @@ def draw_points(points: Mapping[str, Sequence[Sequence[float]]], label: str) -> 
 
 
 def draw_histogram(plot: Mapping[str, Any], label: str, write: Write) -> str:
-    """How often which number occurs: real pictures as an area, the models as lines."""
+    """Draw a histogram: real pictures as an area, the models as lines."""
     kinds = [kind for kind in KINDS if kind in plot]
     top = max(share for kind in kinds for share in plot[kind]) or 1
     base = HEIGHT - 14
@@ -319,7 +317,7 @@ def draw_bars(values: Mapping[str, Any], label: str) -> str:
 
 
 def draw_values(values: Mapping[str, Mapping[str, Sequence[float]]], label: str) -> str:
-    """A bar for every value of every attribute, for both models; the dash is what is fair."""
+    """Draw both models' bars for every value of every attribute; a dash marks the fair share."""
     total = sum(len(kinds["real"]) for kinds in values.values()) + len(values) - 1
     step, half = WIDTH / total, HEIGHT / 2
     parts = []

@@ -1,4 +1,4 @@
-"""How a reconstruction and an inversion look, as HTML. No Gradio and no torch here."""
+"""HTML of a reconstruction and of an inversion. No Gradio and no torch here."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from demos.latent.reconstruct import Closeness, Reconstruction
 from demos.latent.show import length, show_bars
 from shared.data_urls import to_data_url
 
-UNKNOWN_DB = 17.0  # below this, what came back is another picture
-USED_NATS = 0.1  # a number that says less of the picture than this is as good as unused
+UNKNOWN_DB = 17.0  # below this, the reconstruction is another picture
+USED_NATS = 0.1  # a number with less information counts as unused
 CHART_LIMIT = 3.0  # bars end here
 CHART_HEIGHT, BAR_WIDTH = 72, 5
-# What a critter may be coloured in, for drawing one.
+# Colours of the sketch pad.
 PAINTS = {
     "blue": "#3b82f6",
     "turquoise": "#22d3ee",
@@ -41,7 +41,7 @@ def show_three(
     vae: Reconstruction | None = None,
     gan: InversionStep | None = None,
 ) -> str:
-    """The given picture beside what the VAE and the GAN make of it, with both errors."""
+    """Show the given picture beside those of the VAE and the GAN, with both errors."""
     size = f"at {original.width} × {original.height} pixels" if original else "choose a picture"
     alt = "The given picture" if original else "No picture yet"
     figures = [_show_figure(original, alt, "Given", size)]
@@ -86,7 +86,7 @@ def _show_error(closeness: Closeness) -> str:
 
 
 def describe_search(step: InversionStep) -> str:
-    """Say in a line how far the search is."""
+    """Return a line about the progress of the search."""
     if step.phase == "guess":
         return f"The GAN guesses: {step.tried} random z tried, the nearest is shown"
     return (
@@ -96,7 +96,7 @@ def describe_search(step: InversionStep) -> str:
 
 
 def describe_losses(vae: Reconstruction, gan: InversionStep) -> str:
-    """Say in plain words what each of the two lost."""
+    """Return sentences about what each of the two lost."""
     if max(vae.closeness.psnr_db, gan.closeness.psnr_db) < UNKNOWN_DB:
         return (
             "This is unlike anything that the two have practised: they know critters and nothing "
@@ -113,7 +113,7 @@ def describe_losses(vae: Reconstruction, gan: InversionStep) -> str:
 
 
 def describe_vae(vae: Reconstruction) -> str:
-    """Say what the VAE lost."""
+    """Return a sentence about what the VAE lost."""
     closeness = vae.closeness
     if closeness.psnr_db < UNKNOWN_DB:
         return "The VAE has never practised such a picture: it drew the nearest thing it knows."
@@ -126,7 +126,7 @@ def describe_vae(vae: Reconstruction) -> str:
 
 
 def describe_gan(gan: InversionStep) -> str:
-    """Say what the GAN lost."""
+    """Return a sentence about what the GAN lost."""
     if gan.closeness.psnr_db < UNKNOWN_DB:
         return (
             "The GAN found no z that draws this: either it never learned to, or the search "
@@ -139,7 +139,7 @@ def describe_gan(gan: InversionStep) -> str:
 
 
 def show_numbers(result: Reconstruction) -> str:
-    """What the encoder answered: mu and sigma of each number, and how many it uses."""
+    """Show the encoder's mu and sigma of each number, and how many numbers it uses."""
     nats = result.kl
     used = int((nats > USED_NATS).sum())
     colours = 3 * result.original.width * result.original.height
@@ -155,7 +155,7 @@ def show_numbers(result: Reconstruction) -> str:
 
 
 def show_found(step: InversionStep) -> str:
-    """The z that the search found, as bars."""
+    """Show the z of the search as bars."""
     z = step.z.tolist()
     return (
         f"<p>The {len(z)} numbers of z that the GAN's search ended with, after {step.tried} random "
@@ -166,7 +166,7 @@ def show_found(step: InversionStep) -> str:
 
 
 def show_whiskers(mu: Sequence[float], sigma: Sequence[float], nats: Sequence[float]) -> str:
-    """An SVG chart: mu as bars from 0, sigma as whiskers at their ends, a tooltip for each."""
+    """Draw an SVG chart: mu as bars from 0, sigma as whiskers at their ends, and tooltips."""
     middle = CHART_HEIGHT / 2
     scale = (middle - 2) / CHART_LIMIT
 
@@ -205,7 +205,7 @@ def show_whiskers(mu: Sequence[float], sigma: Sequence[float], nats: Sequence[fl
 
 
 def show_sketchpad() -> str:
-    """A pad to draw on; browser/sketch.js makes it work, and until then it takes no clicks."""
+    """Return a pad to draw on; it is inactive until browser/sketch.js has loaded."""
     colors = "".join(
         f'<button type="button" data-color="{value}" style="background: {value}" '
         f'aria-label="{name}" title="{name}" aria-pressed="{str(name == "blue").lower()}"></button>'
@@ -231,7 +231,7 @@ def show_sketchpad() -> str:
 
 
 def show_critters(critters: Sequence[tuple[Image.Image, str]]) -> str:
-    """Pictures to choose from, as buttons."""
+    """Show pictures to choose from, as buttons."""
     buttons = "".join(
         f'<button type="button" data-index="{index}" aria-pressed="false" '
         f'title="{html.escape(title)}" aria-label="{html.escape(title)}">'

@@ -1,4 +1,4 @@
-"""How a walk looks, as HTML. No Gradio and no torch here."""
+"""HTML of a walk. No Gradio and no torch here."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ CHART_WIDTH, CHART_HEIGHT = 320, 64
 
 
 def describe_way(request: WalkRequest) -> str:
-    """Name the walk in a line."""
+    """Return a line about the walk."""
     seeds = [str(seed) for seed in request.stops]
     kind = "around" if request.path == "spherical" else "straight"
     return f"Walk from seed {' to '.join(seeds)}, {kind}"
 
 
 def show_step(step: WalkStep) -> str:
-    """Both models' pictures while a walk is under way."""
+    """Show both models' pictures during a walk."""
     return show_pair(step.pair, f"{step.position:.0%} of the walk")
 
 
 def show_film(url: str, way: str) -> str:
-    """A film that plays in a loop, with its controls and the two labels."""
+    """Show a film that loops, with controls and the two labels."""
     label = html.escape(f"{way}: the VAE at the left, the GAN at the right")
     return (
         f'<figure class="walk-film"><video src="{html.escape(url)}" aria-label="{label}" controls '
@@ -37,7 +37,7 @@ def show_film(url: str, way: str) -> str:
 
 
 def describe_film(steps: Sequence[WalkStep], way: str) -> str:
-    """Say how long z was on the way."""
+    """Return a line about the length of z along the walk."""
     lengths = [math.hypot(*step.pair.z) for step in steps]
     return (
         f"{way} · {len(steps)} pictures of each model · length of z between "
@@ -46,7 +46,7 @@ def describe_film(steps: Sequence[WalkStep], way: str) -> str:
 
 
 def show_inside(steps: Sequence[WalkStep]) -> str:
-    """The length of z on the way as a line, and the way itself as two strips of pictures."""
+    """Show the length of z along the walk as a chart, and the walk as two strips of pictures."""
     return (
         "<p>How long z is on the way. Training drew numbers whose lengths lie around 8; a straight "
         "line between two of them passes nearer to 0, where pictures are more ordinary, and the "
@@ -55,7 +55,7 @@ def show_inside(steps: Sequence[WalkStep]) -> str:
 
 
 def show_lengths(steps: Sequence[WalkStep]) -> str:
-    """An SVG chart of the length of z along the walk, from 0 up, with a dot at each seed."""
+    """Draw an SVG chart of the length of z along the walk, with a dot at each seed."""
     lengths = [math.hypot(*step.pair.z) for step in steps]
     top = max(10.0, *lengths)
 

@@ -1,4 +1,4 @@
-"""A training of the visitor's own: what can be asked for, and the story it tells. No Gradio here.
+"""A visitor's training: its request, its arguments and its texts. No Gradio here.
 
     python -m demos.latent.training
 
@@ -11,20 +11,20 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
-from shared.live.process import follow_training
-from shared.live.story import (
-    Kind,
+from shared.live.log import (
     Measure,
-    Story,
+    ModelTexts,
+    TrainingLog,
     TrainingRequest,
     read_bundled_minutes,
     record_example,
 )
+from shared.live.process import follow_training
 from shared.settings import Settings
 
 HELD_OUT = 500
 SECONDS_BETWEEN_SAMPLES = 5.0
-MOST_SAMPLES = 120  # of a run: they stay in the memory of the visitor's browser
+MOST_SAMPLES = 120  # of a run: the visitor's browser keeps them in memory
 
 # Made by ``python -m demos.latent.training``; it comes with the page.
 EXAMPLE = Path(__file__).with_name("training-example.json")
@@ -33,7 +33,7 @@ Network = Literal["vae", "gan"]
 
 
 class TrainRequest(TrainingRequest):
-    """A training from random weights, for so many minutes and with a seed.
+    """A training from random weights.
 
     Attributes:
         network: What to train.
@@ -42,8 +42,8 @@ class TrainRequest(TrainingRequest):
     network: Network = "vae"
 
 
-KINDS: dict[str, Kind] = {
-    "vae": Kind(
+TEXTS: dict[str, ModelTexts] = {
+    "vae": ModelTexts(
         "VAE",
         "VAE",
         "16 z",
@@ -59,7 +59,7 @@ KINDS: dict[str, Kind] = {
         ),
         "redraws critters that it never saw with a likeness of {}",
     ),
-    "gan": Kind(
+    "gan": ModelTexts(
         "GAN",
         "GAN",
         "16 z",
@@ -79,10 +79,10 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def begin_story(request: TrainRequest, settings: Settings) -> Story:
-    """Return the story of a training that ``request`` asks for, of which nothing is told yet."""
+def create_log(request: TrainRequest, settings: Settings) -> TrainingLog:
+    """Return the empty log of the training that ``request`` describes."""
     bundled = find_bundled(request.network, settings)
-    return Story(KINDS[request.network], request, read_bundled_minutes(bundled))
+    return TrainingLog(TEXTS[request.network], request, read_bundled_minutes(bundled))
 
 
 def plan(request: TrainRequest, settings: Settings) -> list[str]:
@@ -102,15 +102,15 @@ def find_bundled(network: str, settings: Settings) -> Path:
 
 
 def main() -> None:
-    """Train for ``--minutes`` and keep what a first visit shows of it."""
+    """Train for ``--minutes`` and save what the tab opens with."""
     parser = argparse.ArgumentParser(description="Record the training that the tab opens with.")
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--network", default="vae", choices=tuple(KINDS))
+    parser.add_argument("--network", default="vae", choices=tuple(TEXTS))
     arguments = parser.parse_args()
     settings = Settings(device="cpu")
     request = TrainRequest.parse(network=arguments.network, minutes=arguments.minutes, seed=7)
     training = follow_training(f"train_{request.network}", plan(request, settings))
-    record_example(EXAMPLE, begin_story(request, settings), training)
+    record_example(EXAMPLE, create_log(request, settings), training)
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ class WalkRequest(LatentRequest):
     """A walk through the z of each of ``seeds``.
 
     Attributes:
-        seeds: Where the walk passes, in order; -1 draws one.
-        path: ``spherical`` keeps the length of z, ``linear`` goes straight.
-        closed: Whether the walk goes on from the last seed to the first.
+        seeds: The seeds along the walk, in order; -1 draws one.
+        path: ``spherical`` or ``linear`` interpolation; the first keeps the length of z.
+        closed: Whether the walk returns from the last seed to the first.
         frames: Steps from one seed to the next, an even number.
         seed: The first of ``seeds``.
     """
@@ -50,7 +50,7 @@ class WalkRequest(LatentRequest):
 
     @property
     def stops(self) -> tuple[int, ...]:
-        """Every seed that the walk comes by, the first one twice if it is closed."""
+        """All seeds along the walk; the first is repeated at the end if it is closed."""
         return (*self.seeds, self.seeds[0]) if self.closed else self.seeds
 
     @property
@@ -65,8 +65,8 @@ class WalkStep:
 
     Attributes:
         position: How much of the walk is done, from 0 to 1.
-        seed: The seed that this frame shows, None between two.
-        pair: What both models draw here.
+        seed: The seed of this frame, None between two seeds.
+        pair: Both models' pictures.
     """
 
     position: float
@@ -78,7 +78,7 @@ def read_seeds(text: str) -> tuple[int, ...]:
     """Read seeds such as "7, 12, 3".
 
     Raises:
-        InvalidRequest: It is no list of whole numbers from -1 on, or of too few or too many.
+        InvalidRequest: It is not a list of integers from -1 up, or has too few or too many.
     """
     words = re.split(r"[\s,;]+", str(text or "").strip(" \t\r\n,;"))
     advice = f"Write {FEWEST_SEEDS} to {MOST_SEEDS} of them with commas between, such as 7, 12, 3."
@@ -88,7 +88,7 @@ def read_seeds(text: str) -> tuple[int, ...]:
         shown = word if len(word) <= 20 else word[:17] + "..."
         if not re.fullmatch(r"[+-]?[0-9]+", word):
             raise InvalidRequest(f"“{shown}” is no seed: seeds are whole numbers. {advice}")
-        # Judged by its digits first: int() refuses numbers of thousands of them.
+        # Length first: int() refuses numbers with thousands of digits.
         if len(word) > 20 or not -1 <= int(word) <= MAX_SEED:
             raise InvalidRequest(
                 f"“{shown}” is no seed: a seed lies between 0 and {MAX_SEED:,}, and -1 draws one."
@@ -104,7 +104,7 @@ def generate_walk(
 ) -> Iterator[WalkStep]:
     """Yield the ``request.length`` frames of a walk, or fewer after ``stop``.
 
-    A closed walk leaves out its last frame, which is its first: shown in a loop, it flows on.
+    A closed walk leaves out its last frame, which equals its first, so that it loops smoothly.
     """
     stops = request.stops
     points = [draw_z(seed, gan.config.z_dim, request.truncation) for seed in stops]
@@ -126,10 +126,10 @@ def interpolate(
     """Return the point at ``position`` (0 to 1) between two latent vectors; the ends are exact.
 
     A straight line between two draws from N(0, I) passes nearer to the origin than either, where
-    training never went. A spherical one turns from one direction to the other instead (White
-    2016, https://arxiv.org/abs/1609.04468); here its length goes evenly from one to the other.
-    Between opposite vectors there are many shortest arcs, of which one is always taken. A vector
-    of length 0 has no direction: from or to it, the way is straight.
+    training has few samples. Spherical interpolation rotates from one direction to the other
+    instead (White 2016, https://arxiv.org/abs/1609.04468); here the length changes linearly.
+    Between opposite vectors there are many shortest arcs; the choice is deterministic. A vector of
+    length 0 has no direction: from or to it, the interpolation is linear.
     """
     if position in (0, 1):
         return (end if position else start).clone()
@@ -142,7 +142,7 @@ def interpolate(
     cosine = float(ahead @ goal)
     aside = goal - cosine * ahead
     sine = float(aside.norm())
-    if sine < 1e-7:  # no arc, or one of many: turn towards the axis that is most aside
+    if sine < 1e-7:  # parallel: rotate towards the axis that is most nearly perpendicular
         aside = aside.new_zeros(aside.shape)
         axis = int(ahead.abs().argmin())
         aside[axis] = 1

@@ -1,4 +1,4 @@
-"""The critters: what they are made of, how they are drawn and described, and how pictures compare.
+"""The critters: their attributes, rendering, captions and picture metrics.
 
-The rooms draw and describe them, and ``training/`` teaches models with them.
+The rooms draw and describe them, and ``training/`` trains models on them.
 """

@@ -1,15 +1,15 @@
-"""Labelled critters: little monsters drawn by DiceBear's ``critters`` style, with what is in each.
+"""Labelled critters: little monsters drawn by DiceBear's ``critters`` style, with their attributes.
 
 The style is CC0 1.0 (its authors waive their rights); nothing is downloaded, because the drawing
 code and the style come from the packages ``dicebear-core`` and ``dicebear-styles``.
 
-Of each part the style offers, we keep the variants that can be told apart at 64 x 64 pixels and
-named in a word or two, and leave out belly patterns and cheeks. There are 5.8 million different
+Of each part we keep the variants that differ visibly at 64 x 64 pixels and have a name of a word
+or two, without belly patterns and cheeks. There are 5.8 million different
 critters.
 
 Every attribute is drawn uniformly and independently of the others (``world.py``). A skew
-breaks that rule on purpose, to see what models make of it: with ``smiling``, nine in ten red
-critters smile, and nothing else is changed.
+breaks that rule on purpose, to show its effect on models: with ``smiling``, nine in ten red
+critters smile, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.critters.colors import ACCENTS, BACKGROUNDS, COLORS
 from shared.critters.vocabulary import GRAMMARS
 from shared.critters.world import World, draw_pairs
 
-# The words that captions and labels use -> what DiceBear calls it.
+# The words of captions and labels -> DiceBear's names.
 BODIES = {
     "domed": "dome",
     "square": "block",
@@ -103,7 +103,7 @@ BARE = VALUES["top"].index("nothing")  # a critter without a top shows no accent
 
 @dataclass(frozen=True)
 class Skew:
-    """An unfair rule: a ``share`` of the critters with ``cause`` have ``effect``, too.
+    """An unfair rule: a ``share`` of the critters with ``cause`` also have ``effect``.
 
     Both are an attribute and a value. The rest of those with ``cause`` have the other values of the
     effect's attribute, drawn uniformly.
@@ -118,7 +118,7 @@ SKEWS: dict[str, Skew] = {"smiling": Skew(("color", "red"), ("mouth", "smile"), 
 
 
 def sample_attributes(count: int, *, seed: int, skew: str | None = None) -> dict[str, np.ndarray]:
-    """Draw each attribute uniformly and independently, save for a skew: name -> (count,) int64.
+    """Draw each attribute uniformly and independently, except for a skew: name -> (count,) int64.
 
     A skewed draw differs from the fair one of the same seed only in the attribute that it changes.
 

@@ -1,8 +1,8 @@
-"""Captions: a small grammar. Standard library only, as the page uses it, too.
+"""Captions: a small grammar. Standard library only, since the page uses it too.
 
-``write_caption`` turns a picture's attributes into a sentence as a visitor might type it: synonyms,
+``write_caption`` turns a picture's attributes into a sentence that a visitor might type: synonyms,
 several word orders, sometimes a list instead of a sentence, and attributes left out on purpose, so
-that a model learns what to do when a prompt does not say. ``vocabulary.py`` has the words.
+that a model learns to draw prompts that do not name them. ``vocabulary.py`` has the words.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 
-# Tokens in a prompt, the two that mark its ends included. Every caption fits.
+# Tokens in a prompt, including begin and end token. Every caption fits.
 MAX_TOKENS = 32
 OPENINGS = ("a", "a", "a", "a cute", "a funny", "a picture of a", "a drawing of a", "one")
 
-# Attribute -> value -> the ways to say it. The first is the value itself unless that does not read
-# well in a sentence.
+# Attribute -> value -> its phrases. The first is the value itself unless that does not read well
+# in a sentence.
 Ways = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
@@ -29,12 +29,12 @@ class Grammar:
     """The words of one world.
 
     Attributes:
-        nouns: What its pictures show.
-        adjectives: Attributes that are said before the noun; but the accent is the colour of a
-            feature, and the background stands at the end.
-        features: Attributes that are said after it. The accent goes where the braces are.
-        moods: Features that may be said as an adjective instead: "a winking blue monster".
-        backdrops: How the background is said.
+        nouns: Names of what its pictures show.
+        adjectives: Attributes before the noun; but the accent is the colour of a feature, and the
+            background is at the end.
+        features: Attributes after the noun. Braces mark the place of the accent.
+        moods: Features that can also be an adjective: "a winking blue monster".
+        backdrops: Phrases for the background.
     """
 
     nouns: tuple[str, ...]
@@ -45,12 +45,12 @@ class Grammar:
 
     @property
     def looks(self) -> tuple[str, ...]:
-        """The attributes that are said before the noun."""
+        """The attributes before the noun."""
         return tuple(name for name in self.adjectives if name not in ("accent", "background"))
 
     @property
     def accented(self) -> tuple[str, frozenset[str]]:
-        """The feature whose colour the accent is, and those of its values that have one.
+        """The feature whose colour is the accent, and those of its values that show it.
 
         Raises:
             StopIteration: This world has no accent.
@@ -62,8 +62,8 @@ class Grammar:
         )
 
     @cached_property
-    def vague(self) -> dict[str, frozenset[str]]:
-        """Attribute, or "mood" -> the phrases that are said of several of its values."""
+    def ambiguous(self) -> dict[str, frozenset[str]]:
+        """Attribute, or "mood" -> the phrases of more than one of its values."""
         tables = {name: list(table.values()) for name, table in self.adjectives.items()}
         tables["mood"] = [ways for table in self.moods.values() for ways in table.values()]
         counts = {name: Counter(chain.from_iterable(ways)) for name, ways in tables.items()}
@@ -73,7 +73,7 @@ class Grammar:
         }
 
     def phrases(self) -> Iterator[str]:
-        """Yield every phrase that a caption can be made of."""
+        """Yield every phrase of the captions."""
         yield from (
             *self.nouns,
             *OPENINGS,
@@ -88,15 +88,15 @@ class Grammar:
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption, and what it tells.
+    """A caption, and the attributes that it names.
 
     Attributes:
         text: At most ``MAX_TOKENS`` tokens.
-        said: The attributes that it names; the accent only together with what has that colour.
+        named: The attributes that it names; the accent only together with the part of that colour.
     """
 
     text: str
-    said: frozenset[str]
+    named: frozenset[str]
 
 
 def write_caption(
@@ -110,46 +110,45 @@ def write_caption(
     """Describe a picture in one sentence, or in a list of phrases.
 
     Args:
-        words: Attribute -> value, as ``Pictures.describe`` gives them.
-        rng: Decides the wording: the same state gives the same caption.
+        words: Attribute -> value, as returned by ``Pictures.describe``.
+        rng: For the wording: the same state gives the same caption.
         grammar: Of the picture's world.
-        drop: Chance, 0 to 1, that an attribute is left out, for each on its own.
-        clear: Use no phrase that could mean another value as well.
+        drop: Probability that an attribute is left out, independently of the others.
+        clear: Use only phrases of a single value.
 
     Returns:
-        A caption. Every attribute is in it if ``drop`` is 0, save for the colour of a part that is
-        not there.
+        A caption. It names every attribute if ``drop`` is 0, except the colour of a missing part.
 
     Raises:
-        KeyError: An attribute that the grammar knows is missing, or its value is unknown.
+        KeyError: An attribute of the grammar is missing, or its value is unknown.
     """
 
-    def choose(ways: tuple[str, ...], vague: frozenset[str]) -> str:
-        return rng.choice([way for way in ways if not (clear and way in vague)])
+    def choose(ways: tuple[str, ...], ambiguous: frozenset[str]) -> str:
+        return rng.choice([way for way in ways if not (clear and way in ambiguous)])
 
     kept = [name for name in grammar.adjectives if rng.random() >= drop]
     adjectives = {
-        name: choose(grammar.adjectives[name][words[name]], grammar.vague[name])
+        name: choose(grammar.adjectives[name][words[name]], grammar.ambiguous[name])
         for name in sorted(kept)
     }
-    said = set(adjectives) - {"accent"}
+    named = set(adjectives) - {"accent"}
     features: list[str] = []
     moods: list[str] = []
     for name, table in grammar.features.items():
         if rng.random() < drop:
             continue
-        said.add(name)
+        named.add(name)
         mood = [
             way
             for way in grammar.moods.get(name, {}).get(words[name], ())
-            if not (clear and way in grammar.vague["mood"])
+            if not (clear and way in grammar.ambiguous["mood"])
         ]
         if mood and not moods and rng.random() < 0.3:
             moods.append(rng.choice(mood))
         else:
             phrase = rng.choice(table[words[name]])
             if "{}" in phrase and "accent" in adjectives:
-                said.add("accent")
+                named.add("accent")
             features.append(" ".join(phrase.format(adjectives.get("accent", "")).split()))
     rng.shuffle(features)
     looks = [adjectives[name] for name in grammar.looks if name in adjectives]
@@ -157,7 +156,7 @@ def write_caption(
     background = adjectives.get("background")
     write = _write_list if rng.random() < 0.15 else _write_sentence
     text = write(grammar, moods + looks, features, background, rng)
-    return Caption(correct_articles(text), frozenset(said))
+    return Caption(correct_articles(text), frozenset(named))
 
 
 def join_features(features: list[str]) -> str:

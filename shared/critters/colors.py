@@ -1,6 +1,6 @@
-"""The colours of critters: the words that captions and labels use -> what is drawn.
+"""The colours of critters: the words of captions and labels -> the drawn colours.
 
-Standard library only, as the page shows them, too.
+Standard library only, since the page shows them too.
 """
 
 COLORS = {

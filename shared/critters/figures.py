@@ -1,7 +1,7 @@
-"""Figures of sets of pictures, real ones and drawn ones, in the eyes of the critters' classifier.
+"""Figures of sets of real and generated pictures, measured with the critters' classifier.
 
-``training/evaluate_latent.py`` measures ten thousand pictures at leisure, the latent room a few
-hundred while a visitor waits; both with this.
+``training/evaluate_latent.py`` measures ten thousand pictures, the latent room a few hundred while
+a visitor waits.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from shared.critters.picture_metrics import (
 from shared.nets import VAE, Generator, Judge
 from shared.nets.judge import judge
 
-PAIRS = 1_000  # pictures whose distances from each other give the diversity
-POINTS = 120  # pictures of each kind that a plot shows
+PAIRS = 1_000  # of pictures, whose mean distance is the diversity
+POINTS = 120  # of each kind of picture in a plot
 BINS = 30
 
 
 @dataclass(frozen=True)
-class View:
-    """What the classifier sees in a set of pictures.
+class ClassifiedPictures:
+    """Features and attributes of a set of pictures, as the classifier sees them.
 
     Attributes:
         features: (N, D).
         answers: Attribute -> (N,) the likeliest value.
         sharpness: (N,) mean absolute difference of neighbouring pixels, 0 to 2.
-        colors: (N, 320) colours and edges, in which the classifier has no part.
+        colors: (N, 320) colours and edges, without the classifier.
     """
 
     features: Tensor
@@ -49,19 +49,19 @@ class View:
     colors: Tensor
 
     @classmethod
-    def of(cls, model: Judge, batches: Iterable[Tensor]) -> View:
-        """Look at images (B, 3, 64, 64) in [-1, 1], batch by batch."""
-        return cls.join([cls.look(model, images) for images in batches])
+    def of(cls, model: Judge, batches: Iterable[Tensor]) -> ClassifiedPictures:
+        """Classify images (B, 3, 64, 64) in [-1, 1], batch by batch."""
+        return cls.join([cls.of_batch(model, images) for images in batches])
 
     @classmethod
-    def look(cls, model: Judge, images: Tensor) -> View:
-        """Look at one batch of images."""
+    def of_batch(cls, model: Judge, images: Tensor) -> ClassifiedPictures:
+        """Classify one batch of images."""
         sharpness = (images[..., 1:] - images[..., :-1]).abs().mean(dim=(1, 2, 3))
         return cls(*judge(model, images), sharpness, pooled_features(images))
 
     @classmethod
-    def join(cls, parts: Sequence[View]) -> View:
-        """Put the views of several batches together."""
+    def join(cls, parts: Sequence[ClassifiedPictures]) -> ClassifiedPictures:
+        """Concatenate several batches."""
         return cls(
             torch.cat([part.features for part in parts]),
             {name: torch.cat([part.answers[name] for part in parts]) for name in VALUES},
@@ -72,7 +72,7 @@ class View:
     def __len__(self) -> int:
         return len(self.features)
 
-    def distance(self, other: View) -> float:
+    def distance(self, other: ClassifiedPictures) -> float:
         """Frechet distance of the features."""
         return frechet_distance(
             Statistics.of_features(self.features), Statistics.of_features(other.features)
@@ -80,12 +80,12 @@ class View:
 
 
 def visible(answers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The answers that count: the accent only of pictures with a top, which alone shows it."""
+    """Return the visible answers: the accent only of pictures with a top, which shows it."""
     return {**answers, "accent": answers["accent"][answers["top"] != BARE]}
 
 
 def count_values(answers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """How many pictures show each value: attribute -> (number of its values,)."""
+    """Count the pictures that show each value: attribute -> (number of its values,)."""
     return {
         name: torch.bincount(seen, minlength=len(VALUES[name]))
         for name, seen in visible(answers).items()
@@ -93,7 +93,7 @@ def count_values(answers: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def share_values(answers: Mapping[str, Tensor]) -> dict[str, list[float]]:
-    """Share of pictures that show each value: attribute -> one number for each of its values."""
+    """Return the share of pictures that show each value: attribute -> one share per value."""
     return {
         name: [round(share, 4) for share in (count / max(1, int(count.sum()))).tolist()]
         for name, count in count_values(answers).items()
@@ -101,14 +101,14 @@ def share_values(answers: Mapping[str, Tensor]) -> dict[str, list[float]]:
 
 
 def cover(answers: Mapping[str, Tensor]) -> dict[str, float]:
-    """Share of an attribute's values that occur in at least one of a thousand pictures."""
+    """Return the share of values that at least one in a thousand pictures shows."""
     least = len(answers["top"]) / 1000
     counts = count_values(answers)
     return {name: (count >= least).float().mean().item() for name, count in counts.items()}
 
 
 def evenness(answers: Mapping[str, Tensor]) -> dict[str, float]:
-    """Entropy of each attribute's values, as a share of the most there can be."""
+    """Return the entropy of each attribute's values, as a share of its maximum."""
     result = {}
     for name, count in count_values(answers).items():
         shares = count.float() / max(1, int(count.sum()))
@@ -119,7 +119,7 @@ def evenness(answers: Mapping[str, Tensor]) -> dict[str, float]:
 
 @torch.inference_mode()
 def measure_reconstructions(vae: VAE, images: Iterable[Tensor]) -> tuple[Tensor, float]:
-    """Redraw images (B, 3, 64, 64) in [-1, 1] from mu: the squared error of each, (N,), and L1."""
+    """Reconstruct images (B, 3, 64, 64) in [-1, 1] from mu: squared errors (N,), and L1."""
     squared, absolute = [], []
     for part in images:
         error = vae.decode(vae.encode(part)[0]) - part
@@ -135,8 +135,8 @@ def to_psnr(squared: Tensor | float) -> Any:
     return 10 * math.log10(4 / squared)
 
 
-def describe(real: View, drawn: View) -> dict[str, Any]:
-    """Measure one set of pictures beside the real ones: the figures that need nothing else."""
+def describe(real: ClassifiedPictures, drawn: ClassifiedPictures) -> dict[str, Any]:
+    """Compute the figures that need only one set of pictures and the real ones."""
     precision, recall = precision_and_recall(real.features, drawn.features)
     density, coverage = density_and_coverage(real.features, drawn.features)
     even = evenness(drawn.answers)
@@ -160,8 +160,8 @@ def describe(real: View, drawn: View) -> dict[str, Any]:
     }
 
 
-def plot(real: View, sets: Mapping[str, View]) -> dict[str, Any]:
-    """What the page plots of ``sets``: a few points, and how often which number occurs."""
+def plot(real: ClassifiedPictures, sets: Mapping[str, ClassifiedPictures]) -> dict[str, Any]:
+    """Return the data of the page's plots of ``sets``: some points, and histograms."""
     return {
         "points": project(real, sets),
         "diversity": histogram(
@@ -175,8 +175,10 @@ def plot(real: View, sets: Mapping[str, View]) -> dict[str, Any]:
     }
 
 
-def project(real: View, sets: Mapping[str, View]) -> dict[str, list[list[float]]]:
-    """The first pictures of each set on the two axes along which real pictures differ most."""
+def project(
+    real: ClassifiedPictures, sets: Mapping[str, ClassifiedPictures]
+) -> dict[str, list[list[float]]]:
+    """Project the first pictures of each set on the first two principal axes of the real ones."""
     centred = real.features - real.features.mean(dim=0)
     _, vectors = torch.linalg.eigh(centred.T @ centred)  # in ascending order
     axes = vectors[:, -2:].flip(1)  # (D, 2)
@@ -190,7 +192,7 @@ def project(real: View, sets: Mapping[str, View]) -> dict[str, list[list[float]]
 
 
 def histogram(sets: Mapping[str, Tensor], bins: int = BINS) -> dict[str, Any]:
-    """Share of each set's numbers in each of ``bins`` equal steps that hold nearly all of them."""
+    """Return the share of each set's numbers in each of ``bins`` bins that hold nearly all."""
     ends = torch.cat(
         [torch.quantile(_thin(values), torch.tensor([0.002, 0.998])) for values in sets.values()]
     )
@@ -210,7 +212,7 @@ def histogram(sets: Mapping[str, Tensor], bins: int = BINS) -> dict[str, Any]:
 
 
 def _thin(values: Tensor) -> Tensor:
-    """At most a million of ``values``, as torch.quantile takes no more."""
+    """Return at most a million of ``values``, the limit of torch.quantile."""
     return values[:: max(1, len(values) // 1_000_000 + 1)] if len(values) > 1_000_000 else values
 
 
@@ -219,7 +221,7 @@ def time_pictures(generator: Generator, batch: int = 1, runs: int = 30) -> float
     z = torch.randn(batch, generator.config.z_dim)
     seconds = []
     with torch.inference_mode():
-        for _ in range(runs + 3):  # the first ones warm up
+        for _ in range(runs + 3):  # the first three warm up
             start = time.perf_counter()
             generator(z)
             seconds.append(time.perf_counter() - start)

@@ -1,13 +1,13 @@
-"""The twelve prompts that a watched training of image/critters draws again and again.
+"""The twelve prompts of the samples of a live training of image/critters.
 
-Each comes with what it asks for, in the words of ``attributes.VALUES``, so that a classifier can
-say how many of the wishes came true. None asks for a pair that the bundled model has never seen:
-the two are compared on what both could learn. Standard library only, as the page uses it, too.
+Each comes with the attributes that it names, as in ``attributes.VALUES``, so that a classifier can
+count how many the pictures show. None has a held-out pair, which the bundled model has never seen:
+it would score lower there. Standard library only, since the page uses it too.
 """
 
 from __future__ import annotations
 
-# The attributes in order; None where the prompt leaves one open.
+# The attributes in order; None if the prompt does not name one.
 _ORDER = ("color", "body", "accent", "top", "eyes", "mouth", "background")
 _PROMPTS: tuple[tuple[str | None, ...], ...] = (
     (
@@ -59,7 +59,7 @@ _PROMPTS: tuple[tuple[str | None, ...], ...] = (
         *("purple", "tall", "pink", "fin", "closed eyes", None, "peach"),
     ),
 )
-# Prompt -> attribute -> the value asked for.
+# Prompt -> attribute -> the value that it names.
 PROMPTS: dict[str, dict[str, str]] = {
     str(text): {name: word for name, word in zip(_ORDER, words, strict=True) if word}
     for text, *words in _PROMPTS

@@ -1,8 +1,7 @@
-"""Batches and measures of the VAE and the GAN: for training, for the comparison, for the page.
+"""Batches and metrics of the VAE and the GAN, for training and for the page.
 
-The usual Frechet inception distance needs a pretrained network. Ours is taken of simple statistics,
-or in the features of our own classifier, so its values are comparable with each other and with
-nothing else.
+The usual Frechet inception distance needs a pretrained network. Ours uses simple statistics or the
+features of our own classifier, so its values are comparable only with each other.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from torch import Tensor
 
 from shared.nets import Generator
 
-# Through a product of matrices, which is faster and rounds differently each time, or without.
+# Modes of torch.cdist: by a matrix product, faster but rounded differently each time, or exact.
 _FAST, _EXACT = "use_mm_for_euclid_dist_if_necessary", "donot_use_mm_for_euclid_dist"
-_CHUNK = 500  # pictures whose distances to all others are held at once
+_CHUNK = 500  # pictures whose distances to all others are in memory at once
 
 
 def to_model_range(images: np.ndarray) -> Tensor:
@@ -30,7 +29,7 @@ def to_model_range(images: np.ndarray) -> Tensor:
 def sample_batches(
     images: np.ndarray, batch: int, device: torch.device, *, seed: int
 ) -> Iterator[Tensor]:
-    """Yield ``batch`` pictures in [-1, 1] for ever, reshuffled for every pass over ``images``."""
+    """Yield ``batch`` pictures in [-1, 1] endlessly, reshuffled for every pass over ``images``."""
     rng = torch.Generator().manual_seed(seed)
     while True:
         for indices in torch.randperm(len(images), generator=rng).split(batch):
@@ -74,10 +73,10 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 
 
 def precision_and_recall(real: Tensor, drawn: Tensor, nearest: int = 3) -> tuple[float, float]:
-    """Share of ``drawn`` (N, D) within reach of a real picture (M, D), and the reverse.
+    """Share of ``drawn`` (N, D) within the radius of a real picture (M, D), and the reverse.
 
-    The reach of a picture ends at the ``nearest``-th of its own kind (Kynkaanniemi et al. 2019,
-    https://arxiv.org/abs/1904.06991). A set is precise and complete about itself.
+    The radius of a picture is the distance to the ``nearest``-th of its own set (Kynkaanniemi et
+    al. 2019, https://arxiv.org/abs/1904.06991). Both are 1 for a set and itself.
     """
 
     def share_within(points: Tensor, others: Tensor) -> float:
@@ -89,12 +88,12 @@ def precision_and_recall(real: Tensor, drawn: Tensor, nearest: int = 3) -> tuple
 
 
 def density_and_coverage(real: Tensor, drawn: Tensor, nearest: int = 5) -> tuple[float, float]:
-    """How thickly ``drawn`` (N, D) fill the neighbourhoods of ``real`` (M, D), and how many.
+    """Density and coverage of the neighbourhoods of ``real`` (M, D) by ``drawn`` (N, D).
 
-    Density counts in how many real neighbourhoods a drawn picture lies, over ``nearest``; coverage
+    Density is the number of real neighbourhoods around a drawn picture, over ``nearest``; coverage
     is the share of real neighbourhoods with a drawn picture in them (Naeem et al. 2020,
-    https://arxiv.org/abs/2002.09797). One odd real picture with a far reach spoils neither, as it
-    spoils precision. Both are 1 for a set and itself; of two sets of the same kind the density is
+    https://arxiv.org/abs/2002.09797). One real outlier with a large radius distorts neither, unlike
+    precision. Both are 1 for a set and itself; of two sets of the same kind the density is
     about 1, the coverage about 1 - 1 / 2 ** nearest.
     """
     reach = measure_reach(real, nearest, exact=True)
@@ -109,10 +108,10 @@ def density_and_coverage(real: Tensor, drawn: Tensor, nearest: int = 5) -> tuple
 def measure_reach(points: Tensor, nearest: int, *, exact: bool = False) -> Tensor:
     """Distance of each of ``points`` (N, D) to the ``nearest``-th of the others: (N,).
 
-    If ``exact``, the same two points have the same distance to the last bit, whoever asks.
+    If ``exact``, the distance of two points is always the same to the last bit.
 
     Raises:
-        ValueError: There are not so many others.
+        ValueError: There are fewer others.
     """
     if len(points) <= nearest:
         raise ValueError(f"{len(points)} pictures have no neighbour number {nearest}")
@@ -145,7 +144,7 @@ def drawn_batches(
     for part in z.split(batch):
         with torch.inference_mode():
             images = generator(part.to(device)).cpu()
-        yield images  # outside of inference mode, which belongs to the thread
+        yield images  # inference mode belongs to the thread, so it must not cross a yield
 
 
 def generate_images(generator: Generator, count: int, *, seed: int = 1, batch: int = 100) -> Tensor:

@@ -1,7 +1,7 @@
-"""The words of the captions, world by world. Standard library only, as the page uses them, too.
+"""The words of the captions, world by world. Standard library only, since the page uses them too.
 
-Some words are vague like everyday speech: "a blue background" is said of navy and of sky blue, and
-"happy" of a smile as well as of happy eyes. A word means the same in every world.
+Some phrases are ambiguous, as in everyday speech: "a blue background" can be navy or sky blue, and
+"happy" a smile or happy eyes. A word means the same in every world.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared.critters.captions import Grammar
 
-Table = Mapping[str, tuple[str, ...]]  # value -> the ways to say it
+Table = Mapping[str, tuple[str, ...]]  # value -> its phrases
 
 _COLORS: Table = {
     "red": ("red", "scarlet", "crimson"),
@@ -168,7 +168,7 @@ _SPROUTS = Grammar(
     moods=_CRITTERS.moods,
     backdrops=_CRITTERS.backdrops,
 )
-# World -> what is said of it.
+# World -> its grammar.
 GRAMMARS: dict[str, Grammar] = {
     "critters": _CRITTERS,
     "sprouts": _SPROUTS,
@@ -176,9 +176,9 @@ GRAMMARS: dict[str, Grammar] = {
 
 
 def read_worlds(folder: Path) -> tuple[str, ...]:
-    """Return which of ``GRAMMARS`` the model in ``folder`` understands, by its ``training.json``.
+    """Return the worlds of the model in ``folder``, from its ``training.json``.
 
-    A model without that draws critters.
+    Without that file they are critters only.
     """
     file = folder / "training.json"
     record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -1,10 +1,10 @@
-"""What a world is: one kind of picture that a style of DiceBear draws, with what is in each.
+"""A world: one kind of picture that a style of DiceBear draws, with its attributes.
 
 ``worlds.py`` lists them. Nothing is downloaded: the drawing code and the styles come from
 the packages ``dicebear-core`` and ``dicebear-styles``.
 
-Every attribute is drawn uniformly and independently of the others, so whatever a model ties
-together is the model's doing and not the data's.
+Every attribute is drawn uniformly and independently of the others, so any correlation in a model's
+pictures comes from the model and not from the data.
 """
 
 from __future__ import annotations
@@ -32,17 +32,16 @@ Pairs = Mapping[tuple[str, str], frozenset[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class World:
-    """One kind of picture: how it is drawn, how it is told, and what training leaves out.
+    """One kind of picture: its rendering, its captions, and what training leaves out.
 
     Attributes:
-        name: What DiceBear calls the style; also of files and figures.
+        name: DiceBear's name of the style; also used in names of files and figures.
         grammar: Its captions.
         attributes: Name -> (DiceBear's option, words -> DiceBear's names). A part that has the name
             "" is left out of the picture.
         fixed: Options of DiceBear that are the same in every picture.
         held_out_pairs: Two attributes -> pairs of values that image/critters never meets in
-            training, so that it can be asked for what it has not seen: whoever has learned what a
-            crown is and what a square body is can put them together.
+            training, to test whether it can combine attributes that it has only seen apart.
     """
 
     name: str
@@ -53,7 +52,7 @@ class World:
 
     @property
     def values(self) -> dict[str, tuple[str, ...]]:
-        """Attribute -> its values, in the order in which they are numbered."""
+        """Attribute -> its values, in the order of their numbers."""
         return {name: tuple(words) for name, (_, words) in self.attributes.items()}
 
     def sample(self, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -75,9 +74,9 @@ class World:
         return found
 
     def shows(self, name: str, attributes: Attributes) -> np.ndarray:
-        """Return where the attribute ``name`` can be seen: (N,) bool.
+        """Return which pictures show the attribute ``name``: (N,) bool.
 
-        All can be, but for the accent, the colour of a part that some pictures do not have.
+        All do, except for the accent, the colour of a part that some pictures do not have.
         """
         shown = np.ones(len(attributes[name]), dtype=bool)
         if name == "accent":
@@ -90,7 +89,7 @@ class World:
         """Draw what ``words`` (attribute -> value) describe: (size, size, 3) uint8.
 
         Raises:
-            KeyError: An attribute is missing or has a value that there is not.
+            KeyError: An attribute is missing or has an unknown value.
         """
         options: dict[str, Any] = {"animationVariant": ["none"], **self.fixed}
         for name, (option, names) in self.attributes.items():
@@ -115,7 +114,7 @@ def draw_pairs(
 
 @cache
 def _load_style(name: str) -> Style:
-    """A style that is allowed to give any of its parts any colour."""
+    """Load a style, with every colour allowed for every part."""
     definition = json.loads(resources.files("dicebear_styles").joinpath(f"{name}.json").read_text())
     for color in definition["colors"].values():
         color.pop("notEqualTo", None)

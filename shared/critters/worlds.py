@@ -2,8 +2,8 @@
 
 Both styles are CC0 1.0 (their authors waive their rights).
 
-Of each part a style offers, we keep the variants that can be told apart at 64 x 64 pixels and named
-in a word or two. Colours are those of the critters, so that a word means the same everywhere.
+Of each part we keep the variants that differ visibly at 64 x 64 pixels and have a name of a word or
+two. Colours are those of the critters, so that a word means the same in every world.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shared.critters.world import World, draw_pairs
 
 
 def _pick(world: str, name: str, names: dict[str, str]) -> dict[str, str]:
-    """Return those of ``names`` that the grammar of ``world`` knows as values of an attribute."""
+    """Return those of ``names`` that are values of ``name`` in the grammar of ``world``."""
     grammar = GRAMMARS[world]
     return {word: names[word] for word in {**grammar.adjectives, **grammar.features}[name]}
 

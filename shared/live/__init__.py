@@ -1,7 +1,7 @@
 """Training a model while a visitor watches.
 
-process.py  the training script as a process of its own, and the line of those who wait for one
-story.py    what its reports tell
-film.py     its pictures and curves as HTML
+process.py  runs the training script in a subprocess; one training at a time
+log.py      collects its reports into pictures, curves and sentences
+film.py     shows pictures and curves as HTML
 tab.py      the tab "Train one" (Gradio)
 """

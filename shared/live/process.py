@@ -1,8 +1,8 @@
 """Trainings that visitors watch: one at a time, each in a process that never outlives its visitor.
 
-``Line`` lets one visitor of the whole server train and tells the others their place.
-``follow_training`` runs a training script as a process of its own, passes on what it reports, and
-ends it on every way out. No Gradio here, and no torch: that is imported in the process.
+``join_training_queue`` lets one visitor of the whole server train; the others see their position.
+``follow_training`` runs a training script in a subprocess, yields its reports, and always ends the
+subprocess. No Gradio and no torch here: the subprocess imports torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,86 +25,43 @@ import psutil
 from shared.errors import GalleryError
 from shared.limits import QUEUES
 from shared.settings import ROOT
+from shared.turns import Place, Turns
 
-FREE_BYTES = 300_000_000  # weights, optimizers and pictures of the longest run, and some to spare
-STALL_SECONDS = 300.0  # without a word: even a busy machine draws a sample in less
-MOST_THREADS = 8  # more do not make networks this small any faster
-MOST_IN_LINE = QUEUES["training"] - 2  # one trains, one is told that the line is full
+FREE_BYTES = 300_000_000  # weights, optimizers and pictures of the longest run, with a margin
+STALL_SECONDS = 300.0  # without a report: even a busy machine draws a sample in less
+MOST_THREADS = 8  # networks this small do not get faster with more
+MOST_IN_LINE = QUEUES["training"] - 2  # the rest may enter to see that the queue is full
 
 
-class Line:
-    """A line in which one is served at a time, in the order in which they came.
+# A training uses most of the processor, so one runs at a time on the whole server.
+TRAINING = "training"
+TRAINING_TURNS = Turns({TRAINING: 1})
 
-    One lock guards the queue; nothing else is called while it is held.
 
-    Args:
-        most: How many may be in it, the one who is served included.
+@contextmanager
+def join_training_queue() -> Iterator[Place]:
+    """Wait in ``TRAINING_TURNS``, and train once ``wait`` returns 0; leaving the block ends that.
+
+    Raises:
+        GalleryError: ``MOST_IN_LINE`` visitors are in the queue already.
     """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._places: list[Place] = []
-        self._moved = threading.Condition()
-
-    @contextmanager
-    def join(self) -> Iterator[Place]:
-        """Stand in line until the block ends.
-
-        Raises:
-            GalleryError: Too many do so already.
-        """
-        place = Place(self)
-        with self._moved:
-            if len(self._places) >= self._most:
-                raise GalleryError(
-                    f"{len(self._places) - 1} visitors are waiting to train already. "
-                    "Come back in a while."
-                )
-            self._places.append(place)
-        try:
-            yield place
-        finally:
-            with self._moved:
-                self._places.remove(place)
-                self._moved.notify_all()
-
-    def __len__(self) -> int:
-        with self._moved:
-            return len(self._places)
-
-
-class Place:
-    """A place in a line."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-
-    @property
-    def ahead(self) -> int:
-        """How many are before this one; 0 is who is served."""
-        with self._line._moved:
-            return self._line._places.index(self)
-
-    def wait(self, seconds: float) -> int:
-        """Return how many are before this one, once that changes or ``seconds`` are over."""
-        with self._line._moved:
-            before = self.ahead
-            self._line._moved.wait_for(lambda: self.ahead != before, seconds)
-            return self.ahead
-
-
-# Whatever room it is in, a training takes the processor: there is one line for all.
-TRAINING_LINE = Line(MOST_IN_LINE)
+    with TRAINING_TURNS.join({TRAINING: 1}) as place:
+        ahead = place.wait(0)
+        if ahead >= MOST_IN_LINE:
+            raise GalleryError(
+                f"{ahead - 1} visitors are waiting to train already. Come back in a while."
+            )
+        yield place
 
 
 @dataclass(frozen=True)
 class Report:
-    """One line of what a training tells; training/live.py says which there are.
+    """One report of a training; training/live.py documents all kinds and their fields.
 
     Attributes:
-        kind: What it is about.
+        kind: What it reports.
         figures: Its fields.
-        picture: The PNG that it names, if any.
+        picture: The PNG file that it names, if any.
     """
 
     kind: Literal["data", "reference", "sample", "loss", "score"]
@@ -116,21 +72,21 @@ class Report:
 def follow_training(
     script: str, options: Sequence[str], *, seconds: float = 1.0, keep: Path | None = None
 ) -> Iterator[Report | None]:
-    """Run ``training.<script>`` and yield what it reports until it ends.
+    """Run ``training.<script>`` and yield its reports until it ends.
 
-    Closing the generator ends the process, whatever it is doing, and removes all that it wrote, but
-    for the last model that it handed out if that is to be kept.
+    Closing the generator kills the process and removes its files, except the last exported model
+    if ``keep`` is given.
 
     Args:
         script: Name of a module in ``training`` that takes ``--samples-every``.
         options: Its arguments, without ``--out``.
-        seconds: At least so often ``None`` comes, so that whoever follows can show the time.
-        keep: Where to move that model; nothing is there yet, and it lies on the same disk as
-            temporary folders do.
+        seconds: ``None`` is yielded at least this often, so that the caller can update its clock.
+        keep: Where to move the last exported model. The path must not exist yet, and must be on
+            the same disk as temporary folders.
 
     Raises:
-        GalleryError: It cannot be started, or ended before it was done. The message is for
-            visitors; what the script wrote last goes to standard error.
+        GalleryError: The training cannot start, or failed. The message is for visitors; the end of
+            the script's log goes to standard error.
     """
     if not (ROOT / "training" / f"{script}.py").is_file():
         raise GalleryError(
@@ -139,19 +95,19 @@ def follow_training(
         )
     with (
         _temporary_folder() as folder,
-        _rescued(folder / "guest" / "model" / "live" / "models", keep),
-        _guest(folder, script, options) as process,
+        _keep_last_model(folder / "run" / "model" / "live" / "models", keep),
+        _start_process(folder, script, options) as process,
     ):
-        reports = _Reports(folder / "guest" / "model" / "live")
-        heard = time.monotonic()
+        reports = _Reports(folder / "run" / "model" / "live")
+        last_report = time.monotonic()
         while True:
-            ended = process.poll() is not None  # asked first: then what is read now is all
+            ended = process.poll() is not None  # before reading, so that no report is missed
             for report in reports.read():
-                heard = time.monotonic()
+                last_report = time.monotonic()
                 yield report
             if ended:
                 break
-            if time.monotonic() - heard > STALL_SECONDS:
+            if time.monotonic() - last_report > STALL_SECONDS:
                 raise GalleryError(
                     "The training has not answered for minutes, so it was ended. This machine may "
                     "be too busy. Try again later."
@@ -166,7 +122,7 @@ def follow_training(
 
 
 def explain_end(returncode: int, log: str) -> str:
-    """Say in plain words why a training ended with ``returncode`` after writing ``log``."""
+    """Return a message for visitors: why a training ended with ``returncode`` and this ``log``."""
     if "ModuleNotFoundError" in log:
         return (
             "Training needs packages that are not installed here: "
@@ -175,7 +131,7 @@ def explain_end(returncode: int, log: str) -> str:
     if "No space left on device" in log or "not enough space" in log:
         return "The training ended because the disk of this machine is full. Make room first."
     if "out of memory" in log.lower() or "MemoryError" in log:
-        return "The training ended because memory ran out. Try again when fewer models are awake."
+        return "The training ended because memory ran out. Try again when fewer models are loaded."
     if returncode < 0 or returncode == 137:
         return (
             "The training was ended from outside, perhaps because memory ran out. "
@@ -188,17 +144,17 @@ def explain_end(returncode: int, log: str) -> str:
 
 
 def count_threads() -> int:
-    """Return how many threads to train with: one less than there are, for everybody else."""
+    """Return how many threads to train with: one core stays free for other visitors."""
     if sys.platform == "linux":
-        there = len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     else:
-        there = os.cpu_count() or 1
-    return max(1, min(there - 1, MOST_THREADS))
+        cores = os.cpu_count() or 1
+    return max(1, min(cores - 1, MOST_THREADS))
 
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """Make a folder and remove it in the end. Raises GalleryError where there is no room."""
+    """Make a folder and remove it in the end. Raises GalleryError without enough disk space."""
     try:
         folder = Path(tempfile.mkdtemp(prefix="gallery-training-"))
     except OSError as error:
@@ -218,33 +174,34 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _rescued(models: Path, keep: Path | None) -> Iterator[None]:
-    """In the end, move the latest of ``models``, whose folders are all whole, to ``keep``."""
+def _keep_last_model(models: Path, keep: Path | None) -> Iterator[None]:
+    """In the end, move the latest folder of ``models``, which are all complete, to ``keep``."""
     try:
         yield
     finally:
         if keep:
-            with suppress(
-                OSError, ValueError
-            ):  # there may be none yet, or no place for it any more
+            # There may be no model yet, and the folder of ``keep`` may be gone.
+            with suppress(OSError, ValueError):
                 max(models.iterdir(), key=lambda folder: int(folder.name)).replace(keep)
 
 
 @contextmanager
-def _guest(folder: Path, script: str, options: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the script in ``folder`` and kill it, with whatever it started, in the end."""
+def _start_process(
+    folder: Path, script: str, options: Sequence[str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the script in ``folder``; in the end kill it and its child processes."""
     threads = count_threads()
-    command = [sys.executable, "-m", "training.run_live", str(folder / "guest"), script]
+    command = [sys.executable, "-m", "training.run_live", str(folder / "run"), script]
     with (folder / "log.txt").open("wb") as log:
         try:
             process = subprocess.Popen(
                 [*command, "--threads", str(threads), *options],
                 cwd=ROOT,
                 env={**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"},
-                stdin=subprocess.PIPE,  # it ends when this closes, however the gallery ends
+                stdin=subprocess.PIPE,  # closes however the gallery ends; the script then exits
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # a Ctrl-C is meant for the gallery
+                start_new_session=True,  # Ctrl-C in the terminal must reach the gallery only
             )
         except OSError as error:
             raise GalleryError(
@@ -258,9 +215,9 @@ def _guest(folder: Path, script: str, options: Sequence[str]) -> Iterator[subpro
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     with suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
+        children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
-        for child in family:
+        for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
     process.wait()
@@ -269,23 +226,23 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class _Reports:
-    """Reads the reports in a folder as they come, each once."""
+    """Reads each report in a folder once, as it is written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._offset = 0
 
     def read(self) -> Iterator[Report]:
-        """Yield what is new; a line that is still being written waits for the next time."""
+        """Yield new reports; an incomplete last line is left for the next call."""
         try:
             with (self._folder / "reports.jsonl").open("rb") as file:
                 file.seek(self._offset)
                 text = file.read()
-        except FileNotFoundError:  # not begun yet
+        except FileNotFoundError:  # no report yet
             return
-        whole = text[: text.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
+        complete = text[: text.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.splitlines():
             figures = json.loads(line)
             name = figures.get("picture")
             picture = (self._folder / name).read_bytes() if name else None

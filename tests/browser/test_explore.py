@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from safetensors.numpy import load_file, save_file
 
 from demos.latent.directions import read_directions
-from demos.latent.generate import PairRequest, draw_z, place, sample
+from demos.latent.generate import PairRequest, compute_z, draw_z, sample
 from demos.latent.models import lease_pair
 from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
@@ -297,15 +297,15 @@ def test_page_and_python_find_the_same_z(desktop: Page) -> None:
         found = desktop.evaluate(
             """async ([request, drawn]) => {
                 const at = (path) => new URL(path, document.baseURI);
-                const { place } = await import(at("rooms/latent/vectors.js"));
+                const { computeZ } = await import(at("rooms/latent/vectors.js"));
                 const read = async (name) =>
                     (await fetch(at(`weights/latent/critters-${name}/directions.json`))).json();
                 const directions = { vae: await read("vae"), gan: await read("gan") };
-                return Object.values(place(request, drawn, directions)).map((z) => [...z]);
+                return Object.values(computeZ(request, drawn, directions)).map((z) => [...z]);
             }""",
             [request.model_dump(mode="json"), draw_z(seed, 64).tolist()],
         )
-        np.testing.assert_allclose(found, np.stack(place(request, (first, second))), atol=1e-5)
+        np.testing.assert_allclose(found, np.stack(compute_z(request, (first, second))), atol=1e-5)
 
 
 def test_where_the_browser_cannot_draw_the_server_does(browser: Browser, app_url: str) -> None:

@@ -15,7 +15,7 @@ from demos.image.tabs.draw import create_draw
 from demos.image.tabs.train import create_train
 from shared.catalog import Catalog
 from shared.critters.live_prompts import PROMPTS
-from shared.live.process import TRAINING_LINE
+from shared.live.process import join_training_queue
 from shared.room import Room
 from shared.serve import create_cache, launch
 from shared.settings import Settings
@@ -133,7 +133,7 @@ def test_a_phone_trains_stops_before_the_first_step_and_is_refused_nonsense(
 ) -> None:
     with open_page(tab_url, "phone") as page:
         page.set_default_timeout(LONG)
-        with TRAINING_LINE.join():  # somebody else trains
+        with join_training_queue():  # somebody else trains
             expect(start(page)).to_have_text(re.compile("you are next"), timeout=LONG)
             stop(page)
         expect(page.get_by_text("Stopped before the first step")).to_be_visible(timeout=LONG)

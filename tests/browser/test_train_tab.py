@@ -18,7 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 from demos.latent.tabs.train import create_train
 from shared.catalog import Catalog
 from shared.live import process
-from shared.live.process import TRAINING_LINE
+from shared.live.process import join_training_queue
 from shared.room import Room
 from shared.serve import create_cache, launch
 from shared.settings import ROOT, Settings
@@ -53,7 +53,7 @@ def tab_url() -> Iterator[str]:
         yield url
 
 
-def guests() -> list[psutil.Process]:
+def live_trainings() -> list[psutil.Process]:
     return [
         child for child in psutil.Process().children() if "training.run_live" in child.cmdline()
     ]
@@ -61,10 +61,10 @@ def guests() -> list[psutil.Process]:
 
 def wait_until_idle() -> None:
     """Every training of this process is over."""
-    with TRAINING_LINE.join() as place:
-        while place.ahead:
-            place.wait(1)
-    assert not guests()
+    with join_training_queue() as place:
+        while place.wait(1):
+            pass
+    assert not live_trainings()
 
 
 def start(page: Page) -> Locator:
@@ -131,7 +131,7 @@ def test_a_training_that_dies_is_explained_and_the_next_begins(
     with open_page(tab_url) as page:
         status = start(page)
         expect(status).to_have_text(re.compile("Training"), timeout=LONG)
-        guests()[0].send_signal(signal.SIGKILL)
+        live_trainings()[0].send_signal(signal.SIGKILL)
         expect(page.locator(".failed")).to_have_text(re.compile("ended from outside"), timeout=LONG)
         status = start(page)
         expect(page.locator(".failed")).to_have_count(0)
@@ -153,7 +153,7 @@ def test_others_wait_in_line_until_a_visitor_stops_or_leaves(
             expect(last).to_have_text(re.compile("1 more before you"), timeout=LONG)
         expect(status).to_have_text(re.compile("Starting|Drawing|Asking|Training"), timeout=LONG)
         expect(last).to_have_text(re.compile("you are next"), timeout=LONG)
-        assert len(guests()) == 1
+        assert len(live_trainings()) == 1
         third.get_by_role("button", name="Stop").click()
         expect(third.get_by_role("button", name="Start training")).to_be_visible(timeout=LONG)
         expect(third.get_by_text("A finished example")).to_be_visible()

@@ -61,7 +61,7 @@ def test_nothing_is_left_out_unless_asked(world: str) -> None:
         if hidden and words[hidden] not in grammar.accented[1]:
             told -= {"accent"}
             without += 1
-        assert caption.said == told
+        assert caption.named == told
         for name in told:
             ways = ways_to_say(grammar, name, words[name])
             assert any(way in caption.text for way in ways), (caption, name)
@@ -75,8 +75,8 @@ def test_what_is_left_out_is_not_said(world: str) -> None:
         caption = write_caption(words, rng, grammar, drop=0.5, clear=True)
         for name in ("color", "background"):
             mentions = any(way in caption.text for way in grammar.adjectives[name][words[name]])
-            assert mentions or name not in caption.said
-    assert write_caption(words, rng, grammar, drop=1.0).said == frozenset()
+            assert mentions or name not in caption.named
+    assert write_caption(words, rng, grammar, drop=1.0).named == frozenset()
 
 
 def test_clear_captions_use_no_phrase_of_two_values() -> None:

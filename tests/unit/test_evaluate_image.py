@@ -90,7 +90,7 @@ def test_perfect_pictures_score_as_such(
     following = measure_following(pipeline, words, world, drop=0.3)
     assert following.overall > 0.98
     counted = sum(len(hits) for hits in following.right.values())
-    assert counted == sum(len(caption.said) for caption in captions)  # what is left open is not
+    assert counted == sum(len(caption.named) for caption in captions)  # what is left open is not
     shuffled = perfect.flip(0)
     monkeypatch.setattr(evaluate_image, "draw", lambda *_, **__: shuffled)
     assert measure_following(pipeline, words, world).overall < 0.5

@@ -8,7 +8,7 @@ import scipy.linalg
 import torch
 
 from shared.critters.attributes import BARE, VALUES, sample_attributes
-from shared.critters.figures import View, cover, describe, evenness, histogram, plot
+from shared.critters.figures import ClassifiedPictures, cover, describe, evenness, histogram, plot
 from shared.critters.picture_metrics import (
     Statistics,
     density_and_coverage,
@@ -83,11 +83,11 @@ def test_neighbours_are_found_in_parts_as_at_once() -> None:
         measure_reach(points[:3], 3)
 
 
-def some_view(count: int = 60) -> View:
+def some_pictures(count: int = 60) -> ClassifiedPictures:
     answers = {
         name: torch.from_numpy(column) for name, column in sample_attributes(count, seed=3).items()
     }
-    return View(
+    return ClassifiedPictures(
         torch.randn(count, 6, generator=RNG),
         answers,
         torch.rand(count, generator=RNG),
@@ -96,14 +96,14 @@ def some_view(count: int = 60) -> View:
 
 
 def test_a_set_that_is_compared_with_itself_gets_the_best_figures() -> None:
-    view = some_view()
+    view = some_pictures()
     figures = describe(view, view)
     assert figures["frechet"] == pytest.approx(0, abs=1e-3)
     assert [figures[name] for name in ("precision", "recall", "density", "coverage")] == [1.0] * 4
 
 
 def test_what_is_plotted_adds_up() -> None:
-    view = some_view()
+    view = some_pictures()
     plots = plot(view, {"real": view, "vae": view, "gan": view})
     for name in ("diversity", "sharpness"):
         assert sum(plots[name]["gan"]) == pytest.approx(1, abs=0.01)
@@ -116,11 +116,11 @@ def test_what_is_plotted_adds_up() -> None:
 
 
 def test_a_set_of_training_pictures_is_found_out() -> None:
-    training = some_view(40)
-    copies = View(
+    training = some_pictures(40)
+    copies = ClassifiedPictures(
         training.features[:20], training.answers, training.sharpness[:20], training.colors[:20]
     )
-    figures, plotted = measure_memory({"real": some_view(), "gan": copies}, training)
+    figures, plotted = measure_memory({"real": some_pictures(), "gan": copies}, training)
     assert figures["gan"]["nearest_training"] == pytest.approx(0, abs=1e-2)
     assert figures["gan"]["too_near"] == 1.0
     assert figures["real"]["too_near"] <= 0.05

@@ -1,4 +1,4 @@
-"""Training image/critters for a visitor: the plan, the story, and the model that one may keep."""
+"""Training image/critters for a visitor: the plan, the log, and the model that one may keep."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import psutil
 import pytest
 
 from demos.image.run import BUNDLED
-from demos.image.training import KIND, SCRIPT, begin_story, name_model, plan
+from demos.image.training import SCRIPT, TEXTS, create_log, name_model, plan
 from shared.catalog import Catalog, GalleryLoader
 from shared.errors import GalleryError, InvalidRequest, UnknownModel
-from shared.live.process import Report, follow_training
-from shared.live.story import (
-    Story,
+from shared.live.log import (
+    TrainingLog,
     TrainingRequest,
     read_bundled_minutes,
     read_example,
     record_example,
 )
+from shared.live.process import Report, follow_training
 from shared.model_cache import ModelCache
 from shared.recipes import make_recipe
 from shared.settings import ROOT, Settings
@@ -100,23 +100,23 @@ def reports() -> Iterator[Report]:
     yield Report("score", {"minutes": 4.9, "scores": {"following": 41.4}}, None)
 
 
-def test_the_story_tells_of_reading_drawing_and_the_score() -> None:
-    story = Story(KIND, TrainingRequest.parse(minutes=5, seed=1), bundled_minutes=150)
+def test_the_log_shows_reading_drawing_and_the_score() -> None:
+    log = TrainingLog(TEXTS, TrainingRequest.parse(minutes=5, seed=1), bundled_minutes=150)
     told = list(reports())
     for report in told[:5]:
-        story.add(report)
-    assert story.progress(1) == "Training · 0:13 · 4:47 left · learning to read first"
-    assert len(story.frames) == 1
+        log.add(report)
+    assert log.progress(1) == "Training · 0:13 · 4:47 left · learning to read first"
+    assert len(log.frames) == 1
     for report in told[5:]:
-        story.add(report)
-    assert "read" not in story.progress(1)
-    error, wishes = story.curves()
+        log.add(report)
+    assert "read" not in log.progress(1)
+    error, wishes = log.curves()
     assert list(error.points) == [(4.9, 0.1)]
     assert list(wishes.points) == [(0.0, 9.5), (4.9, 41.4)]
     assert wishes.reference == 90.0
-    assert "41.4 %" in story.ending()
-    assert "after 150 minutes, reaches <b>90 %" in story.ending()
-    assert name_model(story) == "Yours, 5 minutes"
+    assert "41.4 %" in log.ending()
+    assert "after 150 minutes, reaches <b>90 %" in log.ending()
+    assert name_model(log) == "Yours, 5 minutes"
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_the_story_tells_of_reading_drawing_and_the_score() -> None:
     [(0.2, "Yours, 0:12"), (1.0, "Yours, 1 minute"), (20, "Yours, 20 minutes")],
 )
 def test_a_model_is_named_by_its_time(minutes: float, title: str) -> None:
-    story = Story(KIND, TrainingRequest.parse(seed=1), minutes=minutes)
-    assert name_model(story) == title
+    log = TrainingLog(TEXTS, TrainingRequest.parse(seed=1), minutes=minutes)
+    assert name_model(log) == title
 
 
 def test_the_time_of_the_bundled_model_is_that_of_all_stages(tmp_path: Path) -> None:
@@ -135,14 +135,14 @@ def test_the_time_of_the_bundled_model_is_that_of_all_stages(tmp_path: Path) -> 
     assert read_bundled_minutes(tmp_path) == 120.5
     record.write_text("[]")
     assert read_bundled_minutes(tmp_path) is None
-    assert begin_story(TrainingRequest.parse(seed=1), SETTINGS).bundled_minutes
+    assert create_log(TrainingRequest.parse(seed=1), SETTINGS).bundled_minutes
 
 
 def test_an_example_is_recorded_and_the_page_does_without_one(tmp_path: Path) -> None:
     path = tmp_path / "example.json"
     assert read_example(path) == {}
-    story = Story(KIND, TrainingRequest.parse(minutes=5, seed=1))
-    record_example(path, story, reports())
+    log = TrainingLog(TEXTS, TrainingRequest.parse(minutes=5, seed=1))
+    record_example(path, log, reports())
     example = read_example(path)
     assert len(example["film"]["frames"]) == 2
     assert example["film"]["frames"][0]["source"].startswith("data:image/webp;base64,")
@@ -169,20 +169,20 @@ def test_a_training_leaves_its_model_where_it_is_to_be_kept(
 
 
 def test_half_a_model_is_not_kept(tmp_path: Path) -> None:
-    from shared.live.process import _rescued
+    from shared.live.process import _keep_last_model
 
     models, kept = tmp_path / "live" / "models", tmp_path / "kept"
     (tmp_path / "live" / "unfinished").mkdir(parents=True)
-    with _rescued(models, kept):
+    with _keep_last_model(models, kept):
         pass
     assert not kept.exists()
     for name in ("9", "10"):
         (models / name).mkdir(parents=True)
         (models / name / "name").write_text(name)
-    with pytest.raises(KeyError), _rescued(models, kept):  # however the training ends
+    with pytest.raises(KeyError), _keep_last_model(models, kept):  # however the training ends
         raise KeyError
     assert (kept / "name").read_text() == "10"
-    with _rescued(models, tmp_path / "gone" / "kept"):  # the visitor has left meanwhile
+    with _keep_last_model(models, tmp_path / "gone" / "kept"):  # the visitor has left meanwhile
         pass
     assert (models / "9").is_dir()
 

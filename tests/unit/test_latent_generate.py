@@ -15,10 +15,10 @@ from demos.latent.generate import (
     DecodeRequest,
     PairRequest,
     SeedsRequest,
+    compute_z,
     decode,
     decode_each,
     draw_z,
-    place,
     sample,
 )
 from shared.errors import InvalidRequest, ModelUnavailable
@@ -62,7 +62,7 @@ def test_a_point_takes_the_place_of_what_the_seed_draws(vae: VAE, gan: Generator
 
 def test_each_model_moves_along_its_own_direction(directions: tuple[Directions, ...]) -> None:
     still, moved = (
-        place(PairRequest.parse(seed=3, **moves), (directions[0], directions[1]))
+        compute_z(PairRequest.parse(seed=3, **moves), (directions[0], directions[1]))
         for moves in ({}, {"attributes": {"top": {"horns": 1.5}}, "principal": [0, -2.0]})
     )
 
@@ -76,7 +76,7 @@ def test_a_pair_is_decoded_where_it_was_moved_to(
 ) -> None:
     request = PairRequest.parse(seed=3, attributes={"top": {"horns": 3}})
     pair = sample(vae, gan, request, directions)
-    _, z_vae, z_gan = place(request, directions)
+    _, z_vae, z_gan = compute_z(request, directions)
 
     assert pair.vae == decode(vae, gan, z_vae).vae
     assert pair.gan == decode(vae, gan, z_gan).gan
@@ -95,13 +95,13 @@ def test_a_direction_that_does_not_exist_is_refused_by_name(
     directions: tuple[Directions, Directions], values: dict[str, object], words: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=words):
-        place(PairRequest.parse(seed=1, **values), directions)
+        compute_z(PairRequest.parse(seed=1, **values), directions)
 
 
 def test_without_directions_only_moves_are_refused() -> None:
-    place(PairRequest.parse(seed=1, principal=[0, 0]))
+    compute_z(PairRequest.parse(seed=1, principal=[0, 0]))
     with pytest.raises(InvalidRequest, match="directions"):
-        place(PairRequest.parse(seed=1, principal=[0, 1]))
+        compute_z(PairRequest.parse(seed=1, principal=[0, 1]))
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from demos.latent.bias import (
     STRENGTHS,
     draw_real_red,
     draw_red,
-    push,
+    move_towards_red,
 )
 from demos.latent.directions import Directions
 from demos.latent.measure import FILE, JUDGE, MeasureRequest, measure, read_comparison
 from demos.latent.models import list_datasets
-from demos.latent.show_bias import explain, show_colors, show_sightings, show_skew, wilson
-from demos.latent.show_compare import LINES, show_table
+from demos.latent.show_bias import explain, show_colors, show_judged_pictures, show_skew, wilson
+from demos.latent.show_compare import ROWS, show_table
 from shared.catalog import Catalog, GalleryLoader
 from shared.critters.attributes import VALUES
 from shared.errors import InvalidRequest, ModelUnavailable
@@ -61,8 +61,8 @@ def test_a_few_pictures_are_measured_in_steps(vae: VAE, gan: Generator, judge: J
     assert figures["vae"]["psnr_db"] > 15
     assert figures["vae"]["parameters"] == figures["gan"]["parameters"]
     page = show_table(None, {"figures": figures, "plots": steps[-1].plots})
-    assert page.count("<tr") >= len(LINES) - 2
-    assert page.count("<svg") >= len(LINES) - 2
+    assert page.count("<tr") >= len(ROWS) - 2
+    assert page.count("<svg") >= len(ROWS) - 2
 
 
 def test_a_stop_ends_it_at_once(vae: VAE, gan: Generator, judge: Judge) -> None:
@@ -171,7 +171,7 @@ def test_red_critters_are_drawn_until_there_are_enough(gan: Generator, judge: Ju
     assert [len(step) for step in steps] == sorted(len(step) for step in steps)
     assert len(steps[-1]) == 5
     assert {one.color for one in steps[-1]} == {"red"}
-    assert show_sightings({"GAN": steps[-1]}).count("<img") == 5
+    assert show_judged_pictures({"GAN": steps[-1]}).count("<img") == 5
     stop = Event()
     stop.set()
     assert list(draw_red(gan, judge, 3, stop)) == []
@@ -205,11 +205,11 @@ def test_real_red_critters_follow_the_skew() -> None:
 def test_a_push_starts_at_another_colour_and_moves(gan: Generator, judge: Judge) -> None:
     far = 3 * torch.randn(64, generator=torch.Generator().manual_seed(0)).numpy()
     directions = Directions(torch.eye(64)[:8].numpy(), {"color": {"red": far}})
-    steps = push(gan, judge, directions, seed=1)
+    steps = move_towards_red(gan, judge, directions, seed=1)
     assert len(steps) == len(STRENGTHS)
     assert steps[0].color != "red"
     assert steps[0].mouth in VALUES["mouth"]
     assert steps[0].picture != steps[-1].picture
     for nothing in (None, Directions(directions.principal, {"color": {}})):
         with pytest.raises(ModelUnavailable, match="no direction towards red"):
-            push(gan, judge, nothing, seed=1)
+            move_towards_red(gan, judge, nothing, seed=1)

@@ -8,19 +8,25 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from demos.latent.training import KINDS, TrainRequest, plan
+from demos.latent.training import TEXTS, TrainRequest, plan
 from shared.errors import GalleryError, InvalidRequest
 from shared.live import process
 from shared.live.film import Curve, make_film, make_frame, show_curve
-from shared.live.process import Line, Report, explain_end, follow_training
-from shared.live.story import Story
+from shared.live.log import TrainingLog
+from shared.live.process import (
+    MOST_IN_LINE,
+    TRAINING_TURNS,
+    Report,
+    explain_end,
+    follow_training,
+    join_training_queue,
+)
 from shared.settings import ROOT, Settings
 
 TINY = ["--count", "60", "--held-out", "20", "--minutes", "5", "--samples-every", "0.01"]
@@ -35,7 +41,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def guests() -> list[psutil.Process]:
+def live_trainings() -> list[psutil.Process]:
     return [
         child for child in psutil.Process().children() if "training.run_live" in child.cmdline()
     ]
@@ -55,17 +61,17 @@ def test_a_training_reports_and_leaves_nothing(temporary: Path, network: str, sc
     assert samples[0].picture != samples[-1].picture
     scores = [report.figures["scores"][score] for report in reports if report.kind == "score"]
     assert math.isfinite(scores[-1])
-    assert not guests()
+    assert not live_trainings()
     assert not list(temporary.iterdir())
 
 
 def test_it_lets_others_go_first_and_ends_at_once(temporary: Path) -> None:
     with contextlib.closing(follow_training("train_vae", TINY)) as reports:  # type: ignore[type-var]
         next(report for report in reports if report)
-        (guest,) = guests()
+        (process,) = live_trainings()
         if sys.platform != "win32":
-            assert guest.nice() == min(19, psutil.Process().nice() + 10)
-    assert not guests()
+            assert process.nice() == min(19, psutil.Process().nice() + 10)
+    assert not live_trainings()
     assert not list(temporary.iterdir())
 
 
@@ -76,7 +82,7 @@ def test_a_killed_training_is_explained_and_the_next_works(
     monkeypatch.setattr(process, "ROOT", STUB)
     reports = follow_training("train_vae", TINY)
     next(report for report in reports if report)
-    guests()[0].send_signal(signal.SIGKILL)
+    live_trainings()[0].send_signal(signal.SIGKILL)
     with pytest.raises(GalleryError, match="ended from outside"):
         list(reports)
     assert not list(temporary.iterdir())
@@ -91,7 +97,7 @@ def test_a_training_that_says_nothing_for_long_is_ended(
     monkeypatch.setattr(process, "STALL_SECONDS", 0.5)
     with pytest.raises(GalleryError, match="has not answered"):
         list(follow_training("silent", [], seconds=0.1))
-    assert not guests()
+    assert not live_trainings()
     assert not list(temporary.iterdir())
 
 
@@ -125,7 +131,7 @@ def test_a_training_ends_with_its_host_however_that_ends(tmp_path: Path) -> None
         host.kill()
     _, alive = psutil.wait_procs(family, timeout=PATIENCE)
     assert not alive
-    assert not list(tmp_path.glob("*/guest"))
+    assert not list(tmp_path.glob("*/run"))
 
 
 def test_without_a_temporary_folder_the_message_says_so(
@@ -161,30 +167,19 @@ def test_every_end_has_its_words(returncode: int, log: str, words: str) -> None:
     assert words in explain_end(returncode, log)
 
 
-def test_one_is_served_at_a_time_in_order() -> None:
-    line, served = Line(3), list[str]()
-    with contextlib.ExitStack() as first, line.join() as second:
-        with contextlib.suppress(RuntimeError), line.join():
-            raise RuntimeError  # a place is given up however its holder leaves
-        assert second.ahead == 0
-        third = first.enter_context(line.join())
-        assert third.ahead == 1
-        first.enter_context(line.join())
-        with pytest.raises(GalleryError, match="waiting to train"), line.join():
+def test_one_trains_at_a_time_in_order() -> None:
+    with contextlib.ExitStack() as queue, contextlib.ExitStack() as first:
+        with contextlib.suppress(RuntimeError), join_training_queue():
+            raise RuntimeError  # a turn is given back however its holder leaves
+        assert first.enter_context(join_training_queue()).wait(0) == 0
+        places = [queue.enter_context(join_training_queue()) for _ in range(MOST_IN_LINE - 1)]
+        assert [place.wait(0) for place in places] == [*range(1, MOST_IN_LINE)]
+        with pytest.raises(GalleryError, match="waiting to train"), join_training_queue():
             pass
-
-        def wait() -> None:
-            served.append(str(third.wait(PATIENCE)))
-
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        line._places.remove(second)  # as its block's end does
-        with line._moved:
-            line._moved.notify_all()
-        waiting.join()
-        assert served == ["0"]
-        line._places.append(second)
-    assert len(line) == 0
+        first.close()
+        assert places[0].wait(PATIENCE) == 0
+        assert places[-1].wait(0) == MOST_IN_LINE - 2
+    assert len(TRAINING_TURNS) == 0
 
 
 def reports() -> Iterator[Report]:
@@ -197,23 +192,23 @@ def reports() -> Iterator[Report]:
     yield Report("score", {"step": 900, "minutes": 5.0, "scores": {"psnr_db": 20.5}}, None)
 
 
-def test_a_story_compares_what_came_out_with_the_bundled_model() -> None:
-    story = Story(KINDS["vae"], TrainRequest.parse(minutes=5), bundled_minutes=80.2)
+def test_a_log_compares_what_came_out_with_the_bundled_model() -> None:
+    log = TrainingLog(TEXTS["vae"], TrainRequest.parse(minutes=5), bundled_minutes=80.2)
     told = iter(reports())
-    assert story.progress(0) == "Starting"
-    story.add(next(told))
-    assert story.progress(0) == "Drawing critters to learn from · 50%"
+    assert log.progress(0) == "Starting"
+    log.add(next(told))
+    assert log.progress(0) == "Drawing critters to learn from · 50%"
     for report in told:
-        story.add(report)
-    assert story.progress(0) == "Training · 5:00 · a last look"
-    film = story.film("run")
+        log.add(report)
+    assert log.progress(0) == "Training · 5:00 · a last look"
+    film = log.film("run")
     assert film
     assert len(film["frames"]) == 2
-    assert story.film("run") is None  # nothing new
-    ending = story.ending()
+    assert log.film("run") is None  # nothing new
+    ending = log.ending()
     for words in ("5:00 minutes", "900 steps", "20.5 dB", "after 80 minutes", "33 dB"):
         assert words in ending
-    assert [curve.title for curve in story.curves()] == ["Redrawing error", "Kept in z", "Likeness"]
+    assert [curve.title for curve in log.curves()] == ["Redrawing error", "Kept in z", "Likeness"]
 
 
 @pytest.mark.parametrize(

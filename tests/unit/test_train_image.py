@@ -21,7 +21,7 @@ from shared.critters.vocabulary import GRAMMARS
 from shared.critters.world import World
 from shared.critters.worlds import SPROUTS
 from training.caption_tokenizer import build_tokenizer
-from training.image_live import measure_wishes
+from training.image_live import measure_fulfilled
 from training.image_run import Run
 from training.mixture import Mixture
 from training.pictures import Pictures
@@ -207,10 +207,10 @@ def test_wishes_are_counted_over_all_prompts() -> None:
         )
         for name, values in VALUES.items()
     }
-    assert measure_wishes(wished) == 1
+    assert measure_fulfilled(wished) == 1
     count = sum(len(words) for words in PROMPTS.values())
     wished["color"] = (wished["color"] + 1) % len(VALUES["color"])
-    assert measure_wishes(wished) == pytest.approx(1 - 12 / count)
+    assert measure_fulfilled(wished) == pytest.approx(1 - 12 / count)
 
 
 def test_worlds_are_mixed_by_their_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

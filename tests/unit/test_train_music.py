@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from shared.tunes.tokens import CONTROLS, build_tokenizer, load_tokenizer
 from training.common import Budget
-from training.llama import build_optimizers, dropped_out
+from training.llama import apply_dropout, build_optimizers, train_llama
 from training.music_pieces import Tune
 from training.train_music import (
     CONTEXT,
@@ -20,10 +20,10 @@ from training.train_music import (
     complete,
     evaluate,
     export,
+    next_token_loss,
     plan_batches,
     split_bars,
     tokenize,
-    train_music,
     window,
 )
 
@@ -47,9 +47,16 @@ def test_train_export_and_reload(tmp_path: Path) -> None:
     model = build_model(tokenizer, width=64, layers=1)
     data = batches(tokenizer, corpus, 256, np.random.default_rng(0))
     before = evaluate(model, tokenizer, corpus)
-    with dropped_out(model, 0.05):
-        steps = train_music(
-            model, build_optimizers(model), data, Budget(1), learning_rate=1e-2, max_steps=2
+    with apply_dropout(model, 0.05):
+        steps = train_llama(
+            "tunes",
+            model,
+            next_token_loss,
+            build_optimizers(model),
+            data,
+            Budget(1),
+            learning_rate=1e-2,
+            max_steps=2,
         )
         assert len(list(steps)) == 2
     after = evaluate(model, tokenizer, corpus)

@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from demos.image.run import BUNDLED
-from demos.image.training import EXAMPLE, SCRIPT, begin_story, name_model, plan
+from demos.image.training import EXAMPLE, SCRIPT, create_log, name_model, plan
 from shared.critters.live_prompts import PROMPTS
-from shared.live.story import Story, TrainingRequest, read_example
-from shared.live.tab import Exhibit, Training, wire_training
+from shared.live.log import TrainingLog, TrainingRequest, read_example
+from shared.live.tab import Training, TrainingView, wire_training
 from shared.room import Room
 from shared.ui.controls import RunButtons, SeedControl, create_slider
 from shared.ui.events import QUICK, say_errors
@@ -34,7 +34,7 @@ class Visit:
     """What a visitor has trained: the models, and the story of the last one."""
 
     models: VisitorModels
-    story: Story
+    story: TrainingLog
 
 
 def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) -> None:
@@ -56,14 +56,14 @@ def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) ->
             seed = SeedControl.create()
             gr.HTML(ABOUT, **CAPTION)
         with columns.exhibit:
-            exhibit = Exhibit.create(read_example(EXAMPLE), wide=True)
+            view = TrainingView.create(read_example(EXAMPLE), wide=True)
     gr.HTML(show_prompts(), padding=False)
-    exhibit.curves.render()
+    view.curves.render()
     offer = [keep, discard, said]
 
     def prepare(minutes: float, seed: int, visit_before: Visit | None) -> Training:
         request = TrainingRequest.parse(minutes=minutes, seed=seed)
-        story = begin_story(request, room.settings)
+        story = create_log(request, room.settings)
         models = visit_before.models if visit_before else VisitorModels(room.cache, room.catalog)
         models.clear_fresh()
         return Training(
@@ -108,7 +108,7 @@ def create_train(room: Room, model: gr.Dropdown, options: Sequence[str] = ()) ->
         return [gr.update(choices=model.choices, value=value), *show_offer(visit)]
 
     inputs = [minutes, seed.seed, visit]
-    ends = wire_training(buttons, seed, exhibit, prepare, inputs, shows=[visit, keep, said])
+    ends = wire_training(buttons, seed, view, prepare, inputs, shows=[visit, keep, said])
     for end in ends:
         end.then(show_offer, visit, offer, **QUICK)
     keep.click(say_errors(keep_fresh), visit, [model, *offer], **QUICK)

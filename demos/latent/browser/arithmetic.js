@@ -4,7 +4,7 @@ import { add, dot, drawNormal } from "./vectors.js";
 
 const MODELS = { vae: "VAE", gan: "GAN" };
 const FIRST = "eyes:one eye";
-const WITH = 0.75; // of the way lies on the side with it, since most critters are without
+const WITH = 0.75; // share of the direction added to the "with" side, since most critters are "without"
 
 /**
  * @param {HTMLElement} section
@@ -13,7 +13,7 @@ const WITH = 0.75; // of the way lies on the side with it, since most critters a
  * @param {() => {vae: object, gan: object} | null} room.decoders
  * @param {() => {vae: object, gan: object}} room.directions
  * @param {(attribute: string, value: string, amount: number) => void} room.keep  Moves the pair.
- * @param {Object<string, string>} names  Attribute -> what the page calls it.
+ * @param {Object<string, string>} names  Attribute -> its name on the page.
  * @returns {() => Promise<void>} Draws all again.
  */
 export function createArithmetic(section, room, names) {
@@ -67,7 +67,7 @@ export function createArithmetic(section, room, names) {
   );
 
   let round = 0;
-  let other = null; // some critter's z
+  let other = null; // z of a random critter
   async function draw() {
     const decoders = room.decoders();
     if (!decoders || !room.directions().vae) return;
@@ -82,7 +82,7 @@ export function createArithmetic(section, room, names) {
         const direction = room.directions()[model].attributes[attribute][value];
         const here = room.here()[model];
         other ??= drawNormal(here.length);
-        // A critter that has neither more nor less of it than others.
+        // A random critter, projected to the average along the direction.
         const share = dot(other, direction) / dot(direction, direction);
         const neutral = add(other, direction, -share);
         const points = [
@@ -108,7 +108,7 @@ export function createArithmetic(section, room, names) {
     );
   }
 
-  const ignore = () => {}; // the pair says what went wrong
+  const ignore = () => {}; // the pair of pictures shows the error
   select.addEventListener("change", () => draw().catch(ignore));
   slider.addEventListener("input", () => draw().catch(ignore));
   section.querySelector("[data-sum=other]").addEventListener("click", () => {

@@ -1,15 +1,15 @@
 /**
  * Automatic differentiation of matrices, small enough to read in one sitting.
  *
- * Every operation returns a new Tensor that remembers its parents and, for each of them, how a
- * gradient flows back to it. Those ways back are made of the same operations, so that a gradient
- * can be differentiated again: the gradient penalty of a Wasserstein GAN needs that.
+ * Every operation returns a new Tensor with its parents and, for each of them, a function that
+ * propagates gradients back. These functions use the same operations, so that gradients can be
+ * differentiated again, as the gradient penalty of a Wasserstein GAN requires.
  */
 
 let recording = true;
 let created = 0;
 
-/** A matrix of float32, row by row, and how it came about. */
+/** A row-major matrix of float32, and the operation that made it. */
 export class Tensor {
   /**
    * @param {Float32Array} data
@@ -45,7 +45,7 @@ export function constant(values, rows, cols) {
 }
 
 /**
- * A leaf whose gradient can be asked for; it keeps ``data`` itself, not a copy.
+ * A leaf with a gradient; it uses ``data`` itself, not a copy.
  * @param {Float32Array} data
  * @param {number} rows
  * @param {number} cols
@@ -57,7 +57,7 @@ export function variable(data, rows, cols) {
 }
 
 /**
- * Run ``work`` without remembering how its tensors came about: faster when no gradient is needed.
+ * Run ``work`` without recording operations, which is faster (torch.no_grad).
  * @template T
  * @param {() => T} work
  * @returns {T}
@@ -67,7 +67,7 @@ export function untracked(work) {
 }
 
 /**
- * The other way round: remember, though this is called inside of ``untracked``.
+ * Run ``work`` with recording, even inside of ``untracked`` (torch.enable_grad).
  * @template T
  * @param {() => T} work
  * @returns {T}
@@ -111,7 +111,7 @@ function flowBack(output, inputs) {
   return inputs.map((input) => flows.get(input) ?? zeros(input.rows, input.cols));
 }
 
-/** All that ``output`` was made from, children before parents. */
+/** All ancestors of ``output``, children before parents. */
 function descendants(output) {
   const found = new Set([output]);
   for (const { parents } of found) {
@@ -125,7 +125,7 @@ function zeros(rows, cols) {
 }
 
 /**
- * Matrix product; ``flipA`` and ``flipB`` take a factor transposed.
+ * Matrix product; ``flipA`` and ``flipB`` transpose a factor.
  * @param {Tensor} a
  * @param {Tensor} b
  */
@@ -147,7 +147,7 @@ function transpose({ data, rows, cols }) {
   return flipped;
 }
 
-/** Two rows of ``a`` and four of ``b`` at a time: what was fetched from memory is used well. */
+/** Two rows of ``a`` and four of ``b`` at a time, which reuses what is in the CPU's cache. */
 function multiply(a, b, rows, inner, cols) {
   const out = new Float32Array(rows * cols);
   const even = rows & ~1;
@@ -177,7 +177,7 @@ function multiply(a, b, rows, inner, cols) {
   return out;
 }
 
-/** Sum; one row, one column or one number is repeated to fit the other. */
+/** Sum; one row, one column or one number is broadcast. */
 export function add(a, b) {
   const [x, y, rows, cols] = fit(a, b);
   const out = new Float32Array(rows * cols);
@@ -188,12 +188,12 @@ export function add(a, b) {
   ]);
 }
 
-/** Difference, with repetition as in ``add``. */
+/** Difference, with broadcasting as in ``add``. */
 export function subtract(a, b) {
   return add(a, scale(b, -1));
 }
 
-/** Product element by element, with repetition as in ``add``. */
+/** Product element by element, with broadcasting as in ``add``. */
 export function multiplyEach(a, b) {
   const [x, y, rows, cols] = fit(a, b);
   const out = new Float32Array(rows * cols);
@@ -221,7 +221,7 @@ function repeat(a, rows, cols) {
 }
 
 /**
- * Add up what does not fit: to one row, to one column, or to a single number.
+ * Sum over rows or columns or both, the reverse of broadcasting.
  * @param {Tensor} a
  * @param {number} rows 1 or that of ``a``
  * @param {number} cols 1 or that of ``a``

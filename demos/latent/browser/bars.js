@@ -12,13 +12,13 @@ const KEYS = {
 };
 
 /**
- * @param {HTMLElement} place  Where the chart goes.
+ * @param {HTMLElement} container  Of the chart.
  * @param {number} count  How many numbers.
  * @param {(index: number, value: number) => void} change  Called while a bar is dragged.
- * @returns {(values: ArrayLike<number>, factor: number) => void} Shows numbers: pale as they are,
- *   and times ``factor`` in full colour.
+ * @returns {(values: ArrayLike<number>, factor: number) => void} Shows numbers: pale bars without
+ *   and coloured bars with ``factor``.
  */
-export function createBars(place, count, change) {
+export function createBars(container, count, change) {
   const bars = Array.from({ length: count }, (_, i) => {
     const bar = document.createElement("div");
     bar.role = "slider";
@@ -33,7 +33,7 @@ export function createBars(place, count, change) {
     bar.append(document.createElement("i"), document.createElement("b"));
     return bar;
   });
-  place.replaceChildren(...bars);
+  container.replaceChildren(...bars);
   let shown = new Array(count).fill(0);
 
   const focus = (index) => {
@@ -49,21 +49,21 @@ export function createBars(place, count, change) {
     const box = bars[dragged].getBoundingClientRect();
     set(dragged, MOST * (1 - (2 * (event.clientY - box.top)) / box.height));
   };
-  place.addEventListener("pointerdown", (event) => {
+  container.addEventListener("pointerdown", (event) => {
     dragged = bars.indexOf(event.target.closest("[role=slider]"));
     if (dragged < 0 || event.button) return;
     event.preventDefault();
-    place.setPointerCapture(event.pointerId);
+    container.setPointerCapture(event.pointerId);
     focus(dragged);
     follow(event);
   });
-  place.addEventListener("pointermove", (event) => {
-    if (dragged >= 0 && place.hasPointerCapture(event.pointerId)) follow(event);
+  container.addEventListener("pointermove", (event) => {
+    if (dragged >= 0 && container.hasPointerCapture(event.pointerId)) follow(event);
   });
-  place.addEventListener("lostpointercapture", () => {
+  container.addEventListener("lostpointercapture", () => {
     dragged = -1;
   });
-  place.addEventListener("keydown", (event) => {
+  container.addEventListener("keydown", (event) => {
     const index = bars.indexOf(event.target);
     if (index < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
     const { key } = event;

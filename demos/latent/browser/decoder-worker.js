@@ -1,4 +1,4 @@
-// Runs one generator beside the page, so that the page stays fluent. See decoder.js.
+// Runs one generator in a worker, so that the page stays responsive. See decoder.js.
 //
 // First message: {folder}, the URL of the checkpoint; answered by {zDim, size} or {error}.
 // Then {z} at a time; answered by {pixels} or {error}.
@@ -30,7 +30,7 @@ async function load(folder) {
   return createGenerator(module, config, weights).catch(sayDamaged);
 }
 
-/** A reason of ours is passed on; what a parser says is not for visitors. */
+/** Our own messages are passed on; those of a parser are not for visitors. */
 class Reason extends Error {}
 
 function sayDamaged(error) {
@@ -48,7 +48,7 @@ async function get(url) {
 
 async function compile(answer) {
   const bytes = await answer.arrayBuffer();
-  // Asked of the file itself: a browser either knows each of its instructions, or not.
+  // Compiling the file shows whether the browser supports all its instructions.
   if (!globalThis.WebAssembly?.validate(bytes)) {
     throw new Reason("this browser has no WebAssembly SIMD; one of the last two years has");
   }

@@ -1,5 +1,5 @@
-// Draws pictures from latent vectors in the browser, without asking the server for each.
-// A model is fetched once and runs in a worker of its own; its pictures are those of torch.
+// Decodes latent vectors in the browser, without a request for each.
+// A model is downloaded once and runs in its own worker; its pictures equal those of torch.
 
 const CLOSED = "This model was closed.";
 
@@ -7,16 +7,16 @@ const CLOSED = "This model was closed.";
  * @typedef {object} Decoder
  * @property {number} zDim Numbers in a latent vector.
  * @property {number} size Pixels a side of a picture.
- * @property {(z: ArrayLike<number>) => Promise<ImageData>} decode Draw z as soon as possible.
- * @property {(z: ArrayLike<number>) => Promise<ImageData>} decodeLater Draw z when no `decode`
- *   waits: for maps and other pictures that are wanted in large numbers.
- * @property {() => void} dispose End the worker; what was not drawn yet is rejected.
+ * @property {(z: ArrayLike<number>) => Promise<ImageData>} decode Decode z as soon as possible.
+ * @property {(z: ArrayLike<number>) => Promise<ImageData>} decodeLater Decode z when no
+ *   `decode` waits: for maps and other large numbers of pictures.
+ * @property {() => void} dispose End the worker; pending calls are rejected.
  */
 
 /**
  * Load a model of the catalogue.
  * @param {string} key Such as "latent/critters-vae".
- * @param {string | URL} [base] What the gallery's own addresses are relative to.
+ * @param {string | URL} [base] Base of the gallery's URLs.
  * @returns {Promise<Decoder>}
  * @throws {Error} The model is missing or damaged, or this browser cannot run it.
  */
@@ -38,7 +38,7 @@ function createDecoder(link, zDim, size) {
   let busy = false;
   let open = true;
 
-  // The worker gets one z at a time: what it holds already could not be overtaken.
+  // The worker gets one z at a time, so that urgent ones can overtake the queue.
   const work = async () => {
     if (busy) return;
     busy = true;
@@ -74,7 +74,7 @@ function createDecoder(link, zDim, size) {
   };
 }
 
-/** Turn a worker that answers each message with one of its own into questions and answers. */
+/** Wrap a worker that answers each message with one message: returns a promise per call. */
 function connect(worker) {
   let pending = null;
   const settle = (answer) => {
@@ -99,9 +99,8 @@ function connect(worker) {
 }
 
 /**
- * Let only the newest call wait: while one call of `run` is under way, later calls replace each
- * other, and those replaced come to nothing (undefined). For sliders, which move faster than
- * anything can follow.
+ * Queue only the newest call: while a call of `run` is pending, later calls replace each other,
+ * and replaced calls resolve to undefined. For sliders, which move faster than pictures are drawn.
  * @template T
  * @param {(...values: any[]) => Promise<T>} run
  * @returns {(...values: any[]) => Promise<T | undefined>}

@@ -1,5 +1,5 @@
 /**
- * What the playground's models learn: distributions of points in the square from -1 to 1.
+ * The playground's data: distributions of points in the square from -1 to 1.
  */
 import { Random } from "./random.js";
 
@@ -9,7 +9,7 @@ const DUST = 0.02; // and of points about a line
 /**
  * @typedef {object} Distribution
  * @property {string} title
- * @property {[number, number][]} heaps the middles of its heaps; none if it is a line
+ * @property {[number, number][]} heaps the centres of its heaps; none if it is a line
  * @property {(rng: Random) => [number, number]} draw one point
  */
 
@@ -58,7 +58,7 @@ export const CELLS = 40; // cells of a painting, across and down
 
 /**
  * A painting as a distribution.
- * @param {ArrayLike<number>} paint how much there is in each of CELLS x CELLS cells, from the top
+ * @param {ArrayLike<number>} paint amount in each of CELLS x CELLS cells, from the top
  * @returns {Distribution | null} null if there is no paint
  */
 export function painted(paint) {

@@ -5,7 +5,7 @@ import { createBars } from "./bars.js";
 import { loadDecoder, newest } from "./decoder.js";
 import { createMap } from "./map.js";
 import { createLine, createRemoteDecoders } from "./server.js";
-import { add, length, place } from "./vectors.js";
+import { add, length, computeZ } from "./vectors.js";
 
 const MODELS = ["vae", "gan"];
 const PRINCIPALS = 6; // sliders
@@ -27,10 +27,10 @@ const FIRST = {
 };
 
 /**
- * Bring the exhibit in ``element`` to life.
- * @param {HTMLElement} element  Holds what tabs/explore.html says.
+ * Make the page in ``element`` interactive.
+ * @param {HTMLElement} element  Has the contents of tabs/explore.html.
  * @param {object} component  Of gr.HTML: ``trigger``, ``watch`` and ``props``; ``props.config`` has
- *   the datasets and the finished example.
+ *   the datasets and the example.
  */
 export function mount(element, component) {
   const root = element.querySelector(".explorer");
@@ -40,7 +40,7 @@ export function mount(element, component) {
   const { datasets, example } = component.props.config;
   const ask = createLine(component);
 
-  let drawn = example.z; // what the seed drew, before truncation
+  let drawn = example.z; // z of the seed, before truncation
   let request = {
     dataset: datasets[0].name,
     seed: example.seed,
@@ -49,15 +49,15 @@ export function mount(element, component) {
     attributes: {},
     principal: [],
   };
-  let decoders = null; // until they are loaded
+  let decoders = null; // null until they are loaded
   let directions = {};
   let remote = false;
-  let trail = ""; // how one came here
+  let trail = ""; // the visitor's moves, in words
 
   // ---- Drawing -----------------------------------------------------------------------------
 
   const start = () => (request.point.length ? request.point : drawn);
-  const locate = (change = {}) => place({ ...request, ...change }, drawn, directions);
+  const locate = (change = {}) => computeZ({ ...request, ...change }, drawn, directions);
 
   const redraw = newest(async () => {
     if (!decoders) return;
@@ -86,9 +86,9 @@ export function mount(element, component) {
   const fail = (error) => say(error.message);
 
   /**
-   * Show what has changed.
-   * @param {boolean} [moved]  Whether the shared z is somewhere else, not only scaled.
-   * @param {boolean} [onMap]  Whether it went where the map shows already.
+   * Update the page.
+   * @param {boolean} [moved]  Whether the shared z changed, not only its scale.
+   * @param {boolean} [onMap]  Whether the new z is on the current map.
    */
   function show(moved = false, onMap = false) {
     const { z, vae, gan } = locate();
@@ -148,7 +148,7 @@ export function mount(element, component) {
   press("new", () => drawSeed(-1));
   find(".explorer-seed").addEventListener("submit", (event) => {
     event.preventDefault();
-    drawSeed(field("seed").value.trim()); // the server judges it, in its own words
+    drawSeed(field("seed").value.trim()); // the server validates it and writes the message
   });
   const bars = createBars(find(".explorer-bars"), drawn.length, (index, value) => {
     const numbers = Array.from(start(), (number) => Math.round(number * 1e4) / 1e4);
@@ -184,7 +184,7 @@ export function mount(element, component) {
     return slider;
   }
 
-  /** Offer what both networks have a direction for. */
+  /** Offer the directions that both networks have. */
   function offerDirections() {
     const there = Boolean(directions.vae && directions.gan);
     find(".explorer-directions").hidden = !there;
@@ -235,7 +235,7 @@ export function mount(element, component) {
     for (const slider of [...Object.values(attributes).map((row) => row.slider), ...principals])
       slider.parentElement.querySelector("b").textContent = slider.value.replace("-", "−");
   }
-  /** Put the sliders where the request is. */
+  /** Set the sliders to the values of the request. */
   function writeSliders() {
     for (const [name, { select, slider }] of Object.entries(attributes)) {
       const [[value, amount] = []] = Object.entries(request.attributes[name] ?? {});
@@ -304,7 +304,7 @@ export function mount(element, component) {
       await navigator.clipboard.writeText(recipe.textContent);
       target.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(recipe); // not allowed here: make it easy by hand
+      getSelection().selectAllChildren(recipe); // no permission: select the text for the visitor
       target.textContent = "Marked: copy it now";
     }
   });
@@ -336,7 +336,7 @@ export function mount(element, component) {
     } else fallBack();
   }
 
-  /** Let the server draw. */
+  /** Decode on the server. */
   function fallBack() {
     for (const decoder of Object.values(decoders ?? {})) decoder.dispose();
     remote = true;
@@ -352,7 +352,7 @@ export function mount(element, component) {
     loadModels();
   });
 
-  // Nothing is fetched before somebody looks.
+  // Models are downloaded only when the tab is first visible.
   const seen = new Set();
   let begun = false;
   const observer = new IntersectionObserver((entries) => {
@@ -380,6 +380,6 @@ async function loadDirections(key) {
   return answer.json();
 }
 
-/** JSON with lists of numbers in one line each. */
+/** JSON with each list of numbers on one line. */
 const tellRecipe = (recipe) =>
   JSON.stringify(recipe, null, 2).replace(/\[[^\]{}"]*\]/g, (list) => list.replace(/\s+/g, " "));

@@ -1,12 +1,12 @@
-// The network of shared/nets/generator.py in the browser: reads its weights, brings them into the
-// order in which generator.c uses them, and runs its layers.
+// The network of shared/nets/generator.py in the browser: reads its weights, reorders
+// them for generator.c, and runs its layers.
 
 import { listTensors, readSafetensors } from "./safetensors.js";
 
-const BLOCK = 8; // channels that generator.c works on at once
+const BLOCK = 8; // channels that generator.c computes at once
 const EPSILON = 1e-5; // of torch's batch norms
-const RELU = 0; // slopes of an activation where its input is negative
-const FIRST_SIDE = 4; // pixels a side that the stem makes
+const RELU = 0; // negative slope of the activation
+const FIRST_SIDE = 4; // width and height of the stem's output
 
 /**
  * @typedef {object} Generator
@@ -21,7 +21,7 @@ const FIRST_SIDE = 4; // pixels a side that the stem makes
  * @param {{z_dim: number, channels: number[]}} config config.json
  * @param {ArrayBuffer} weights model.safetensors
  * @returns {Promise<Generator>}
- * @throws {Error} A file is damaged or of another kind of model.
+ * @throws {Error} A file is damaged or belongs to another kind of model.
  */
 export async function createGenerator(module, config, weights) {
   const { z_dim: zDim, channels } = config;
@@ -62,8 +62,8 @@ export async function createGenerator(module, config, weights) {
   const stem = take("stem.weight", wide * side * side, zDim);
   const norm = takeNorm("body.0", wide);
   for (let y = 0; y < side; y++) {
-    // A layer for each row of the map, because between rows lies the border. Channels come first
-    // in torch's order and last in ours.
+    // A linear layer for each row of the feature map, since rows are separated by the border.
+    // Channels come first in torch's order and last in ours.
     const weightAt = (row, column) => {
       const [x, channel] = [Math.floor(row / filled), row % filled];
       if (channel >= wide) return 0;
@@ -74,7 +74,7 @@ export async function createGenerator(module, config, weights) {
     addLinear(input, zDim, out, side * filled, RELU, weightAt, biasAt);
   }
 
-  let index = 2; // in torch's Sequential, where each stage has four entries
+  let index = 2; // in torch's Sequential, with four entries per stage
   for (const narrow of channels.slice(1)) {
     const kernel = take(`body.${index + 1}.weight`, narrow, wide, 3, 3);
     const norm = takeNorm(`body.${index + 2}`, narrow);
@@ -104,41 +104,41 @@ export async function createGenerator(module, config, weights) {
   };
 }
 
-/** WebAssembly's memory, handed out from its start and never taken back. */
+/** Allocates WebAssembly's memory from its start; nothing is freed. */
 class Memory {
   constructor(exports) {
     this.memory = exports.memory;
     this.end = exports.__heap_base.value;
   }
 
-  /** Set aside `count` numbers, all zero; return their address. */
+  /** Allocate `count` zeros; return their address. */
   reserve(count) {
-    const start = Math.ceil(this.end / 16) * 16; // as wide as a vector
+    const start = Math.ceil(this.end / 16) * 16; // the width of a vector register
     this.end = start + 4 * count;
     const missing = this.end - this.memory.buffer.byteLength;
     if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
     return start;
   }
 
-  /** Set aside a feature map with its border. */
+  /** Allocate a feature map with its border. */
   reserveMap(side, channels) {
     return this.reserve((side + 2) ** 2 * channels);
   }
 
-  /** Put `values` there; return their address. */
+  /** Copy `values` into memory; return their address. */
   store(values) {
     const start = this.reserve(values.length);
     this.numbers(start, values.length).set(values);
     return start;
   }
 
-  /** A view, good until the next reservation: memory that grows moves. */
+  /** A view, valid until the next allocation, since growing memory moves it. */
   numbers(start, count) {
     return new Float32Array(this.memory.buffer, start, count);
   }
 }
 
-/** Channels are filled up to whole blocks; what is added has no weight and stays zero. */
+/** Round channels up to whole blocks; padded channels have zero weights and stay zero. */
 function roundUp(channels) {
   return Math.ceil(channels / BLOCK) * BLOCK;
 }
@@ -162,8 +162,8 @@ function packLinear(rows, columns, weightAt) {
 }
 
 /**
- * Which rows (or columns) of a 3 x 3 kernel fall on the same pixel of the small picture: for the
- * even and the odd output pixels, for each of their two taps.
+ * Rows (or columns) of a 3 x 3 kernel that fall on the same pixel before upsampling: for even and
+ * odd output pixels, for each of their two taps.
  */
 const TAPS = [
   [[0], [1, 2]],

@@ -1,13 +1,13 @@
-/** A plane through latent space as a grid of pictures: click one to go there, zoom around it. */
+/** A plane through latent space as a grid of pictures, to click and to zoom. */
 
 import { add, clamp, drawPlane } from "./vectors.js";
 
 const MODELS = { vae: "VAE", gan: "GAN" };
 const MOST_STEP = 6; // of a principal direction, as PairRequest allows
-const MOST_NUMBER = 12; // of z, likewise
-const SETTLE = 200; // milliseconds without a move before the map follows
-const AT_ONCE = 2; // pictures asked of a decoder that works in this browser
-const MOST_ZOOM = 5; // halvings
+const MOST_NUMBER = 12; // of z, as PairRequest allows
+const SETTLE = 200; // milliseconds without a move before the map is redrawn
+const AT_ONCE = 2; // pending pictures of a decoder in this browser
+const MOST_ZOOM = 5; // halvings of the step
 const PLANES = {
   random: "two random directions from here",
   principal: "the two strongest directions of each network",
@@ -16,25 +16,25 @@ const PLANES = {
 
 /**
  * @typedef {object} Plane
- * @property {(x: number, y: number) => object} at  What to change of the pair's request for it.
- * @property {number[]} middle  [x, y] of the middle cell before any zoom.
- * @property {number} step  From cell to cell, likewise.
- * @property {(x: number, y: number) => boolean} [ends]  Whether there is nothing any more.
- * @property {{x: number, y: number, text: string}[]} [names]  Cells that have one.
+ * @property {(x: number, y: number) => object} at  Changes of the pair's request at a point.
+ * @property {number[]} middle  [x, y] of the centre cell before any zoom.
+ * @property {number} step  Between cells, before any zoom.
+ * @property {(x: number, y: number) => boolean} [ends]  Whether the point is outside.
+ * @property {{x: number, y: number, text: string}[]} [names]  Names of cells.
  *
  * @param {HTMLElement} section
  * @param {object} room
- * @param {() => object} room.request  The pair's request as it is now.
+ * @param {() => object} room.request  The pair's current request.
  * @param {() => ArrayLike<number>} room.start  Its z before truncation.
  * @param {(change: object) => {vae: Float32Array, gan: Float32Array}} room.locate  The z of both
- *   models if the request is changed so.
+ *   models with these changes of the request.
  * @param {() => {vae: object, gan: object} | null} room.decoders
  * @param {() => boolean} room.directed  Whether there are principal directions.
  * @param {(change: object, text: string) => void} room.go  Changes the pair's request.
  * @param {(count: number) => Promise<{seeds: number[], z: number[][]}>} room.drawSeeds
  * @param {(error: Error) => void} room.fail
- * @returns {{refresh: (moved?: boolean) => void}} Draws all again; ``moved`` says that the pair is
- *   somewhere else now, and not only changed.
+ * @returns {{refresh: (moved?: boolean) => void}} Redraws the map; ``moved``: the pair has another
+ *   z, not only another scale.
  */
 export function createMap(section, room) {
   const phone = matchMedia("(max-width: 760px)").matches;
@@ -65,7 +65,7 @@ export function createMap(section, room) {
   /** @type {Plane} */
   let plane = null;
   let view = { x: 0, y: 0, zoom: 0 };
-  let here = null; // [x, y] of the pair, while it is on the map
+  let here = null; // [x, y] of the pair, or null if it is not on the map
   let visible = false;
   let stale = true;
   let round = 0;
@@ -110,7 +110,7 @@ export function createMap(section, room) {
   };
   const models = () => find("models").value.split(" ");
 
-  /** Write on every cell where it is, and mark the one where the pair is. */
+  /** Label every cell with its coordinates, and mark that of the pair. */
   function label() {
     const marked = nearest();
     for (const [model, buttons] of Object.entries(cells)) {
@@ -122,7 +122,7 @@ export function createMap(section, room) {
         button.dataset.name = name?.text ?? "";
         if (i === marked) button.setAttribute("aria-current", "location");
         else button.removeAttribute("aria-current");
-        const words = [MODELS[model], name?.text, `across ${tell(x)}`, `up ${tell(y)}`];
+        const words = [MODELS[model], name?.text, `across ${format(x)}`, `up ${format(y)}`];
         if (i === marked) words.push("here");
         button.setAttribute("aria-label", words.filter(Boolean).join(", "));
       });
@@ -131,7 +131,7 @@ export function createMap(section, room) {
     find("out").disabled = view.zoom <= 0;
   }
 
-  /** Draw every cell, from the middle outwards, until something newer is wanted. */
+  /** Draw every cell, from the centre outwards, until a newer call starts. */
   async function draw() {
     const decoders = room.decoders();
     if (!decoders || !plane || !visible) return;
@@ -242,7 +242,7 @@ export function createMap(section, room) {
     here = place(index);
     const [x, y] = here;
     focus(index);
-    room.go(plane.at(x, y), `on the map at ${tell(x)}, ${tell(y)}`);
+    room.go(plane.at(x, y), `on the map at ${format(x)}, ${format(y)}`);
     label();
   }
 
@@ -310,7 +310,7 @@ export function createMap(section, room) {
         const kind = find("plane").value;
         if (kind === "principal") here = principalNow();
         else if (moved && kind === "random") {
-          // The same directions from the new place.
+          // The same directions from the new z.
           const { across, up } = plane;
           const start = Array.from(room.start());
           plane.at = (x, y) => ({ point: tidy(add(add(start, across, x), up, y)) });
@@ -322,8 +322,8 @@ export function createMap(section, room) {
   };
 }
 
-/** Round as a recipe does, and stay where requests may go. */
+/** Round as a recipe does, and clamp to the limits of requests. */
 const tidy = (numbers) =>
   numbers.map((value) => clamp(Math.round(value * 1e4) / 1e4, -MOST_NUMBER, MOST_NUMBER));
-const tell = (value) => String(Math.round(value * 100) / 100).replace("-", "−");
+const format = (value) => String(Math.round(value * 100) / 100).replace("-", "−");
 const near = (a, b) => Math.abs(a - b) < 1e-6;

@@ -1,14 +1,14 @@
 /**
- * What the playground says in figures: how well drawn points match the real ones.
+ * The playground's metrics: how well drawn points match the real ones.
  */
-const NEAR = 0.1; // points closer than this count as being in one place
+const NEAR = 0.1; // points closer than this count as equal
 
 /**
  * @typedef {object} Match
- * @property {number} near share of the drawn points that lie where real ones are (precision)
- * @property {number} covered share of the real points that have a drawn one near (recall)
- * @property {number} reached how many heaps get at least a quarter of their fair share
- * @property {number} heaps how many there are
+ * @property {number} near share of the drawn points with a real one near (precision)
+ * @property {number} covered share of the real points with a drawn one near (recall)
+ * @property {number} reached how many heaps have at least a quarter of their fair share
+ * @property {number} heaps number of heaps
  */
 
 /**

@@ -22,14 +22,14 @@ export class Painting {
     for (const name of ["focus", "blur"]) canvas.addEventListener(name, () => this.draw());
   }
 
-  /** Wipe it clean. */
+  /** Remove all paint. */
   clear() {
     this.paint.fill(0);
     this.draw();
     this.changed();
   }
 
-  /** Show the paint, and the brush while keys can move it. */
+  /** Draw the paint, and the brush while the pad has focus. */
   draw() {
     const { canvas, paint, cursor } = this;
     const context = canvas.getContext("2d");
@@ -51,7 +51,7 @@ export class Painting {
   #begin(event) {
     if (!event.isPrimary || event.button) return;
     this.canvas.setPointerCapture(event.pointerId);
-    this.cursor = this.#place(event);
+    this.cursor = this.#toCell(event);
     this.stroke = true;
     this.#dab(...this.cursor);
     this.draw();
@@ -59,7 +59,7 @@ export class Painting {
 
   #go(event) {
     if (!this.stroke || !event.isPrimary) return;
-    this.#line(this.#place(event));
+    this.#line(this.#toCell(event));
   }
 
   #end() {
@@ -71,7 +71,7 @@ export class Painting {
   #press(event) {
     const move = MOVES[event.key];
     if (!move && event.key !== " ") return;
-    event.preventDefault(); // the page would scroll
+    event.preventDefault(); // arrow keys must not scroll the page
     const inside = (value) => Math.max(0.5, Math.min(CELLS - 0.5, value));
     const to = this.cursor.map((value, i) => inside(value + (move?.[i] ?? 0)));
     if (move && !event.shiftKey) {
@@ -83,7 +83,7 @@ export class Painting {
     this.changed();
   }
 
-  #place({ clientX, clientY }) {
+  #toCell({ clientX, clientY }) {
     const box = this.canvas.getBoundingClientRect();
     return [
       ((clientX - box.left) / box.width) * CELLS,
@@ -91,7 +91,7 @@ export class Painting {
     ];
   }
 
-  /** From where the brush is. A fast pointer leaves gaps between its events. */
+  /** Paint a line from the brush's position, since a fast pointer leaves gaps between events. */
   #line(to) {
     const [x, y] = this.cursor;
     const [right, down] = [to[0] - x, to[1] - y];

@@ -1,7 +1,7 @@
-/** Trains in a thread of its own, so that the page never waits. One request, one answer. */
+/** Trains in a worker, so that the page stays responsive. Each request gets one answer. */
 import { Diverged, Trainer } from "./training.js";
 
-const WHOLE_VIEW_MS = 200; // a whole view costs as much as several steps
+const WHOLE_VIEW_MS = 200; // milliseconds between full views, which cost as much as several steps
 
 /** @type {Trainer} */
 let trainer;

@@ -1,25 +1,24 @@
 /**
- * The playground: a VAE and a GAN learn points in the plane side by side. This file joins the
- * page's controls and pictures to the worker that trains; playground.html is the page.
+ * The playground: a VAE and a GAN learn points in the plane side by side. This file connects the
+ * page's controls, plots and readouts to the worker that trains; playground.html is the page.
  */
-import { DISTRIBUTIONS, drawPoints } from "./distributions.js";
+import { DISTRIBUTIONS } from "./distributions.js";
 import { Painting } from "./painting.js";
-import { drawCurves, drawPlane, drawPosterior, drawScores, History, prepare } from "./plots.js";
+import { drawCurves, drawPlane, drawPosterior, drawScores, drawThumb, History } from "./plots.js";
 import { FAILURES, GOOD, STOPS } from "./presets.js";
-import { Random } from "./random.js";
+import { NAMES, showFailure, showFigures, showLosses, StepCount } from "./readouts.js";
 
-const SLICE_MS = 32; // of training between two pictures
-const FEWEST = 6; // steps between two pictures, where those take longer
+const SLICE_MS = 32; // of training between two redraws
+const FEWEST = 6; // steps between two redraws, if steps are slow
 const SLOW_MS = 400; // between two steps in slow motion
 const MOST_SEED = 2 ** 32 - 1;
-const NAMES = { vae: "VAE", generator: "generator", discriminator: "discriminator" };
 const INVITATION = "Nothing is learned yet: both models draw at random. Press Play.";
 const EMPTY =
   "Your painting is empty, so there is nothing to learn. Paint something in the square, " +
   "or choose one of the shapes.";
 
 /**
- * Bring the page inside of `element` to life.
+ * Make the page inside of `element` interactive.
  * @param {HTMLElement} element
  * @returns {Playground}
  */
@@ -34,10 +33,10 @@ class Playground {
     this.settings = { ...GOOD };
     this.data = "grid3";
     this.playing = false;
-    this.asked = false; // whether the worker is at a run
+    this.isRunPending = false; // whether the worker is training
     this.visible = true;
     this.#forget("vae", "gan");
-    this.speed = { since: 0, steps: 0, text: "" };
+    this.stepCount = new StepCount(this.#find(".playground-count"));
     this.worker = new Worker(new URL("./playground-worker.js", import.meta.url), {
       type: "module",
     });
@@ -59,7 +58,7 @@ class Playground {
     return [...this.root.querySelectorAll(selector)];
   }
 
-  // --- What the visitor does ---------------------------------------------------------------
+  // --- Controls ----------------------------------------------------------------------------
 
   #bindControls() {
     const actions = {
@@ -70,7 +69,7 @@ class Playground {
       },
       good: () => {
         this.#choose({ ...GOOD, seed: this.settings.seed });
-        this.#showFailure(null);
+        showFailure(this.root, null);
         this.#say("Good settings again. The networks go on from where they are.");
       },
       clear: () => this.painting.clear(),
@@ -121,7 +120,7 @@ class Playground {
         textContent: title,
       }));
       input.addEventListener("change", () => {
-        this.#showFailure(null);
+        showFailure(this.root, null);
         this.#learn(name);
       });
       thumbs.append(label);
@@ -140,7 +139,7 @@ class Playground {
     }
   }
 
-  /** Choose what the models learn; they go on from where they are. */
+  /** Change the data; training continues with the current networks. */
   #learn(name) {
     this.data = name;
     this.worker.postMessage({ kind: "data", name, paint: this.painting.paint });
@@ -165,7 +164,7 @@ class Playground {
     const failure = FAILURES[name];
     if (!failure.suits(this.data)) this.#learn(failure.data);
     this.#choose({ ...GOOD, seed: this.settings.seed, ...failure.settings });
-    this.#showFailure(name);
+    showFailure(this.root, name);
     this.worker.postMessage({ kind: "restart" });
     this.#play();
   }
@@ -176,7 +175,7 @@ class Playground {
       return;
     }
     this.playing = true;
-    this.speed = { since: 0, steps: 0, text: "" };
+    this.stepCount.restart();
     this.#find("[data-do=play]").textContent = "Pause";
     this.#say("Training.");
     this.#run();
@@ -197,13 +196,13 @@ class Playground {
     this.worker.postMessage({ kind: "step", part });
   }
 
-  /** Let the worker train for a moment; its answer asks for the next. */
+  /** Let the worker train for one slice; its answer starts the next. */
   #run() {
-    if (this.asked) return;
+    if (this.isRunPending) return;
     const resting = this.visible ? "training" : "resting";
     this.root.dataset.state = this.playing ? resting : "paused";
     if (this.root.dataset.state !== "training") return;
-    this.asked = true;
+    this.isRunPending = true;
     const slow = this.#isOn("slow");
     const [fewest, most] = slow ? [1, 1] : [FEWEST, Infinity];
     const ask = () =>
@@ -212,7 +211,7 @@ class Playground {
     else ask();
   }
 
-  // --- What the worker answers -------------------------------------------------------------
+  // --- The worker --------------------------------------------------------------------------
 
   #receive(answer) {
     if (!this.root.isConnected) {
@@ -229,7 +228,7 @@ class Playground {
     }
     this.#draw();
     if (answer.kind !== "run") return;
-    this.asked = false;
+    this.isRunPending = false;
     this.#run();
   }
 
@@ -266,7 +265,7 @@ class Playground {
     this.#say("The playground has stopped. Reload the page to try again.", true);
   }
 
-  // --- What the page shows -----------------------------------------------------------------
+  // --- The page ----------------------------------------------------------------------------
 
   #say(text, serious = false) {
     const message = this.#find(".playground-message");
@@ -293,26 +292,10 @@ class Playground {
     this.#find("[data-do=good]").disabled = good;
   }
 
-  #showFailure(name) {
-    const failure = FAILURES[name];
-    for (const button of this.#all("[data-failure]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.failure === name));
-    }
-    for (const figure of this.#all("figure")) {
-      figure.toggleAttribute("data-failing", figure.dataset.model === failure?.model);
-    }
-    const lesson = this.#find(".playground-lesson");
-    lesson.hidden = !failure;
-    const lines = failure ? [failure.watch, failure.why, `The cure: ${failure.cure}`] : [];
-    lesson.replaceChildren(...lines.map((textContent) => {
-      return Object.assign(document.createElement("p"), { textContent });
-    }));
-  }
-
   #watchPage() {
     const look = () => {
       this.visible = this.onScreen !== false && !document.hidden;
-      this.speed.since = 0; // or the time away would count
+      this.stepCount.restart(); // the time while hidden does not count
       this.#run();
     };
     document.addEventListener("visibilitychange", look);
@@ -334,29 +317,11 @@ class Playground {
 
   #drawThumbs() {
     for (const canvas of this.#all(".playground-thumbs canvas")) {
-      const { context, width, color } = prepare(canvas);
-      const { value } = canvas.previousElementSibling;
-      const own = value === "own";
-      context.fillStyle = color(own ? "--accent" : "--body-text-color");
-      if (own) {
-        const { paint } = this.painting;
-        const side = Math.sqrt(paint.length);
-        const cell = width / side;
-        paint.forEach((amount, i) => {
-          if (!amount) return;
-          context.fillRect((i % side) * cell, Math.floor(i / side) * cell, cell, cell);
-        });
-        continue;
-      }
-      const points = drawPoints(DISTRIBUTIONS[value], 260, new Random(1));
-      for (let i = 0; i < points.length; i += 2) {
-        const place = (number) => ((number + 1) / 2) * width;
-        context.fillRect(place(points[i]), place(-points[i + 1]), 1.3, 1.3);
-      }
+      drawThumb(canvas, canvas.previousElementSibling.value, this.painting.paint);
     }
   }
 
-  /** Before the next frame, once, and only where somebody can see it. */
+  /** Redraw once before the next frame, if the tab is visible. */
   #draw() {
     if (this.drawing || !this.shown) return;
     this.drawing = true;
@@ -367,7 +332,8 @@ class Playground {
   }
 
   #drawAll() {
-    const { steps, counts, last, real, drawn, grids, encoded, scores, heat, arrows } = this.shown;
+    const { steps, counts, last, real, drawn, grids, encoded, scores, heat, arrows, figures } =
+      this.shown;
     const { rows, cols } = grids;
     const [vae, gan] = this.#all("figure");
     drawPlane(vae.querySelector(".playground-plane"), {
@@ -392,72 +358,12 @@ class Playground {
     ]);
     drawPosterior(vae.querySelector(".playground-inset"), encoded);
     drawScores(gan.querySelector(".playground-inset"), scores);
-    this.#showFigures();
-    this.#showLosses(vae, gan, last);
-    this.#showCounts(steps, counts);
+    showFigures(this.root, figures, this.settings.zDim);
+    showLosses(this.root, last, this.settings.beta);
+    this.stepCount.show(steps, counts, this.playing);
     const { dataset } = this.root;
     dataset.steps = steps;
     dataset.lossVae = last.vae?.loss ?? "";
     dataset.lossGan = last.generator ?? "";
   }
-
-  #showFigures() {
-    const { figures } = this.shown;
-    const line = (model) => this.#find(`figure[data-model=${model}] .playground-figure`);
-    line("vae").textContent = figures
-      ? `${describeMatch(figures.vae)} ${describeKl(figures, this.settings.zDim)}`
-      : "";
-    line("gan").textContent = figures ? describeMatch(figures.gan) : "";
-  }
-
-  #showLosses(vae, gan, last) {
-    const { beta } = this.settings;
-    vae.querySelector(".playground-curve + p").textContent = last.vae
-      ? `Loss ${say(last.vae.loss)} = ${say(last.vae.redraw)} redrawing + ` +
-        `${beta} × ${say(last.vae.kl)} KL`
-      : "Loss: no step yet";
-    const part = (name) => (last[name] === null ? "–" : say(last[name]));
-    gan.querySelector(".playground-curve + p").innerHTML =
-      `Loss: <b class="drawn">generator ${part("generator")}</b> · ` +
-      `<b class="says-real">discriminator ${part("discriminator")}</b>`;
-  }
-
-  #showCounts(steps, counts) {
-    const now = performance.now();
-    const { speed } = this;
-    if (!this.playing) speed.text = "";
-    else if (!speed.since) Object.assign(speed, { since: now, steps });
-    else if (now - speed.since > 1000) {
-      const rate = Math.max(0, (1000 * (steps - speed.steps)) / (now - speed.since));
-      this.speed = { since: now, steps, text: ` · ${Math.round(rate)} a second` };
-    }
-    const even = counts.vae === counts.generator && counts.vae === counts.discriminator;
-    const parts = Object.entries(NAMES).map(([part, name]) => `${name} ${counts[part]}`);
-    this.#find(".playground-count").textContent =
-      `${steps.toLocaleString("en")} step${steps === 1 ? "" : "s"}${this.speed.text}` +
-      (even ? "" : ` · ${parts.join(", ")}`);
-  }
-}
-
-/** @param {import("./measures.js").Match} match */
-function describeMatch({ near, covered, reached, heaps }) {
-  const astray = `${percent(1 - near)} of its points lie`;
-  return heaps
-    ? `Reaches ${reached} of ${heaps} heaps; ${astray} in none.`
-    : `Covers ${percent(covered)} of the shape; ${astray} beside it.`;
-}
-
-function describeKl({ kl, used }, zDim) {
-  const telling = used
-    ? `through ${used} of ${zDim} number${zDim === 1 ? "" : "s"}`
-    : "next to nothing";
-  return `z tells ${say(kl)} nats, ${telling}.`;
-}
-
-function percent(share) {
-  return `${Math.round(100 * share)} %`;
-}
-
-function say(number) {
-  return Math.abs(number) >= 100 ? number.toFixed(0) : number.toFixed(2);
 }

@@ -1,13 +1,15 @@
-/** What the playground draws: planes, curves, and two small insets. All of it is plain canvas. */
+/** The playground's plots on canvases: planes, curves, and two small insets. */
+import { DISTRIBUTIONS, drawPoints } from "./distributions.js";
+import { Random } from "./random.js";
 import { GRID_LINES, HEAT_CELLS, REACH } from "./training.js";
 
 const CURVE_POINTS = 400;
 
 /**
- * A canvas as sharp as the screen, empty, with its colours from the page.
+ * Clear a canvas, match the screen's resolution, and read colours from the page.
  * @param {HTMLCanvasElement} canvas
  */
-export function prepare(canvas) {
+function prepare(canvas) {
   const ratio = Math.min(devicePixelRatio || 1, 2);
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -29,7 +31,7 @@ export function prepare(canvas) {
  * @param {Float32Array} layers.real
  * @param {Float32Array} layers.drawn
  * @param {{points: Float32Array, rows: number, cols: number}} [layers.grid]
- * @param {Float32Array} [layers.back] where the first real points come back to
+ * @param {Float32Array} [layers.back] reconstructions of the first real points
  * @param {Float32Array} [layers.heat]
  * @param {Float32Array} [layers.arrows]
  */
@@ -89,7 +91,7 @@ function drawGrid(context, { points, rows, cols }, x, y, color) {
 
 const heatCanvas = globalThis.document?.createElement("canvas");
 
-/** Scores vary from loss to loss: what counts is how far each is from the middle of them. */
+/** Score ranges differ between losses, so colours show the distance from the mean score. */
 function drawHeat(context, heat, width, color) {
   const middle = heat.reduce((sum, score) => sum + score, 0) / heat.length;
   let spread = 1e-9;
@@ -139,7 +141,7 @@ function drawArrows(context, drawn, arrows, x, y, width, color) {
   context.globalAlpha = 1;
 }
 
-/** A loss over all of its time, in at most CURVE_POINTS points: older pairs become one. */
+/** The history of a loss, in at most CURVE_POINTS points: pairs of points are merged. */
 export class History {
   constructor() {
     Object.assign(this, { points: [], stride: 1, open: 0, count: 0 });
@@ -163,7 +165,7 @@ export class History {
 }
 
 /**
- * Curves over one another; the first losses may be beyond the frame, so that the rest has room.
+ * Draw curves in one plot; the first losses may be outside, so that the rest is readable.
  * @param {HTMLCanvasElement} canvas
  * @param {{history: History, color: string}[]} curves colours are names of custom properties
  */
@@ -193,7 +195,7 @@ export function drawCurves(canvas, curves) {
 }
 
 /**
- * Where the encoder puts real points, with the prior's rings at 1 and 2; a line for a z of one.
+ * Draw the encoder's Gaussians of real points, with the prior's circles at 1 and 2.
  * @param {HTMLCanvasElement} canvas
  * @param {{mu: Float32Array, spread: Float32Array, zDim: number}} encoded
  */
@@ -214,7 +216,7 @@ export function drawPosterior(canvas, { mu, spread, zDim }) {
   for (let i = 0; i < count; i++) {
     const at = i * zDim;
     const left = x(mu[at]);
-    // With a single number there is room beside it: let the points lie on a few lines.
+    // A z of one number: spread the points over a few lines.
     const top = zDim > 1 ? y(mu[at + 1]) : y(((i % 21) - 10) / 10);
     const tall = zDim > 1 ? spread[at + 1] : 0;
     context.globalAlpha = 0.1;
@@ -229,7 +231,7 @@ export function drawPosterior(canvas, { mu, spread, zDim }) {
 }
 
 /**
- * How many real and drawn points get which score: low at the left.
+ * Draw histograms of the scores of real and drawn points.
  * @param {HTMLCanvasElement} canvas
  * @param {{real: Float32Array, drawn: Float32Array}} scores
  */
@@ -259,4 +261,30 @@ export function drawScores(canvas, { real, drawn }) {
     });
   });
   context.globalAlpha = 1;
+}
+
+/**
+ * The thumbnail of a distribution, or of the visitor's painting.
+ * @param {HTMLCanvasElement} canvas
+ * @param {string} name of DISTRIBUTIONS, or "own"
+ * @param {Float32Array} paint
+ */
+export function drawThumb(canvas, name, paint) {
+  const { context, width, color } = prepare(canvas);
+  if (name === "own") {
+    context.fillStyle = color("--accent");
+    const side = Math.sqrt(paint.length);
+    const cell = width / side;
+    paint.forEach((amount, i) => {
+      if (!amount) return;
+      context.fillRect((i % side) * cell, Math.floor(i / side) * cell, cell, cell);
+    });
+    return;
+  }
+  context.fillStyle = color("--body-text-color");
+  const points = drawPoints(DISTRIBUTIONS[name], 260, new Random(1));
+  const toPixel = (number) => ((number + 1) / 2) * width;
+  for (let i = 0; i < points.length; i += 2) {
+    context.fillRect(toPixel(points[i]), toPixel(-points[i + 1]), 1.3, 1.3);
+  }
 }

@@ -1,8 +1,8 @@
-/** The playground's settings: their stops, good values, and values that go wrong on purpose. */
+/** The playground's settings: slider values, good values, and values that fail on purpose. */
 
 const RATES = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 10];
 
-/** Where each slider can stand. */
+/** The values of each slider. */
 export const STOPS = {
   rateVae: RATES,
   rateGenerator: RATES,
@@ -29,8 +29,8 @@ export const GOOD = {
 /**
  * @typedef {object} Failure
  * @property {string} title
- * @property {Partial<import("./toy-models.js").Settings>} settings what differs from GOOD
- * @property {string} data the distribution that shows it, where the chosen one does not
+ * @property {Partial<import("./toy-models.js").Settings>} settings differences from GOOD
+ * @property {string} data the distribution that shows it, if the chosen one does not
  * @property {(name: string) => boolean} suits whether the chosen distribution shows it
  * @property {"vae" | "gan"} model that fails
  * @property {string} watch
@@ -38,7 +38,7 @@ export const GOOD = {
  * @property {string} cure
  */
 
-// Few heaps, far apart: then it is plain to see which are reached, and what lies between them.
+// Few heaps, far apart: missed heaps and points between them are clearly visible.
 const hasFewHeaps = (name) => ["circle", "grid3"].includes(name);
 
 /** @type {Object<string, Failure>} */

@@ -1,5 +1,5 @@
 /**
- * Random numbers that a seed repeats: sfc32 for uniform ones, Box and Muller's way to normal ones.
+ * Seeded random numbers: sfc32 for uniform ones, the Box-Muller transform for normal ones.
  */
 export class Random {
   #state;

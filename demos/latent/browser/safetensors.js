@@ -1,4 +1,4 @@
-// Reads a safetensors file, the format that torch loads too: a length, a JSON header, the numbers.
+// Reads a safetensors file: a length, a JSON header, the numbers.
 // https://huggingface.co/docs/safetensors
 
 /**
@@ -9,7 +9,7 @@
 
 /**
  * Read the tensors of a file whose names begin with `prefix`, half precision as single.
- * Tensors that hold no fractions (such as counters) are left out.
+ * Integer tensors (such as counters) are left out.
  * @param {ArrayBuffer} buffer The whole file.
  * @param {string} prefix
  * @returns {Map<string, Tensor>} By name, without the prefix.
@@ -26,7 +26,7 @@ export function readSafetensors(buffer, prefix = "") {
     if (end - begin !== count * width || start + end > buffer.byteLength) {
       throw new Error(`${name} is incomplete`);
     }
-    // A copy begins at 0, where numbers of any width may begin.
+    // A copy, since typed arrays need aligned offsets.
     const values = read(buffer.slice(start + begin, start + end));
     tensors.set(name.slice(prefix.length), { shape: entry.shape, values });
   }
@@ -53,7 +53,7 @@ function readHeader(buffer) {
   }
 }
 
-/** Bytes of a number, and how to read a buffer of them. */
+/** Bytes per number, and a function that reads a buffer. */
 const READERS = {
   F32: [4, (bytes) => new Float32Array(bytes)],
   F16: [2, (bytes) => widenHalves(new Uint16Array(bytes))],

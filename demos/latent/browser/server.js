@@ -1,12 +1,12 @@
-/** What the server does for this page: questions and answers over ordinary Gradio events. */
+/** Calls of the server through ordinary Gradio events. */
 
-const PATIENCE = 60_000; // milliseconds; the first question imports torch
+const TIMEOUT = 60_000; // milliseconds; the first call imports torch
 
 /**
- * Ask through events of a gr.HTML component, one question at a time.
+ * Call the server through events of a gr.HTML component, one call at a time.
  * @param {{trigger: Function, watch: Function, props: {value: string}}} component
  * @returns {(kind: string, values: object, event?: string) => Promise<object>} Rejects with the
- *   server's own words.
+ *   server's message.
  */
 export function createLine({ trigger, watch, props }) {
   let number = 0;
@@ -26,7 +26,7 @@ export function createLine({ trigger, watch, props }) {
         else resolve(answer);
       };
       const error = "The gallery does not answer. Is it still running? Reload the page.";
-      const timer = setTimeout(() => settle({ error }), PATIENCE);
+      const timer = setTimeout(() => settle({ error }), TIMEOUT);
       waiting = { number: ++number, settle };
       trigger(event, { number, kind, values });
     });
@@ -38,8 +38,8 @@ export function createLine({ trigger, watch, props }) {
 }
 
 /**
- * Decode on the server, for browsers that cannot. What is wanted while one question is on its way
- * goes together with the next.
+ * Decode on the server, for browsers that cannot. Requests during a call are batched into the
+ * next one.
  * @param {ReturnType<typeof createLine>} ask
  * @param {string} dataset
  * @returns {{vae: object, gan: object}} Two decoders, see decoder.js.
@@ -69,7 +69,7 @@ export function createRemoteDecoders(ask, dataset) {
     const order = (z, urgent) =>
       new Promise((resolve, reject) => {
         wanted[model].push({ z, urgent, resolve, reject });
-        queueMicrotask(() => queueMicrotask(send)); // both models' orders go together
+        queueMicrotask(() => queueMicrotask(send)); // waits for both models' requests, to send them together
       });
     return {
       zDim: 64,
@@ -83,7 +83,7 @@ export function createRemoteDecoders(ask, dataset) {
   return { vae: create("vae"), gan: create("gan") };
 }
 
-/** Take the orders that go next: urgent ones alone, so that maps never slow down a slider. */
+/** Take the next requests: urgent ones alone, so that maps never slow down a slider. */
 function take(orders) {
   const urgent = orders.filter((order) => order.urgent);
   const taken = (urgent.length ? urgent : orders).slice(0, 24);
@@ -91,7 +91,7 @@ function take(orders) {
   return taken;
 }
 
-/** @returns {Promise<ImageData>} the pixels of a picture at a data URL. */
+/** @returns {Promise<ImageData>} the pixels of a data URL. */
 async function readImage(url) {
   const image = new Image();
   image.src = url;

@@ -1,18 +1,18 @@
 /**
- * A pad to draw on with mouse, pen or finger. It tells the server after each stroke.
+ * A pad to draw on with mouse, pen or finger. It notifies the server after each stroke.
  *
- * The element holds `.sketch` with a canvas, buttons with data-color, data-size and data-do, as
- * show_reconstruct.py writes them.
+ * The element has `.sketch` with a canvas and buttons with data-color, data-size and data-do, see
+ * show_reconstruct.py.
  */
 
 const MOST_UNDO = 30;
 
 /**
- * Make the pad inside of `element` work.
+ * Activate the pad inside of `element`.
  *
  * @param {HTMLElement} element
  * @param {{trigger: (name: string, data: object) => void}} page `trigger("input", {picture})` is
- *   called after each stroke with a data URL, or with null where nothing is drawn.
+ *   called after each stroke with a data URL, or with null if nothing is drawn.
  */
 export function mount(element, { trigger }) {
   const canvas = element.querySelector("canvas");
@@ -26,7 +26,7 @@ export function mount(element, { trigger }) {
     context.fillStyle = "#ffffff";
     context.fillRect(0, 0, canvas.width, canvas.height);
   };
-  const tell = () => trigger("input", { picture: empty ? null : canvas.toDataURL("image/png") });
+  const notify = () => trigger("input", { picture: empty ? null : canvas.toDataURL("image/png") });
   const remember = () => {
     const { width, height } = canvas;
     undo.push({ pixels: context.getImageData(0, 0, width, height), empty });
@@ -68,7 +68,7 @@ export function mount(element, { trigger }) {
     remember();
     empty = false;
     last = place(event);
-    dot(); // a line of no length leaves no mark
+    dot(); // a line of length 0 draws nothing
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!last || !event.isPrimary) return;
@@ -78,7 +78,7 @@ export function mount(element, { trigger }) {
   const lift = (event) => {
     if (!last || !event.isPrimary) return;
     last = null;
-    tell();
+    notify();
   };
   canvas.addEventListener("pointerup", lift);
   canvas.addEventListener("pointercancel", lift);
@@ -98,19 +98,19 @@ export function mount(element, { trigger }) {
       empty = false;
       context.fillStyle = brush.color;
       context.fillRect(0, 0, canvas.width, canvas.height);
-      tell();
+      notify();
     } else if (wish === "clear") {
       remember();
       empty = true;
       paper();
-      tell();
+      notify();
     } else if (wish === "undo" && undo.length) {
       const before = undo.pop();
       context.putImageData(before.pixels, 0, 0);
       empty = before.empty;
-      tell();
+      notify();
     }
   });
   paper();
-  element.querySelector(".sketch").inert = false; // what was clicked earlier would be lost
+  element.querySelector(".sketch").inert = false; // inert until here, since earlier clicks would be lost
 }

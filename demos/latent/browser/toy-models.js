@@ -7,21 +7,21 @@ import { Random } from "./random.js";
 const { constant, variable } = ag;
 
 export const BATCH = 64;
-export const NOISE = 0.12; // how far from the decoder's point the VAE expects the true one to lie
+export const NOISE = 0.12; // standard deviation of the VAE's likelihood
 const VAE_HIDDEN = [48, 48, 48];
 const GAN_HIDDEN = [32, 32, 32];
 const PENALTY_POINTS = 32; // the gradient penalty is estimated on half a batch
 
 /**
  * @typedef {object} Settings
- * @property {number} zDim how many numbers both models draw a point from: 1, 2, 4 or 8
+ * @property {number} zDim latent dimensions of both models: 1, 2, 4 or 8
  * @property {number} rateVae learning rate of the VAE
  * @property {number} rateGenerator
  * @property {number} rateDiscriminator
  * @property {number} beta weight of the KL term
  * @property {"nonsaturating" | "hinge" | "wasserstein"} loss of the GAN
  * @property {number} penalty weight of the gradient penalty
- * @property {number} discriminatorSteps updates of the discriminator for each of the generator
+ * @property {number} discriminatorSteps discriminator updates per generator update
  * @property {number} seed
  */
 
@@ -29,17 +29,17 @@ const PENALTY_POINTS = 32; // the gradient penalty is estimated on half a batch
 export class Network {
   /**
    * @param {number[]} widths from input to output
-   * @param {Random} rng draws the first weights, He's way
+   * @param {Random} rng for He initialisation
    */
   constructor(widths, rng) {
     this.parameters = [];
     for (let i = 0; i + 1 < widths.length; i++) {
       const [rows, cols] = [widths[i], widths[i + 1]];
-      // Half of that at the end: what an untrained network draws should lie in the picture.
+      // Half of that in the last layer, so that untrained outputs are inside the plot.
       const spread = Math.sqrt(2 / rows) * (i + 2 < widths.length ? 1 : 0.5);
       const weights = rng.normals(rows * cols).map((weight) => spread * weight);
       this.parameters.push(variable(weights, rows, cols));
-      // Biases that differ put the bends of the first layer in different places.
+      // Different biases put the kinks of the first layer at different positions.
       this.parameters.push(variable(rng.normals(cols).map((bias) => 0.3 * bias), 1, cols));
     }
   }
@@ -59,8 +59,8 @@ export class Network {
 export class Adam {
   /**
    * @param {ag.Tensor[]} parameters changed in place
-   * @param {number} beta1 how long the direction is remembered
-   * @param {number} beta2 how long the size is remembered
+   * @param {number} beta1 decay of the first moment
+   * @param {number} beta2 decay of the second moment
    */
   constructor(parameters, beta1 = 0.9, beta2 = 0.999) {
     Object.assign(this, { parameters, beta1, beta2, steps: 0 });
@@ -88,7 +88,7 @@ export class Adam {
   }
 }
 
-/** Encoder and decoder; the decoder's point is the middle of a small round cloud. */
+/** Encoder and decoder; the decoder's output is the mean of an isotropic Gaussian. */
 export class Vae {
   /**
    * @param {number} zDim
@@ -163,7 +163,7 @@ export class Gan {
     this.rng = rng;
     this.generator = new Network([zDim, ...GAN_HIDDEN, 2], rng);
     this.discriminator = new Network([2, ...GAN_HIDDEN, 1], rng);
-    // No momentum: what was right against the other network a while ago is wrong now.
+    // No momentum: gradients against an earlier opponent are outdated.
     this.adamGenerator = new Adam(this.generator.parameters, 0, 0.99);
     this.adamDiscriminator = new Adam(this.discriminator.parameters, 0, 0.99);
     this.steps = { generator: 0, discriminator: 0 };
@@ -196,7 +196,7 @@ export class Gan {
     return judged.value;
   }
 
-  /** The gradient penalty: at real points, or for Wasserstein somewhere between real and drawn. */
+  /** The gradient penalty: at real points, or for Wasserstein between real and drawn ones. */
   #penalty(loss, real, fake) {
     const count = Math.min(PENALTY_POINTS, real.rows);
     const points = real.data.slice(0, 2 * count);
@@ -216,7 +216,7 @@ export class Gan {
 
   /**
    * One update of the generator.
-   * @param {number} count how many points it draws for that
+   * @param {number} count points in its batch
    * @param {Settings} settings
    * @returns {number} its loss
    */
@@ -229,7 +229,7 @@ export class Gan {
 }
 
 /**
- * What the discriminator minimises: non-saturating (Goodfellow et al., 2014), hinge (Lim and Ye,
+ * Discriminator loss: non-saturating (Goodfellow et al., 2014), hinge (Lim and Ye,
  * 2017) or Wasserstein (Arjovsky et al., 2017).
  * @param {Settings["loss"]} kind
  * @param {ag.Tensor} real scores of real points
@@ -243,7 +243,7 @@ export function discriminatorLoss(kind, real, fake) {
 }
 
 /**
- * What the generator minimises.
+ * Generator loss.
  * @param {Settings["loss"]} kind
  * @param {ag.Tensor} fake scores of the points that it drew
  */
@@ -253,14 +253,14 @@ export function generatorLoss(kind, fake) {
 }
 
 /**
- * How far the discriminator's slopes are from what they should be: for Wasserstein from a length
- * of 1 (Gulrajani et al., 2017), else from 0 (R1; Mescheder et al., 2018).
+ * Gradient penalty: for Wasserstein the gradient's length should be 1 (Gulrajani et al., 2017),
+ * else 0 (R1; Mescheder et al., 2018).
  * @param {Settings["loss"]} kind
  * @param {ag.Tensor} slopes a row for each point
  */
 export function slopePenalty(kind, slopes) {
   const squared = ag.sumTo(ag.square(slopes), slopes.rows, 1);
   if (kind !== "wasserstein") return ag.scale(ag.mean(squared), 0.5);
-  // The tiny number keeps the root's own slope finite where a slope is 0.
+  // The epsilon keeps the gradient of the square root finite at 0.
   return ag.mean(ag.square(ag.shift(ag.power(ag.shift(squared, 1e-12), 0.5), -1)));
 }

@@ -1,5 +1,5 @@
 /**
- * The playground's training, free of page and worker: models, data, steps, and views of them.
+ * The playground's training, independent of page and worker: models, data, steps, and views.
  */
 import * as ag from "./autograd.js";
 import { DISTRIBUTIONS, drawPoints, painted } from "./distributions.js";
@@ -13,7 +13,7 @@ export const GRID_LINES = 17; // lines of the z grid, each way
 const SHOWN = 400; // points in a picture
 const ARROWS = 70;
 const REDRAWN = 60;
-const BEYOND = 1e6; // a loss of that size has no way back
+const BEYOND = 1e6; // a loss of this size has diverged
 const VIEW_SEED = 20;
 
 /**
@@ -30,7 +30,7 @@ export class Trainer {
     this.setData("grid3");
   }
 
-  /** Fresh networks from the seed; settings and data stay. */
+  /** New networks from the seed; settings and data stay. */
   restart() {
     const { seed } = this.settings;
     this.dataRng = new Random(seed + 1000);
@@ -38,7 +38,7 @@ export class Trainer {
     this.newGan();
   }
 
-  /** A fresh VAE beside the GAN as it is. */
+  /** A new VAE; the GAN stays. */
   newVae() {
     this.vae = new Vae(this.settings.zDim, this.settings.seed);
     this.losses = { ...this.losses, vae: [] };
@@ -46,7 +46,7 @@ export class Trainer {
     this.#drawViewPoints();
   }
 
-  /** A fresh GAN beside the VAE as it is. */
+  /** A new GAN; the VAE stays. */
   newGan() {
     this.gan = new Gan(this.settings.zDim, this.settings.seed + 1);
     this.losses = { ...this.losses, generator: [], discriminator: [] };
@@ -54,16 +54,16 @@ export class Trainer {
     this.#drawViewPoints();
   }
 
-  /** What the pictures show is drawn from a source of its own: looking changes no training. */
+  /** Views have their own random numbers, so that they do not change the training. */
   #drawViewPoints() {
     const { zDim } = this.settings;
     this.z = ag.constant(new Random(VIEW_SEED).normals(SHOWN * zDim), SHOWN, zDim);
   }
 
   /**
-   * New settings; another z size or seed makes fresh networks.
+   * New settings; another z size or seed makes new networks.
    * @param {Settings} settings
-   * @returns {boolean} whether it did
+   * @returns {boolean} whether there are new networks
    */
   configure(settings) {
     const fresh = settings.zDim !== this.settings.zDim || settings.seed !== this.settings.seed;
@@ -88,7 +88,7 @@ export class Trainer {
     return Math.min(this.vae.steps, this.gan.steps.generator);
   }
 
-  /** One step of all: one VAE update, then the discriminator's and one of the generator. */
+  /** One full step: a VAE update, the discriminator's updates, and a generator update. */
   step() {
     this.stepPart("vae");
     for (let i = 0; i < this.settings.discriminatorSteps; i++) this.stepPart("discriminator");
@@ -98,7 +98,7 @@ export class Trainer {
   /**
    * One update of one network.
    * @param {Part} part
-   * @throws {Diverged} and the model it is part of is fresh again
+   * @throws {Diverged} after it has replaced the network's model by a new one
    */
   stepPart(part) {
     const { settings, distribution, vae, gan } = this;
@@ -107,7 +107,7 @@ export class Trainer {
     else if (part === "generator") this.last.generator = gan.updateGenerator(BATCH, settings);
     else this.last.discriminator = gan.updateDiscriminator(batch(), settings);
     const loss = part === "vae" ? this.last.vae.loss : this.last[part];
-    // Not "beyond >= BEYOND": that would let NaN through.
+    // Not ">= BEYOND", which is false for NaN.
     if (Math.abs(loss) < BEYOND) {
       this.losses[part].push(loss);
       return;
@@ -119,8 +119,8 @@ export class Trainer {
   }
 
   /**
-   * All that the page shows, with the losses since the last view.
-   * @param {boolean} whole with what is costly: the discriminator's map, the encoder, figures
+   * The data of the page, with the losses since the last view.
+   * @param {boolean} whole with the slow parts: the discriminator's map, the encoder, figures
    */
   view(whole) {
     return ag.untracked(() => {
@@ -151,7 +151,7 @@ export class Trainer {
     });
   }
 
-  /** Where each model takes a grid of z: of its first two numbers, with the others at 0. */
+  /** Each model's output for a grid of z: of its first two numbers, with the others at 0. */
   #grids() {
     const { zDim } = this.settings;
     const place = (i) => (5 * i) / (GRID_LINES - 1) - 2.5;
@@ -174,7 +174,7 @@ export class Trainer {
     };
   }
 
-  /** Where the encoder puts real points, and what the first of them come back as. */
+  /** The encoder's Gaussians of real points, and reconstructions of the first ones. */
   #encoded() {
     const count = this.real.length / 2;
     const { zDim } = this.settings;
@@ -200,14 +200,14 @@ export class Trainer {
     return this.gan.discriminator.forward(new ag.Tensor(points, HEAT_CELLS ** 2, 2)).data;
   }
 
-  /** At drawn points, the way in which the discriminator's score grows fastest. */
+  /** The gradient of the discriminator's score at drawn points. */
   #arrows(drawn) {
     const points = ag.variable(drawn.slice(0, 2 * ARROWS), ARROWS, 2);
     const uphill = ag.tracked(() => ag.sumTo(this.gan.discriminator.forward(points), 1, 1));
     return ag.gradients(uphill, [points])[0].data;
   }
 
-  /** How well the points match, and what z tells; nothing where there is no data. */
+  /** How well the points match, and the information in z; null without data. */
   #figures(drawn, { kl }) {
     if (!this.distribution) return null;
     const { heaps } = this.distribution;
@@ -220,7 +220,7 @@ export class Trainer {
   }
 }
 
-/** A loss grew beyond all bounds. */
+/** A loss that diverged. */
 export class Diverged extends Error {
   /**
    * @param {Part} part

@@ -35,7 +35,7 @@ export const length = (a) => Math.sqrt(dot(a, a));
  * @returns {{z: Float32Array, vae: Float32Array, gan: Float32Array}} z as both share it, and moved
  *   along the directions of each.
  */
-export function place(request, drawn, directions = {}) {
+export function computeZ(request, drawn, directions = {}) {
   const start = request.point.length ? request.point : drawn;
   const z = scale(Float32Array.from(start), request.truncation);
   const [vae, gan] = [directions.vae, directions.gan].map((own) =>

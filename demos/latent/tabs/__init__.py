@@ -1,4 +1,4 @@
-"""The tabs of the latent-space room, in the order in which they stand."""
+"""The tabs of the latent-space room, in their order on the page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from shared.room import Room
 
 
 def choose_dataset(room: Room) -> gr.Dropdown:
-    """A picker of what the models were trained on, shown where there is a choice."""
+    """Create a picker of the data set, visible if there is a choice."""
     names = list_datasets(room.catalog)
     return gr.Dropdown(names, value=names[0], label="Trained on", visible=len(names) > 1)

@@ -1,4 +1,4 @@
-"""Bias: what the two models make of a training set in which nine of ten red critters smile."""
+"""Bias: two models trained on a set in which nine of ten red critters smile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from demos.latent.bias import FAIR, SKEWED, BiasRequest, draw_real_red, draw_red, push
+from demos.latent.bias import FAIR, SKEWED, BiasRequest, draw_real_red, draw_red, move_towards_red
 from demos.latent.directions import Directions
 from demos.latent.measure import COMMAND, JUDGE, read_comparison
 from demos.latent.models import find_directions, find_pair, list_datasets, pair_keys
@@ -18,8 +18,8 @@ from demos.latent.show_bias import (
     explain,
     explain_push,
     show_colors,
+    show_judged_pictures,
     show_push,
-    show_sightings,
     show_skew,
 )
 from shared.errors import GalleryError
@@ -63,7 +63,7 @@ def create_bias(room: Room) -> None:
     skew, trouble = None, "" if dataset == SKEWED else MISSING
     try:
         skew = (read_comparison(room.settings) or {}).get("skew")
-    except GalleryError as error:  # the rest of the page works without
+    except GalleryError as error:  # the rest of the page works without it
         trouble = str(error)
 
     def draw(seed: int) -> Iterator[Any]:
@@ -76,12 +76,12 @@ def create_bias(room: Room) -> None:
 
     def push_both(seed: int) -> Iterator[Any]:
         request = BiasRequest.parse(dataset=dataset, seed=seed)
-        said = f"Towards red, a step at a time, and what the judge sees · seed {request.seed}"
+        caption = f"Towards red, a step at a time, and what the judge sees · seed {request.seed}"
         for pushed in room.run(once(create_push(room, dataset)), models, request):
             if isinstance(pushed, Waiting):
                 yield pushed
             else:
-                yield pushed, said, request.seed
+                yield pushed, caption, request.seed
 
     with tab_columns() as columns:
         with columns.controls:
@@ -116,13 +116,13 @@ def create_bias(room: Room) -> None:
 def draw_reds(
     vae: VAE, gan: Generator, judge: Judge, request: BiasRequest, stop: Event
 ) -> Iterator[str]:
-    """Draw red critters of the training set and of both models; each step shows those so far."""
+    """Draw red critters of the training set and of both models; yield those so far."""
     skew = SKEWED if request.dataset == SKEWED else None
     rows = {"Training set": draw_real_red(request.seed, skew)}
     for name, generator in (("VAE", vae.decoder), ("GAN", gan)):
         for found in draw_red(generator, judge, request.seed, stop):
             rows[name] = found
-            yield show_sightings(rows)
+            yield show_judged_pictures(rows)
 
 
 def create_push(room: Room, dataset: str) -> Callable[..., str]:
@@ -138,17 +138,17 @@ def push_pair(
     request: BiasRequest,
     directions: Sequence[Directions | None],
 ) -> str:
-    """Push one picture of each model towards red, and show the way."""
+    """Move one picture of each model towards red, and show the steps."""
     generators = {"VAE": vae.decoder, "GAN": gan}
     rows = {
-        name: push(generator, judge, found, request.seed)
+        name: move_towards_red(generator, judge, found, request.seed)
         for (name, generator), found in zip(generators.items(), directions, strict=True)
     }
     return show_push(rows)
 
 
 def make_example(room: Room) -> None:
-    """Write the finished rows and the finished push of the first visit."""
+    """Write the example rows and the example push that the tab opens with."""
     dataset = pick_dataset(room)
     models = [*pair_keys(room.catalog, dataset), JUDGE]
     request = BiasRequest.parse(dataset=dataset, seed=EXAMPLE_SEED)
@@ -159,12 +159,12 @@ def make_example(room: Room) -> None:
 
 
 def pick_dataset(room: Room) -> str:
-    """The skewed models, or the ordinary ones where there are none."""
+    """Return the skewed data set, or the fair one without models of it."""
     return SKEWED if SKEWED in list_datasets(room.catalog) else FAIR
 
 
 def show_figures(skew: dict[str, Any] | None) -> str:
-    """The stored figures, or what makes them."""
+    """Show the recorded figures, or the command that measures them."""
     if not skew:
         return (
             '<p class="measure-note">How many smile has not been counted yet. The figures of '

@@ -1,6 +1,6 @@
 """Compare: figures and plots of both models beside real critters, and their nearest neighbours.
 
-What ten thousand pictures gave stands there at once; a few hundred can be measured on the spot.
+The tab opens with recorded figures of ten thousand pictures; a visitor can measure a few hundred.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def create_compare(room: Room) -> None:
     stored, trouble = None, ""
     try:
         stored = read_comparison(room.settings)
-    except GalleryError as error:  # the rest of the page works without
+    except GalleryError as error:  # the rest of the page works without it
         trouble = str(error)
 
     def run(count: int, seed: int) -> Iterator[Any]:
@@ -118,7 +118,7 @@ def find_all(
 ) -> Iterator[tuple[str, str]]:
     """Find the neighbours of both models' pictures and of a fresh critter, one after the other.
 
-    Yields what is found, as HTML ("" until all is), and a caption.
+    Yields the result as HTML ("" until all are found), and a caption.
     """
     pair = sample(vae, gan, PairRequest.parse(dataset=request.dataset, seed=request.seed))
     pictures = {"VAE": pair.vae, "GAN": pair.gan, "Fresh and real": draw_fresh(request.seed)}
@@ -132,12 +132,12 @@ def find_all(
 
 
 def typical(stored: dict[str, Any] | None) -> float | None:
-    """How far fresh real critters typically are from the nearest training picture."""
+    """Return the median distance of new real critters to the nearest training picture."""
     return stored["figures"]["real"].get("nearest_training") if stored else None
 
 
 def make_example(room: Room) -> None:
-    """Write the finished neighbours of the first visit."""
+    """Write the example that the tab opens with."""
     request = NeighbourRequest.parse(seed=EXAMPLE_SEED)
     models = [*pair_keys(room.catalog, list_datasets(room.catalog)[0]), JUDGE]
     search = partial(find_all, usual=typical(read_comparison(room.settings)))
@@ -146,7 +146,7 @@ def make_example(room: Room) -> None:
 
 
 def describe_stored(stored: dict[str, Any] | None) -> str:
-    """Say where the figures come from."""
+    """Return a line about the origin of the recorded figures."""
     if stored is None:
         return f"Nothing is stored yet. The figures of 10,000 pictures are made by: {COMMAND}"
     return (
@@ -156,7 +156,7 @@ def describe_stored(stored: dict[str, Any] | None) -> str:
 
 
 def describe_now(request: MeasureRequest) -> str:
-    """Say what was measured just now."""
+    """Return a line about the measurement of this visit."""
     return (
         f"<b>Measured now</b>: {request.count:,} pictures of each kind, seed {request.seed}. "
         "They stand under the stored figures."

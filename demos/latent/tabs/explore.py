@@ -1,6 +1,7 @@
-"""Explore: the same z through both models while sliders are dragged, directions, sums, a map.
+"""Explore: one z decoded by both models, with sliders, directions, arithmetic and a map.
 
-What is dragged is drawn in the visitor's browser (browser/explorer.js); the server draws z from
+While sliders are dragged, the visitor's browser decodes (browser/explorer.js);
+the server draws z from
 seeds, writes recipes, and decodes for browsers that cannot.
 """
 
@@ -55,7 +56,7 @@ def create_explore(room: Room) -> None:
         try:
             found = all(find_directions(room.settings, spec) for spec in (vae_spec, gan_spec))
         except GalleryError:
-            found = False  # a damaged file keeps nobody from the rest
+            found = False  # the rest of the page works without it
         return {"name": name, "vae": vae_spec.key, "gan": gan_spec.key, "directions": found}
 
     def draw_seeds(values: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def create_explore(room: Room) -> None:
             "example": read_example(),
         },
     )
-    # What the browser asks by the way comes at once; what takes the device waits in its line.
+    # Quick questions of the browser run at once; decoding waits for the device.
     explorer.input(
         answer({"seeds": draw_seeds, "recipe": write_recipe}),
         None,
@@ -121,9 +122,9 @@ def create_explore(room: Room) -> None:
 
 
 def answer(answers: dict[str, Answer]) -> Callable[[gr.EventData], str]:
-    """Make the handler of an event in which browser/server.js asks one of ``answers``.
+    """Return the handler of an event with which browser/server.js calls one of ``answers``.
 
-    The answer, or a message for the visitor, goes back as JSON with the number of the question.
+    It returns the answer, or a message for the visitor, as JSON with the number of the call.
     """
 
     def handle(event: gr.EventData) -> str:
@@ -141,7 +142,7 @@ def answer(answers: dict[str, Answer]) -> Callable[[gr.EventData], str]:
 
 
 def show_shell() -> str:
-    """The exhibit as it stands before any script ran: a finished pair, and controls at rest."""
+    """Return the page before any script has run: an example pair, and inactive controls."""
     example = read_example()
     shell = (HERE / "explore.html").read_text(encoding="utf-8")
     values = {
@@ -157,13 +158,13 @@ def show_shell() -> str:
 
 
 def read_example() -> dict[str, Any]:
-    """Read the seed, z and sizes of the finished pair."""
+    """Read the seed, z and sizes of the example pair."""
     example: dict[str, Any] = json.loads((ROOM / "example.json").read_text(encoding="utf-8"))
     return example
 
 
 def make_example(room: Room) -> None:
-    """Write the finished pair of the first visit."""
+    """Write the example pair that the tab opens with."""
     with lease_pair(room, list_datasets(room.catalog)[0]) as (vae, gan):
         pair = sample(vae, gan, PairRequest.parse(seed=EXAMPLE_SEED))
         parameters = {"vae": count_parameters(vae.decoder), "gan": count_parameters(gan)}

@@ -1,4 +1,4 @@
-"""Playground: a VAE and a GAN learn points in the plane, wholly in the visitor's browser."""
+"""Playground: a VAE and a GAN learn points in the plane, in the visitor's browser alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ import(new URL("rooms/latent/playground.js", document.baseURI))
 
 
 def create_playground(room: Room) -> None:
-    """Add the tab's contents to the current place; the server has no part in what happens there."""
-    del room  # needs none of the gallery's models
+    """Add the tab's contents to the current place; the server does nothing after that."""
+    del room  # the playground uses none of the gallery's models
     gr.HTML(
         "",
         html_template=(HERE / "playground.html").read_text(encoding="utf-8"),

@@ -1,4 +1,4 @@
-"""Reconstruct: a picture squeezed through the VAE, and searched for in the GAN."""
+"""Reconstruct: a picture encoded and decoded by the VAE, and inverted with the GAN."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 CRITTERS = 12
 SHOW_EVERY_S = 0.15
-MOST_SECONDS = 45.0  # a search takes seven; on a busy machine, others wait for it
+MOST_SECONDS = 45.0  # a search takes seven; on a busy machine, others must not wait longer
 CHOOSE = "Choose a picture first: upload one, draw one, or take a real critter."
-# The first look at the critters asks for them: who never looks costs nothing.
+# The critters are drawn when a visitor first opens their list.
 CRITTERS_SCRIPT = """
 const press = (chosen) => {
   for (const button of element.querySelectorAll("[data-index]"))
@@ -86,7 +86,7 @@ def create_reconstruct(room: Room) -> None:
         return result.original, show_three(result.original, result), words, show_numbers(result), ""
 
     def refuse(problem: str) -> tuple[Any, ...]:
-        # What was there before would pass for what came of this picture.
+        # An earlier result must not look like that of this picture.
         return None, show_three(None), html.escape(problem), "", ""
 
     def take_upload(dataset: str, path: str | None) -> tuple[Any, ...]:
@@ -103,7 +103,7 @@ def create_reconstruct(room: Room) -> None:
             return refuse(CHOOSE)  # the pad was cleared
         try:
             picture = read_drawing(event._data["picture"])
-        except InvalidRequest as error:  # no failure: a drawing begins like this
+        except InvalidRequest as error:  # not an error: every drawing starts empty
             return refuse(str(error))
         return take(dataset, picture)
 
@@ -172,8 +172,8 @@ def create_reconstruct(room: Room) -> None:
                 with gr.Tab("Draw"):
                     pad = gr.HTML(show_sketchpad(), js_on_load=SKETCH_SCRIPT, padding=False)
                 with gr.Tab("Upload"):
-                    # An image field would open the file first, and answer a damaged one with
-                    # words that are not for visitors; a file field leaves that to us.
+                    # A file field, since an image field opens the file itself and reports
+                    # damaged ones with a message that is not for visitors.
                     upload = gr.File(label="Your picture", file_types=["image"], height=150)
             buttons = RunButtons.create("Let the GAN search")
         with columns.exhibit:
@@ -207,9 +207,9 @@ def create_reconstruct(room: Room) -> None:
 def search_both(
     vae: VAE, gan: Generator, request: InversionRequest, stop: Event, picture: Image.Image
 ) -> Iterator[tuple[Reconstruction, InversionStep]]:
-    """Squeeze ``picture`` through the VAE, then search the GAN for it: both with each step.
+    """Reconstruct ``picture`` with the VAE, then invert the GAN; each step shows both.
 
-    It ends after ``MOST_SECONDS`` with the best that was found.
+    It ends after ``MOST_SECONDS`` with the best so far.
     """
     squeezed = reconstruct(vae, picture)
     deadline = time.monotonic() + MOST_SECONDS

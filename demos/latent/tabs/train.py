@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from demos.latent.training import EXAMPLE, TrainRequest, begin_story, plan
-from shared.live.story import read_example
-from shared.live.tab import Exhibit, Training, wire_training
+from demos.latent.training import EXAMPLE, TrainRequest, create_log, plan
+from shared.live.log import read_example
+from shared.live.tab import Training, TrainingView, wire_training
 from shared.room import Room
 from shared.ui.controls import RunButtons, SeedControl, create_slider
 from shared.ui.layout import CAPTION, tab_columns
@@ -40,15 +40,15 @@ def create_train(room: Room, options: Sequence[str] = ()) -> None:
             seed = SeedControl.create()
             gr.HTML(ABOUT, **CAPTION)
         with columns.exhibit:
-            exhibit = Exhibit.create(example)
-    exhibit.curves.render()
+            view = TrainingView.create(example)
+    view.curves.render()
 
     def prepare(network: str, minutes: float, seed: int) -> Training:
         request = TrainRequest.parse(network=network, minutes=minutes, seed=seed)
         return Training(
             f"train_{request.network}",
             [*plan(request, room.settings), *options],
-            begin_story(request, room.settings),
+            create_log(request, room.settings),
         )
 
-    wire_training(buttons, seed, exhibit, prepare, [network, minutes, seed.seed])
+    wire_training(buttons, seed, view, prepare, [network, minutes, seed.seed])

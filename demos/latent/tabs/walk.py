@@ -126,7 +126,7 @@ def create_walk(room: Room) -> None:
 
 
 def show_start() -> str:
-    """What the tab shows before the first walk: the room's finished pair."""
+    """Show the room's example pair before the first walk."""
     images = [Image.open(ROOM / f"example-{name}.png") for name in ("vae", "gan")]
     return show_pair(Pair((), *images), "where a walk might begin")
 
@@ -141,5 +141,5 @@ def save_films(steps: list[WalkStep], recipe: dict[str, Any]) -> tuple[Path, Pat
 
 
 def link(path: Path) -> str:
-    """Where the page finds one of Gradio's files; relative, since the app may lie under a path."""
+    """Return the URL of one of Gradio's files, relative because the app may be under a path."""
     return f"gradio_api/file={path.as_posix()}"
