@@ -121,7 +121,7 @@ class Hub:
                 )  # only creates links to the blobs
         except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
             raise ModelUnavailable(
-                f"cannot be downloaded: the hub does not show this commit of {self.repo} to everyone "
+                f"cannot be downloaded: this commit of {self.repo} is not public on the hub "
                 "(a gated model needs HF_TOKEN). Choose another model."
             ) from error
         except errors.OfflineModeIsEnabled as error:
