@@ -99,7 +99,7 @@ def make_audiocraft_checkpoint(
     from audiocraft.models import builders
     from omegaconf import OmegaConf
 
-    from shared.musicgen.with_audiocraft import _own_parts
+    from shared.musicgen.with_audiocraft import _local_conditioners
 
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def make_audiocraft_checkpoint(
     codec = builders.get_compression_model(codec_config).eval()
     for level, layer in enumerate(codec.quantizer.vq.layers):
         layer._codebook.embed.copy_(torch.randn(SIZE, WIDTH) / (level + 1))
-    with _own_parts(config, lambda name: folder):
+    with _local_conditioners(config, lambda name: folder):
         lm = builders.get_lm_model(config)
     files = {"state_dict.bin": (lm, config), "compression_state_dict.bin": (codec, codec_config)}
     for name, (model, its_config) in files.items():
