@@ -1,9 +1,9 @@
-"""Check every documented figure: what the documents state, today's value, and whether it holds.
+"""Check every documented figure: measure it and compare it with the documented value.
 
     python -m benchmarks [--only NAME] [--full] [--json] [--out docs/figures.md]
 
-Each command of ``benchmarks.documented`` runs once, in its short form. One that crashes, takes too
-long or prints no JSON makes rows that say so; the others still run.
+Each command of ``benchmarks.documented`` runs once, in its short form. If one crashes, takes too
+long or prints no JSON, its rows say so and the others still run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shared.settings import ROOT
 
 @dataclass(frozen=True)
 class Row:
-    """A figure, today's value, and what that means: holds, broken, or why there is no value."""
+    """A figure, its measured value, and a state: holds, broken, or why there is no value."""
 
     figure: Figure
     today: float | None
@@ -35,10 +35,10 @@ class Row:
 
 
 def run(command: Command, full: bool = False) -> dict[str, Any] | str:
-    """Return the figures of ``command``, or a sentence that says why there are none."""
+    """Return the figures of ``command``, or why there are none."""
     arguments = [] if full else command.short
     try:
-        ended = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", command.module, *arguments, "--json"],
             cwd=ROOT,
             capture_output=True,
@@ -47,14 +47,14 @@ def run(command: Command, full: bool = False) -> dict[str, Any] | str:
         )
     except subprocess.TimeoutExpired:
         return f"does not run: longer than {command.timeout:g} s"
-    if ended.returncode:
-        lines = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
         return f"does not run: {lines[-1]}"
-    return read_figures(ended.stdout) or "does not run: no JSON at the end"
+    return read_figures(result.stdout) or "does not run: no JSON at the end"
 
 
 def read_figures(output: str) -> dict[str, Any]:
-    """Return the last line of ``output`` as an object, or nothing where it is none."""
+    """Parse the last line of ``output`` as a JSON object; empty if it is not one."""
     try:
         figures = json.loads(output.strip().splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
@@ -63,29 +63,29 @@ def read_figures(output: str) -> dict[str, Any]:
 
 
 def check(figures: Iterable[Figure], full: bool = False) -> list[Row]:
-    """Run the command of every figure, each once, and compare."""
-    answers: dict[Command, dict[str, Any] | str] = {}
+    """Run the command of each figure, each command once, and compare."""
+    results: dict[Command, dict[str, Any] | str] = {}
     rows = []
     for figure in figures:
-        if figure.command not in answers:
+        if figure.command not in results:
             print(f"running {figure.command.module}", file=sys.stderr, flush=True)
-            answers[figure.command] = run(figure.command, full)
-        rows.append(compare(figure, answers[figure.command]))
+            results[figure.command] = run(figure.command, full)
+        rows.append(compare(figure, results[figure.command]))
     return rows
 
 
-def compare(figure: Figure, answer: dict[str, Any] | str) -> Row:
-    """Say whether ``figure`` is what its command answered."""
-    if isinstance(answer, str):
-        return Row(figure, None, answer)
-    today = answer.get(figure.key)
+def compare(figure: Figure, result: dict[str, Any] | str) -> Row:
+    """Compare ``figure`` with the result of its command."""
+    if isinstance(result, str):
+        return Row(figure, None, result)
+    today = result.get(figure.key)
     if not isinstance(today, int | float):
         return Row(figure, None, f"does not run: no {figure.key}")
     return Row(figure, today, "holds" if figure.holds(today) else "broken")
 
 
 def show_markdown(rows: Sequence[Row]) -> str:
-    """Return docs/figures.md: the machine, the day, and a table of ``rows``."""
+    """Return the text of docs/figures.md: machine, date, and a table of ``rows``."""
     lines = [
         "# Figures",
         "",
@@ -109,7 +109,7 @@ def show_markdown(rows: Sequence[Row]) -> str:
 
 
 def describe_machine() -> str:
-    """Return the processor's name and how many cores there are."""
+    """Return the name of the processor and the number of cores."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

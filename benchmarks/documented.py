@@ -1,7 +1,7 @@
-"""The figures that the documents state, and the command that measures each of them.
+"""The documented figures, each with the command that measures it.
 
-This table is the only place where such a figure is written by hand; ``python -m benchmarks`` checks
-it, and ``make figures`` writes docs/figures.md.
+This table is the only place where such figures are written by hand. ``python -m benchmarks`` checks
+them; ``make figures`` writes docs/figures.md.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ Direction = Literal["at least", "at most", "about"]
 
 @dataclass(frozen=True)
 class Command:
-    """A Python module that ends with one flat line of JSON when called with ``--json``.
+    """A Python module that prints a flat JSON object as its last line when run with ``--json``.
 
     Attributes:
         module: Run as ``python -m module``.
-        short: Arguments that make it fast; its figures scatter more.
+        short: Arguments for a fast run, with more variance.
         timeout: Seconds that the short form may take.
     """
 
@@ -27,7 +27,7 @@ class Command:
     timeout: float = 300
 
     def describe(self) -> str:
-        """Return the full form, as a reader types it."""
+        """Return the command line of the full form."""
         return f"python -m {self.module} --json"
 
 
@@ -36,12 +36,12 @@ class Figure:
     """One documented figure.
 
     Attributes:
-        what: What is measured, in plain words.
-        command: What measures it.
-        key: Its name in the JSON of the command.
-        documented: The value that the documents state.
+        what: What is measured, for readers.
+        command: Measures it.
+        key: Its key in the JSON of the command.
+        documented: The documented value.
         direction: Whether that is a lower bound, an upper bound, or neither.
-        tolerance: By how much of the documented value today's may miss it.
+        tolerance: Allowed deviation as a share of the documented value.
         unit: Shown after the value.
     """
 
@@ -54,7 +54,7 @@ class Figure:
     unit: str = ""
 
     def holds(self, today: float) -> bool:
-        """Whether ``today`` is as documented, within the tolerance."""
+        """Whether the measured value ``today`` agrees with the documented one."""
         slack = abs(self.documented) * self.tolerance
         too_low = today < self.documented - slack
         too_high = today > self.documented + slack
@@ -79,7 +79,7 @@ EVALUATE_MUSIC = Command(
 )
 EVALUATE_LATENT = Command("training.evaluate_latent", ("--count", "1000"), 300)
 
-NOISE = 0.25  # of ratios of times on a machine that others use, too
+NOISE = 0.25  # tolerance of ratios of times on a shared machine
 FIGURES = (
     Figure("Start to first page, over a bare Gradio app", STARTUP, "first_page_ratio",
            1.29, "at most", NOISE, "times"),
