@@ -17,6 +17,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from threading import Event
 
@@ -93,9 +94,12 @@ def measure_drawing(rounds: int, steps: int, guidance: float) -> dict[str, float
                 assert step.pictures  # decodes the preview
             make_film("benchmark", step.film, request.seeds, step.images)
 
-        medians = alternate(
-            {"bare": bare, "room": room, "nine": partial(room, nine)}, rounds, warm_up=2
-        )
+        draw: dict[str, Callable[[], None]] = {
+            "bare": bare,
+            "room": room,
+            "nine": partial(room, nine),
+        }
+        medians = alternate(draw, rounds, warm_up=2)
     return {
         "overhead_ratio": medians["room"] / medians["bare"],
         "batch9_ratio": medians["nine"] / medians["room"],

@@ -54,8 +54,8 @@ class CacheCollector(Collector):
             ("budget_bytes", "Memory that models may take on a device."),
             ("used_bytes", "Memory that models take or have set aside on a device."),
         ):
-            values = {key: device[name] for key, device in devices.items()}
-            yield _gauge(name, text, values, "device")
+            sizes = {key: device[name] for key, device in devices.items()}
+            yield _gauge(name, text, sizes, "device")
 
         # Anyone who knows the key of a visitor's own model could use it: these count as one model.
         models: dict[tuple[str, str], list[dict[str, Any]]] = {}

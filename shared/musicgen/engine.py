@@ -185,9 +185,9 @@ def _fill(
         column = grid[:, position]
         column[:] = torch.where(column == UNKNOWN, draw(predict(columns)), column)
         columns = grid[:, position : position + 1]
-        for book, lag in enumerate(layout.delays):
+        for codebook, lag in enumerate(layout.delays):
             if 0 <= (frame := position - 1 - lag) < codes.shape[1]:
-                codes[book, frame] = column[book]
+                codes[codebook, frame] = column[codebook]
         if (complete := position - max(layout.delays)) > known:
             yield complete
 
@@ -217,28 +217,28 @@ def delay(codes: np.ndarray, delays: Sequence[int], padding: int) -> np.ndarray:
     """
     import numpy as np
 
-    books, frames = codes.shape
-    grid = np.full((books, 1 + frames + max(delays)), padding, codes.dtype)
-    for book, lag in enumerate(delays):
-        grid[book, 1 + lag : 1 + lag + frames] = codes[book]
+    codebooks, frames = codes.shape
+    grid = np.full((codebooks, 1 + frames + max(delays)), padding, codes.dtype)
+    for codebook, lag in enumerate(delays):
+        grid[codebook, 1 + lag : 1 + lag + frames] = codes[codebook]
     return grid
 
 
-def guide(logits: torch.Tensor, books: int, cfg_coef: float) -> torch.Tensor:
+def guide(logits: torch.Tensor, codebooks: int, cfg_coef: float) -> torch.Tensor:
     """Apply classifier-free guidance.
 
     Args:
         logits: (2 K, V), conditional and then unconditional, or (K, V) without guidance.
-        books: K, the number of codebooks.
+        codebooks: K.
         cfg_coef: Weight of the guidance.
 
     Returns:
         (K, V), float32, on the CPU.
     """
     logits = logits.float().cpu()
-    if len(logits) == books:
+    if len(logits) == codebooks:
         return logits
-    conditional, unconditional = logits.split(books)
+    conditional, unconditional = logits.split(codebooks)
     return unconditional + (conditional - unconditional) * cfg_coef
 
 

@@ -49,7 +49,7 @@ class TransformersEngine:
         """See ``MusicGenEngine``."""
         import torch
 
-        decoder, books = self.model.decoder, len(self.layout.delays)
+        decoder, codebooks = self.model.decoder, len(self.layout.delays)
         with torch.inference_mode():
             states = self._encode_conditions(conditions)
         cache: Any = None
@@ -65,7 +65,7 @@ class TransformersEngine:
                     use_cache=True,
                 )
                 cache = output.past_key_values
-                return guide(output.logits[:, -1], books, conditions.cfg_coef)
+                return guide(output.logits[:, -1], codebooks, conditions.cfg_coef)
 
         return predict
 
@@ -201,6 +201,6 @@ def _read_layout(model: Any) -> Layout:
         channels=channels,
         frame_rate=codec.frame_rate,
         codebook_size=decoder.vocab_size,
-        delays=tuple(book // channels for book in range(decoder.num_codebooks)),
+        delays=tuple(index // channels for index in range(decoder.num_codebooks)),
         window=round(WINDOW_SECONDS * codec.frame_rate),
     )
