@@ -304,12 +304,12 @@ def test_a_text_whose_own_rules_fail_spoils_no_other(
 def test_stop_ends_it_before_the_next_token_and_the_row_is_free_again(
     engine: Any, model: LlamaForCausalLM
 ) -> None:
-    stop, lent = Event(), engine(model)
-    tokens = lent.write(make_sequence(), stop)
+    stop, reused = Event(), engine(model)
+    tokens = reused.write(make_sequence(), stop)
     next(tokens)
     stop.set()
     assert list(tokens) == []
-    assert write(lent, 5) == write(engine(model), 5)
+    assert write(reused, 5) == write(engine(model), 5)
 
 
 @pytest.mark.parametrize("engine", [TransformersEngine, BatchEngine])
