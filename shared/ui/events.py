@@ -75,7 +75,7 @@ def wire_generation(
     run, stop, waiting = buttons.run, buttons.stop, buttons.waiting
     busy = [gr.update(visible=False), gr.update(visible=True), show_waiting("One moment")]
     ready = [gr.update(visible=True), gr.update(visible=False), ""]
-    places = [run, stop, waiting]
+    controls = [run, stop, waiting]
 
     def show_steps(*args: Any) -> Iterator[Any]:
         with contextlib.closing(generate(*args)) as steps:  # type: ignore[type-var]
@@ -96,7 +96,7 @@ def wire_generation(
         return [*ready, f"{_LEFT.sub('', caption)} · stopped"]
 
     started = gr.on(
-        [*(begin or [run.click]), *also], lambda: busy, None, places, js=_SHOW_EXHIBIT, **QUICK
+        [*(begin or [run.click]), *also], lambda: busy, None, controls, js=_SHOW_EXHIBIT, **QUICK
     )
     running = started.then(
         keep_message(show_steps, waiting),
@@ -108,10 +108,10 @@ def wire_generation(
         show_progress_on=list(outputs),
         api_visibility="private",
     )
-    done = running.success(lambda: ready, None, places, **QUICK)
+    done = running.success(lambda: ready, None, controls, **QUICK)
     # After an error, and after a Stop when the run has really ended. Earlier, the page would ignore
     # another click of the run button, and late steps would overwrite the caption.
-    running.failure(end, [waiting, caption], [*places, caption], **QUICK)
+    running.failure(end, [waiting, caption], [*controls, caption], **QUICK)
     stopped = gr.on([stop.click, *end_on], lambda: None, None, None, cancels=[running], **QUICK)
     return [done, stopped]
 
@@ -122,15 +122,15 @@ def show_waiting(text: str) -> str:
 
 
 def keep_message(
-    function: Callable[..., Iterator[Any]], place: gr.HTML
+    function: Callable[..., Iterator[Any]], output: gr.HTML
 ) -> Callable[..., Iterator[Any]]:
-    """Keep a GalleryError on the page, in ``place``: Gradio's message disappears after seconds."""
+    """Keep a GalleryError on the page, in ``output``: Gradio's message disappears after seconds."""
 
     def generate(*args: Any) -> Iterator[Any]:
         try:
             yield from function(*args)
         except GalleryError as error:
-            yield {place: f'<span class="failed">{html.escape(str(error))}</span>'}
+            yield {output: f'<span class="failed">{html.escape(str(error))}</span>'}
             raise
 
     return say_errors(generate)
