@@ -121,8 +121,8 @@ class Hub:
                 )  # only creates links to the blobs
         except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
             raise ModelUnavailable(
-                f"cannot be downloaded: this commit of {self.repo} is not public on the hub "
-                "(a gated model needs HF_TOKEN). Choose another model."
+                f"cannot be downloaded: the hub does not show {self.repo} at this commit to "
+                "everyone (a gated model needs HF_TOKEN). Choose another model."
             ) from error
         except errors.OfflineModeIsEnabled as error:
             raise self._unavailable("HF_HUB_OFFLINE forbids it") from error

@@ -126,7 +126,7 @@ class LlamaCppEngine:
         """
         library = _open_library()
         if library is None:
-            raise RuntimeError("llama.cpp is not available.")
+            raise RuntimeError("There is no llama.cpp here that can be used.")
         self._library = library
         model = library.llama_model_load_from_file(
             str(file).encode(), library.llama_model_default_params()
