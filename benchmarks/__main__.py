@@ -1,9 +1,11 @@
-"""Check every documented figure: measure it and compare it with the documented value.
+"""Measure the documented figures again and say which still hold.
 
-    python -m benchmarks [--only NAME] [--full] [--json] [--out docs/figures.md]
+    python -m benchmarks [--full] [--only NAME] [--json] [--out docs/figures.md]
 
-Each command of ``benchmarks.documented`` runs once, in its short form. If one crashes, takes too
-long or prints no JSON, its rows say so and the others still run.
+Every benchmark and every ``training.evaluate_*`` runs once, in a short form that takes about a
+quarter of an hour in all on two idle cores; ``--full`` runs them as documented. A command that
+crashes, takes too long or prints no figures does not run: the others go on.
+``--list`` runs nothing and shows what is documented.
 """
 
 from __future__ import annotations
@@ -12,142 +14,237 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from benchmarks.documented import FIGURES, Command, Figure
+import psutil
+
+from benchmarks.documented import COMMANDS, Command, Figure
 from shared.settings import ROOT
+
+State = Literal["holds", "broken", "does not run", "not measured"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A figure, its measured value, and a state: holds, broken, or why there is no value."""
+    """A documented figure beside today's.
 
+    Attributes:
+        command: What measures it.
+        figure: What is documented.
+        state: How it ended; "not measured" if this form of the command does not measure it.
+        value: Today's figure, if there is one.
+        reason: Why the command does not run.
+    """
+
+    command: Command
     figure: Figure
-    today: float | None
-    state: str
+    state: State
+    value: float | None = None
+    reason: str = ""
 
 
-def run(command: Command, full: bool = False) -> dict[str, Any] | str:
-    """Return the figures of ``command``, or why there are none."""
-    arguments = [] if full else command.short
-    try:
-        result = subprocess.run(
-            [sys.executable, "-m", command.module, *arguments, "--json"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=None if full else command.timeout,
+def measure(command: Command, is_short: bool = True) -> Iterator[Row]:
+    """Run ``command`` once and compare what it prints."""
+    found, reason = run(command.arguments(is_short), 60 * command.minutes * (1 if is_short else 6))
+    for figure in command.figures:
+        value = found.get(figure.key)
+        if is_short and not figure.is_short:
+            yield Row(command, figure, "not measured")
+        elif reason or not isinstance(value, int | float):
+            why = reason or f"there is no {figure.key} among its figures"
+            yield Row(command, figure, "does not run", reason=why)
+        else:
+            yield Row(command, figure, "holds" if figure.holds(value) else "broken", value)
+
+
+def run(arguments: Sequence[str], seconds: float) -> tuple[dict[str, Any], str]:
+    """Run Python and read the last flat JSON object that it prints.
+
+    Args:
+        arguments: Of Python.
+        seconds: How long it may take. Then it is ended, with the programs that it started.
+
+    Returns:
+        The object, and why there is none; one of both is empty.
+    """
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    # Files, not pipes: a program that it started and left behind would keep a pipe open.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        process = psutil.Popen(
+            [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=out, stderr=errors
         )
-    except subprocess.TimeoutExpired:
-        return f"does not run: longer than {command.timeout:g} s"
-    if result.returncode:
-        lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
-        return f"does not run: {lines[-1]}"
-    return read_figures(result.stdout) or "does not run: no JSON at the end"
+        try:
+            code = process.wait(seconds)
+        except psutil.TimeoutExpired:
+            end(process)
+            return {}, f"it took more than {seconds / 60:.3g} minutes"
+        except KeyboardInterrupt:
+            end(process)
+            raise
+        said, complaints = read_lines(out), read_lines(errors)
+    if code:
+        return {}, complaints[-1] if complaints else f"it ended with code {code}"
+    for line in reversed(said):
+        found = read_figures(line)
+        if found:
+            return found, ""
+    return {}, "it printed no figures"
 
 
-def read_figures(output: str) -> dict[str, Any]:
-    """Parse the last line of ``output`` as a JSON object; empty if it is not one."""
+def end(process: psutil.Process) -> None:
+    """End ``process`` and all that it started."""
+    for each in [*process.children(recursive=True), process]:
+        try:
+            each.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait()
+
+
+def read_lines(file: Any) -> list[str]:
+    """Return the lines of ``file`` that are not empty."""
+    file.seek(0)
+    return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+
+
+def read_figures(line: str) -> dict[str, Any]:
+    """Return the flat JSON object in ``line``; empty if it is none."""
     try:
-        figures = json.loads(output.strip().splitlines()[-1])
-    except (IndexError, json.JSONDecodeError):
+        found = json.loads(line)
+    except ValueError:
         return {}
-    return figures if isinstance(figures, dict) else {}
+    is_flat = isinstance(found, dict) and not any(
+        isinstance(v, dict | list) for v in found.values()
+    )
+    return found if is_flat else {}
 
 
-def check(figures: Iterable[Figure], full: bool = False) -> list[Row]:
-    """Run the command of each figure, each command once, and compare."""
-    results: dict[Command, dict[str, Any] | str] = {}
-    rows = []
-    for figure in figures:
-        if figure.command not in results:
-            print(f"running {figure.command.module}", file=sys.stderr, flush=True)
-            results[figure.command] = run(figure.command, full)
-        rows.append(compare(figure, results[figure.command]))
-    return rows
+def write_value(value: float | None, unit: str = "") -> str:
+    """Write a figure with its unit, a missing one as a dash."""
+    return "-" if value is None else f"{value:.4g} {unit}".strip()
 
 
-def compare(figure: Figure, result: dict[str, Any] | str) -> Row:
-    """Compare ``figure`` with the result of its command."""
-    if isinstance(result, str):
-        return Row(figure, None, result)
-    today = result.get(figure.key)
-    if not isinstance(today, int | float):
-        return Row(figure, None, f"does not run: no {figure.key}")
-    return Row(figure, today, "holds" if figure.holds(today) else "broken")
+def show(row: Row) -> str:
+    """Write a row for the terminal."""
+    limit = f"{row.figure.direction} {write_value(row.figure.documented, row.figure.unit)}"
+    state = f"{row.state}: {row.reason}" if row.reason else row.state
+    return f"  {limit:>32} {write_value(row.value):>8}  {state:12}  {row.figure.what}"
 
 
-def show_markdown(rows: Sequence[Row]) -> str:
-    """Return the text of docs/figures.md: machine, date, and a table of ``rows``."""
+def count(rows: Iterable[Row]) -> dict[str, int]:
+    """Count the figures that were to be measured, and how they ended."""
+    states = Counter(row.state for row in rows)
+    return {
+        "figures": states.total() - states["not measured"],
+        "hold": states["holds"],
+        "broken": states["broken"],
+        "failed": states["does not run"],
+    }
+
+
+def to_markdown(rows: Sequence[Row], is_short: bool, machine: str) -> str:
+    """Write ``docs/figures.md``."""
+    form = "in their short forms" if is_short else "in full"
     lines = [
         "# Figures",
         "",
-        "Written by `make figures`; do not edit. The documented values are in",
-        "[benchmarks/documented.py](../benchmarks/documented.py).",
+        "Written by `make figures`, which runs `python -m benchmarks` "
+        "and compares with what `benchmarks/documented.py` says.",
+        "Ratios come from one run in which both sides take turns: machines are noisy.",
         "",
-        f"Machine: {describe_machine()}. {date.today()}, load {os.getloadavg()[0]:.1f} at the end.",
-        "",
-        "| what | documented | measured | | command |",
-        "|---|---|---|---|---|",
     ]
-    for row in rows:
-        figure = row.figure
-        stated = f"{figure.direction} {figure.documented:g} {figure.unit}".strip()
-        today = "" if row.today is None else f"{row.today:g} {figure.unit}".strip()
-        state = row.state.replace("|", "\\|")
-        lines.append(
-            f"| {figure.what} | {stated} | {today} | {state} | `{figure.command.describe()}` |"
+    if any(row.value is not None for row in rows):
+        counts = count(rows)
+        lines += [
+            f"Measured {form} on {machine}.",
+            f"{counts['hold']} of {counts['figures']} figures hold, {counts['broken']} do not, "
+            f"{counts['failed']} could not be measured.",
+        ]
+    else:
+        lines += [
+            "**Nothing on this page was measured anew.** All documented figures are of earlier "
+            "versions of the code, taken by the full commands below on two cores of an AMD EPYC "
+            "without a GPU. `make figures` fills in today's.",
+        ]
+    for command in dict.fromkeys(row.command for row in rows):
+        full, short = (
+            " ".join(["python", *command.arguments(is_short)]) for is_short in (False, True)
         )
+        lines += ["", f"## {command.name.replace('_', ' ').capitalize()}", ""]
+        lines += [f"`{full}`" + (f"; short: `{short}`" if short != full else ""), ""]
+        lines += [command.note, ""] if command.note else []
+        lines += ["| what | documented | today | |", "|---|---|---|---|"]
+        for row in rows:
+            if row.command == command:
+                what, unit = row.figure.what, row.figure.unit
+                lines.append(
+                    f"| {what} | {write_value(row.figure.documented, unit)} "
+                    f"| {write_value(row.value, unit)} | {describe_state(row)} |"
+                )
     return "\n".join(lines) + "\n"
 
 
+def describe_state(row: Row) -> str:
+    """Say how a row ended, in a table's cell."""
+    reason = row.reason.replace("|", "/").replace(str(ROOT), ".")
+    return f"{row.state}: {reason}" if reason else row.state
+
+
 def describe_machine() -> str:
-    """Return the name of the processor and the number of cores."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
-    return f"{name}, {os.cpu_count()} cores"
+    """Name the processor, its cores, the day and the load."""
+    now = datetime.now(UTC).date().isoformat()
+    load = f", load {psutil.getloadavg()[0]:.1f} at the start"
+    return f"{name_processor()}, {psutil.cpu_count()} cores, {now}{load}"
 
 
-def main() -> None:
-    """Check and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", help="figures whose key or command's module contains this")
-    parser.add_argument("--full", action="store_true", help="long forms, without time limits")
+def name_processor() -> str:
+    """Name the processor as the system does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def main(commands: Sequence[Command] = COMMANDS) -> None:
+    """Measure, compare and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [command.name for command in commands]
+    parser.add_argument("--full", action="store_true", help="run the commands as documented")
+    parser.add_argument("--only", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    parser.add_argument("--list", action="store_true", help="run nothing")
     parser.add_argument("--json", action="store_true", help="end with one flat JSON object")
-    parser.add_argument("--out", type=Path, help="also write the rows as Markdown to this file")
+    parser.add_argument("--out", type=Path, help="also write the figures to this Markdown file")
     arguments = parser.parse_args()
-    name = arguments.only or ""
-    chosen = [figure for figure in FIGURES if name in figure.key or name in figure.command.module]
-    if not chosen:
-        parser.error(f"no figure or command is named {name}")
-    rows = check(chosen, arguments.full)
-    for row in rows:
-        today = "" if row.today is None else f"{row.today:g}"
-        stated = f"{row.figure.direction} {row.figure.documented:g}"
-        print(f"{row.figure.what:68} {stated:>16} {today:>10}  {row.state}")
+    machine, is_short = describe_machine(), not arguments.full
+    rows: list[Row] = []
+    for command in commands:
+        if arguments.only in (None, command.name):
+            words = " ".join(["python", *command.arguments(is_short)])
+            print(words, flush=True)
+            if arguments.list:
+                new = [Row(command, figure, "not measured") for figure in command.figures]
+            else:
+                new = list(measure(command, is_short))
+            print(*map(show, new), sep="\n", flush=True)
+            rows += new
     if arguments.out:
-        arguments.out.write_text(show_markdown(rows), encoding="utf-8")
+        arguments.out.write_text(to_markdown(rows, is_short, machine), encoding="utf-8")
+    counts = count(rows)
     if arguments.json:
-        states = Counter(row.state.split(":")[0] for row in rows)
-        counts = {
-            "figures": len(rows),
-            "hold": states["holds"],
-            "broken": states["broken"],
-            "failed": states["does not run"],
-        }
         print(json.dumps(counts))
+    if counts["broken"] or counts["failed"]:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

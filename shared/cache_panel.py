@@ -261,7 +261,9 @@ def list_actions(model: Model | None, own: bool) -> dict[str, str]:
 def describe_state(model: Model | None, download: int = 0) -> str:
     """Describe a model's state, with the download that it needs first."""
     if model is None:
-        return f"asleep, {format_bytes(download)} to download first" if download else "asleep"
+        if download:
+            return f"not on this computer yet, {format_bytes(download)} to download first"
+        return "asleep, on this computer"
     waiting = f"{model['waiters']} waiting" if model["waiters"] else ""
     if model["state"] == "loading":
         return ", ".join(filter(None, [describe_progress(model["progress"]), waiting]))

@@ -9,7 +9,7 @@ import multiprocessing.util
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from shared.errors import GalleryError
@@ -20,17 +20,19 @@ T = TypeVar("T")
 _WORKERS = 2
 _IDLE_SECONDS = 600  # idle workers end after this time
 _used = threading.Event()
+# The only thread that uses loky, which keeps one pool per calling thread.
+_owner = ThreadPoolExecutor(1, "helper processes")
 
 
 def start() -> None:
     """Start the workers, which takes half a second, without waiting for them."""
-    _pool().submit(int)
+    _owner.submit(_submit, int)
 
 
 def stop() -> None:
     """Kill the workers. To be called only just before this process ends."""
     if _used.is_set():
-        _pool().shutdown(wait=True, kill_workers=True)
+        _owner.submit(lambda: _pool().shutdown(wait=True, kill_workers=True)).result()
         # Removes semaphores, which would cause warnings. Python does it at a normal exit, but the
         # gallery ends with os._exit.
         multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
@@ -41,8 +43,7 @@ def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Futur
 
     The worker imports the module of the function, so that should import quickly.
     """
-    future: Future[T] = _pool().submit(function, *args, **kwargs)
-    return future
+    return _owner.submit(lambda: _submit(function, *args, **kwargs)).result()
 
 
 def wait(future: Future[T]) -> T:
@@ -60,6 +61,11 @@ def wait(future: Future[T]) -> T:
         raise GalleryError(
             "A helper process was ended from outside, perhaps because memory ran out. Try again."
         ) from error
+
+
+def _submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    future: Future[T] = _pool().submit(function, *args, **kwargs)
+    return future
 
 
 def _pool() -> Any:

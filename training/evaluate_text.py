@@ -1,6 +1,6 @@
 """Measure how well text/storyteller predicts authors it never read, beside what only counts.
 
-    python -m training.evaluate_text [--data PATH] [--json]
+    python -m training.evaluate_text [--data PATH] [--model-only] [--json]
     python -m training.evaluate_text --out models/text-storyteller/evaluation.json
 
 Everything is in bits per character of the same held-out text (``training/text_data.py``: about a
@@ -61,6 +61,7 @@ from training.text_data import (
 )
 
 POEMS = "poems"
+MODEL = ("model", "model_consecutive")
 BASELINES = ("gzip", "xz", "kn5", "char6")
 COPIED = 8  # tokens
 COPIES = 5  # samples of each beginning that are searched for what is copied
@@ -179,9 +180,8 @@ def measure_documents(
         "kn5_poems_twice": measure_ngrams(data.train, data.held_out, vocabulary, 5, end),
         "char6": measure_ngrams(train, held_out, 256, 7, ord(END)),
     }
-    sliding, consecutive = measure_model(model, data.held_out)
-    bits["model"] = sum_bits(sliding, data.held_out, end)
-    bits["model_consecutive"] = sum_bits(consecutive, data.held_out, end)
+    for name, nats in zip(MODEL, measure_model(model, data.held_out), strict=True):
+        bits[name] = sum_bits(nats, data.held_out, end)
     return bits
 
 
@@ -200,8 +200,8 @@ def measure_copies(
     }
 
 
-def evaluate(folder: Path, source: Path) -> dict[str, Any]:
-    """Measure everything; plain figures first, then tables and samples.
+def load(folder: Path, source: Path) -> tuple[Any, Any, TokenData]:
+    """Load the model, its tokenizer, and the texts.
 
     Raises:
         ValueError: The model has another tokenizer, so it was trained on other texts.
@@ -211,6 +211,30 @@ def evaluate(folder: Path, source: Path) -> dict[str, Any]:
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     if tokenizer.get_vocab() != data.tokenizer.get_vocab():
         raise ValueError(f"{folder.name} was trained on other texts than those in {source}")
+    return model, tokenizer, data
+
+
+def evaluate_model(folder: Path, source: Path) -> dict[str, Any]:
+    """Measure the bits of the model alone.
+
+    Raises:
+        ValueError: The model has another tokenizer, so it was trained on other texts.
+    """
+    model, tokenizer, data = load(folder, source)
+    bits = {}
+    for name, nats in zip(MODEL, measure_model(model, data.held_out), strict=True):
+        total = sum_bits(nats, data.held_out, tokenizer.eos_token_id).sum()
+        bits[f"bpc_{name}"] = round(float(total) / data.held_out_characters, 4)
+    return bits
+
+
+def evaluate(folder: Path, source: Path) -> dict[str, Any]:
+    """Measure everything; plain figures first, then tables and samples.
+
+    Raises:
+        ValueError: The model has another tokenizer, so it was trained on other texts.
+    """
+    model, tokenizer, data = load(folder, source)
     texts = Texts.of(data)
     once = join(texts.train_tokens, tokenizer.eos_token_id)
     bits = measure_documents(model, data, texts, once)
@@ -263,11 +287,13 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, default=SOURCE, help="the texts, as for training")
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "text-storyteller")
+    parser.add_argument("--model-only", action="store_true", help="the bits of the model alone")
     parser.add_argument("--json", action="store_true", help="print one flat JSON object only")
     parser.add_argument("--out", type=Path, help="also write all figures and samples to this file")
     arguments = parser.parse_args()
     with contextlib.redirect_stdout(sys.stderr):  # libraries print what they load
-        figures = evaluate(arguments.model, arguments.data)
+        measure = evaluate_model if arguments.model_only else evaluate
+        figures = measure(arguments.model, arguments.data)
     words = [word.replace(f"{ROOT}/", "") for word in sys.argv[1:]]
     record = {
         "command": " ".join(["python -m training.evaluate_text", *words]),

@@ -1,207 +1,267 @@
-"""Fetch the books, poems and songs that the bundled text and music models learned from.
+"""Fetch what the models of text and music are trained on, check it, and put it where they look.
 
-    python -m training.get_data [--from FOLDER] [--accept-newer]
+    python -m training.get_data
+    python -m training.get_data --from FOLDER  # copies that are here already, no network
 
-Everything goes where training looks for it: ``.cache/training/text/source`` and
-``.cache/training/music/lieder``. The addresses and the checksums of what the models saw are in
-``training/data.json``. What is there already is kept; what differs is named and refused, unless
-``--accept-newer`` is given. ``--from`` takes a folder with copies instead of the network.
+``data_sources.json`` lists the addresses and checksums: 34 books of Project Gutenberg in their
+order, the poems, and the songs of the OpenScore Lieder Corpus as they were at one commit.
+
+The checksums are of what the bundled models were trained on. For the songs that is exact. Project
+Gutenberg corrects its books in place, so that a book may have changed since: then it is named and
+nothing is written, and ``--accept-newer`` takes it as it is now. The poems are a collection that
+has no public address: they come from a copy only. Without them the storyteller can be trained, but
+its figures will be others.
+
+FOLDER, or a folder in it, holds any of ``books_34.txt``, ``pg11.txt`` and so on (single books as
+Project Gutenberg has them), ``poems_kids.txt`` and ``openscore-lieder.zip``.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import io
+import http.client
 import json
 import os
 import re
-import shutil
 import sys
 import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
-from http.client import HTTPException
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.settings import ROOT
+from training.common import DATA_CACHE
+from training.text_data import SEPARATOR
 
-SEPARATOR = "<|endoftext|>"  # as in text_data.py, which needs libraries that this does not
-MANIFEST = Path(__file__).with_name("data.json")
-USER_AGENT = "generative-gallery/0.1 (training.get_data)"
-TRIES, TIMEOUT = 3, 60.0  # of a download; seconds without a byte
-PAUSE = 1.0  # seconds between two requests: these are public libraries
-LICENCE = re.compile(r"\*\*\* ?START OF[^\n]*\*\*\*\n(.*?)\n\*\*\* ?END OF", re.DOTALL)
-
-
-class Refused(Exception):
-    """Something cannot be had, or is not what the models learned from."""
+SOURCES = Path(__file__).with_name("data_sources.json")
+USER_AGENT = "generative-gallery/0.1 (training.get_data; fetches each file once)"
+PAUSE = 1.0  # seconds between requests
+TRIES = 3
+_BETWEEN = f"\n\n{SEPARATOR}\n\n"
+_START = re.compile(r"^\*\*\* ?START OF (THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE)
+_END = re.compile(r"^\*\*\* ?END OF (THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE)
 
 
-class Fetcher:
-    """Reads files from a folder of copies, or else from their public addresses."""
+class DataProblem(Exception):
+    """Something cannot be had, or is not what the models were trained on."""
 
-    def __init__(self, copies: Path | None, pause: float = PAUSE) -> None:
-        self.copies, self.pause = copies, pause
 
-    def copy(self, name: str) -> bytes | None:
-        """Return the copy with that name, wherever it is in the folder; None without one."""
-        found = sorted(self.copies.rglob(name)) if self.copies else []
-        return found[0].read_bytes() if found else None
+@dataclass(frozen=True)
+class Finder:
+    """Finds files: in a folder of copies, or by their address.
 
-    def read(self, name: str, address: str | None) -> bytes:
-        """Return the copy with that name or what is at the address.
+    Attributes:
+        copies: Folder to look in, at any depth; with one, nothing is downloaded.
+        downloads: Folder that keeps what was downloaded, so that it is fetched once.
+        pause: Seconds before each request.
+    """
+
+    copies: Path | None
+    downloads: Path
+    pause: float = PAUSE
+
+    def find_copy(self, name: str) -> Path | None:
+        """Return the file called ``name`` in the folder of copies, if there is one."""
+        return next(iter(sorted(self.copies.rglob(name))), None) if self.copies else None
+
+    def get(self, name: str, address: str) -> Path:
+        """Return the file called ``name``, downloaded if need be.
 
         Raises:
-            Refused: There is neither.
+            DataProblem: It is not among the copies, or cannot be downloaded.
         """
-        data = self.copy(name)
-        if data is not None:
-            return data
         if self.copies:
-            raise Refused(f"{name} is not in {self.copies}.")
-        if not address:
-            raise Refused(f"{name} has no public address: see docs/training-data.md.")
-        for attempt in range(TRIES):
-            time.sleep(self.pause * 2**attempt)
-            try:
-                request = urllib.request.Request(address, headers={"User-Agent": USER_AGENT})
-                with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                    return answer.read()  # raises IncompleteRead when cut short
-            except (OSError, HTTPException) as error:
-                reason = error
-                if isinstance(error, urllib.error.HTTPError) and error.code in (403, 404, 410):
-                    break
-        raise Refused(f"{address} cannot be downloaded: {reason}.")
+            if copy := self.find_copy(name):
+                return copy
+            raise DataProblem(f"there is no {name} in {self.copies}")
+        path = self.downloads / name
+        if not path.exists():
+            download(address, path, pause=self.pause)
+        return path
 
 
-def digest(data: bytes | str) -> str:
-    """Return the SHA-256 of bytes, or of a text without the blank space around it."""
-    return hashlib.sha256(data.strip().encode() if isinstance(data, str) else data).hexdigest()
-
-
-def digest_songs(archive: zipfile.ZipFile) -> str:
-    """Return one SHA-256 of the names and contents of all songs, however they are packed."""
-    lines = sorted(f"{name} {digest(archive.read(path))}" for path, name in songs(archive))
-    return digest("\n".join(lines))
-
-
-def songs(archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
-    """Yield the path of each song in the archive, and its last four parts, composer first."""
-    for path in archive.namelist():
-        parts = path.split("/")[-4:]
-        if path.endswith(".mxl") and len(parts) == 4 and ".." not in parts:
-            yield path, "/".join(parts)
-
-
-def cut_licence(data: bytes, title: str) -> str:
-    """Return the text of a Project Gutenberg file without what is above and below the book.
+def download(address: str, path: Path, *, pause: float = PAUSE) -> None:
+    """Download ``address`` to ``path``, which appears only when it is whole.
 
     Raises:
-        Refused: It is not such a file, or another book.
+        DataProblem: There is no such file, or each of ``TRIES`` attempts failed.
     """
-    text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
-    book = LICENCE.search(text)
-    named = re.search(r"^Title: (.*)$", text, re.MULTILINE)
-    if not book or not named or letters(title) not in letters(named[1]):
-        raise Refused(f"What came for {title!r} is another text.")
-    return book[1].strip()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    request = urllib.request.Request(address, headers={"User-Agent": USER_AGENT})
+    failure = ""
+    for _ in range(TRIES):
+        time.sleep(pause)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                data = answer.read()
+        except urllib.error.HTTPError as error:
+            if error.code in (404, 410):
+                raise DataProblem(f"{address} is not there any more ({error.code})") from None
+            failure = f"the server answered {error.code} {error.reason}"
+        except http.client.IncompleteRead as error:
+            whole = len(error.partial) + (error.expected or 0)
+            failure = f"the download ended after {len(error.partial)} of {whole} bytes"
+        except (
+            OSError,
+            http.client.HTTPException,
+        ) as error:  # no network, no such server, a connection that broke
+            failure = f"the download failed: {getattr(error, 'reason', error)}"
+        else:
+            partial = path.with_name(path.name + ".partial")
+            partial.write_bytes(data)
+            os.replace(partial, path)
+            return
+    raise DataProblem(f"{address}: {failure} ({TRIES} attempts)")
 
 
-def letters(text: str) -> str:
-    """Return the letters and digits of ``text`` in lower case, to compare titles."""
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+def cut_book(data: bytes) -> str:
+    """Return the text of a book without Project Gutenberg's licence before and after it."""
+    text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    if start := _START.search(text):
+        text = text[start.end() :]
+    if end := _END.search(text):
+        text = text[: end.start()]
+    return text.strip("\n")
 
 
-def get_books(books: dict[str, Any], fetcher: Fetcher) -> tuple[bytes, list[str]]:
-    """Return the file of all books, and the titles of those that differ from what was seen."""
-    whole = fetcher.copy(books["file"])
-    if whole is not None:
-        texts = whole.decode().split(SEPARATOR)
-        if len(texts) != len(books["books"]):
-            raise Refused(f"{books['file']} holds {len(texts)} books, not {len(books['books'])}.")
-    else:
-        texts = []
-        for book in books["books"]:
-            name, address = f"pg{book['id']}.txt", books["address"].format(id=book["id"])
-            print(f"{book['title']} ...", flush=True)
-            texts.append(cut_licence(fetcher.read(name, address), book["title"]))
-        whole = SEPARATOR.join(f"\n\n{text}\n\n" for text in texts).encode()
-    pairs = zip(books["books"], texts, strict=True)
-    return whole, [book["title"] for book, text in pairs if digest(text) != book["sha256"]]
-
-
-def write(target: Path, data: bytes) -> None:
-    """Write a file in one step: there is never half of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    partial.replace(target)
-
-
-def unpack(target: Path, archive: zipfile.ZipFile) -> None:
-    """Write the songs into a new folder in one step."""
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    for path, name in songs(archive):
-        write(partial / name, archive.read(path))
-    shutil.rmtree(target, ignore_errors=True)
-    partial.replace(target)
-
-
-def get(manifest: dict[str, Any], part: str, to: Path, fetcher: Fetcher, newer: bool) -> str:
-    """Put one part of the data into its place and return what is to be said about it.
+def get_books(books: Mapping[str, Any], finder: Finder, out: Path, *, accept_newer: bool) -> None:
+    """Write the books, one after the other, as one file.
 
     Raises:
-        Refused: It cannot be had, or differs and ``newer`` is false.
+        DataProblem: Names every book that cannot be had or has changed; nothing is written.
     """
-    entry = manifest[part]
-    target = to / entry["place"]
-    if target.is_file() or any(target.rglob("*.mxl")):
-        return f"{part}: kept what is in {target}"
-    if part == "lieder":
-        archive = zipfile.ZipFile(io.BytesIO(fetcher.read(entry["file"], entry["address"])))
-        differing = [] if digest_songs(archive) == entry["sha256"] else ["the collection of songs"]
-    elif part == "books":
-        data, differing = get_books(entry, fetcher)
-    else:
-        data = fetcher.read(entry["file"], entry["address"])
-        differing = [] if digest(data) == entry["sha256"] else ["the file of poems"]
-    if differing and not newer:
-        raise Refused(
-            f"Not what the models learned from: {', '.join(differing)}. "
-            "With --accept-newer they are kept; measured figures may then differ slightly."
+    whole = finder.find_copy(books["file"])
+    ready = whole.read_bytes().decode().split(_BETWEEN) if whole else []
+    if whole and len(ready) != len(books["works"]):
+        raise DataProblem(
+            f"{whole} holds {len(ready)} books, not the {len(books['works'])} of the list"
         )
-    if part == "lieder":
-        unpack(target, archive)
-    else:
-        write(target, data)
-    return f"{part}: {target}" + (f" (differs: {', '.join(differing)})" if differing else "")
+    texts, problems = [], []
+    for number, work in enumerate(books["works"]):
+        named = f"{work['title']} (Project Gutenberg {work['id']})"
+        try:
+            if ready:
+                text = ready[number]
+            else:
+                address = books["address"].format(id=work["id"])
+                text = cut_book(finder.get(f"pg{work['id']}.txt", address).read_bytes())
+        except DataProblem as problem:
+            problems.append(f"{named}: {problem}")
+            continue
+        except UnicodeDecodeError:
+            problems.append(f"{named}: it is no text in UTF-8")
+            continue
+        if _checksum(text.encode()) != work["sha256"]:
+            changed = f"{named}: wrong checksum, it is not the text that the model was trained on"
+            if accept_newer:
+                print(f"Taken all the same: {changed}")
+            else:
+                problems.append(changed + "; --accept-newer takes it all the same")
+        texts.append(text)
+    if problems:
+        raise DataProblem("\n".join(problems))
+    _write(out / books["file"], _BETWEEN.join(texts).encode())
+
+
+def get_poems(poems: Mapping[str, Any], finder: Finder, out: Path, *, accept_newer: bool) -> None:
+    """Copy the poems.
+
+    Raises:
+        DataProblem: There is no copy, or it has changed.
+    """
+    if not (copy := finder.find_copy(poems["file"])):
+        raise DataProblem(
+            f"{poems['file']} has no public address: name a folder with a copy by --from FOLDER"
+        )
+    data = copy.read_bytes()
+    _compare(copy.name, _checksum(data), poems["sha256"], accept_newer=accept_newer)
+    _write(out / poems["file"], data)
+
+
+def get_lieder(lieder: Mapping[str, Any], finder: Finder, out: Path, *, accept_newer: bool) -> None:
+    """Unpack the songs: composer, cycle, song.
+
+    Raises:
+        DataProblem: They cannot be had, or have changed.
+    """
+    archive = finder.get(lieder["file"], lieder["address"])
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            songs = {
+                "/".join(name.split("/")[-4:]): opened.read(name)
+                for name in opened.namelist()
+                if name.endswith(".mxl") and ".." not in name.split("/")
+            }
+    except zipfile.BadZipFile:
+        raise DataProblem(f"{archive} is no zip file: delete it and try again") from None
+    # GitHub may pack the same files differently: what is in them counts.
+    lines = [f"{name} {_checksum(data)}\n" for name, data in sorted(songs.items())]
+    found = _checksum("".join(lines).encode())
+    _compare(archive.name, found, lieder["sha256"], accept_newer=accept_newer)
+    for name, data in songs.items():
+        _write(out / name, data)
+
+
+def _checksum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _compare(name: str, found: str, expected: str, *, accept_newer: bool) -> None:
+    if found != expected:
+        changed = f"{name}: wrong checksum, it is not what the model was trained on"
+        if not accept_newer:
+            raise DataProblem(f"{changed}; --accept-newer takes it all the same")
+        print(f"Taken all the same: {changed}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write ``data`` as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+
+
+STEPS: dict[str, tuple[Callable[..., None], str]] = {
+    "books": (get_books, "text/source"),
+    "poems": (get_poems, "text/source"),
+    "lieder": (get_lieder, "music/lieder"),
+}
 
 
 def main() -> None:
-    """Fetch every part; say what could not be had and end with 1 then."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--from", dest="copies", type=Path, metavar="FOLDER", help="local copies")
-    parser.add_argument("--to", type=Path, default=ROOT / ".cache" / "training")
-    parser.add_argument("--accept-newer", action="store_true", help="keep what differs")
-    parser.add_argument("--manifest", type=Path, default=MANIFEST)
+    """Get all three; end with 1 if something is missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="*", metavar="what", help="books, poems, lieder; else all")
+    parser.add_argument("--from", dest="copies", type=Path, metavar="FOLDER")
+    parser.add_argument("--accept-newer", action="store_true", help="take what has changed since")
+    parser.add_argument("--out", type=Path, default=DATA_CACHE, help="where training looks")
+    parser.add_argument("--sources", type=Path, default=SOURCES, help="another list of addresses")
     parser.add_argument("--pause", type=float, default=PAUSE, help="seconds between requests")
     arguments = parser.parse_args()
+    if unknown := set(arguments.what) - set(STEPS):
+        parser.error(f"there is no {unknown.pop()!r}, only {', '.join(STEPS)}")
     if arguments.copies and not arguments.copies.is_dir():
         parser.error(f"there is no folder {arguments.copies}")
-    manifest = json.loads(arguments.manifest.read_text("utf-8"))
-    fetcher = Fetcher(arguments.copies, arguments.pause)
-    failed = False
-    for part in manifest:
+    sources = json.loads(arguments.sources.read_text("utf-8"))
+    finder = Finder(arguments.copies, arguments.out / "downloads", arguments.pause)
+    complete = True
+    for name in arguments.what or STEPS:
+        get, folder = STEPS[name]
+        out = arguments.out / folder
         try:
-            print(get(manifest, part, arguments.to, fetcher, arguments.accept_newer), flush=True)
-        except (Refused, zipfile.BadZipFile) as error:
-            print(f"{part}: {error}", file=sys.stderr)
-            failed = True
-    sys.exit(failed)
+            get(sources[name], finder, out, accept_newer=arguments.accept_newer)
+            print(f"{name}: in {out}")
+        except DataProblem as problem:
+            complete = False
+            print(f"{name} are missing:\n{problem}", file=sys.stderr)
+    sys.exit(0 if complete else 1)
 
 
 if __name__ == "__main__":

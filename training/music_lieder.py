@@ -4,7 +4,8 @@
 
 reads the compressed MusicXML files (``*.mxl``) in PATH, a folder or a zip file, and prints what
 they hold. They are in the folder ``scores`` of https://github.com/OpenScore/Lieder;
-``python -m training.get_data`` puts them into the default place, ``.cache/training/music/lieder``.
+``python -m training.get_data lieder`` puts them into the default place,
+``.cache/training/music/lieder``.
 
 MusicXML (https://www.w3.org/2021/06/musicxml40/) is read here as far as notes need it: durations,
 chords, ties, voices (``backup`` and ``forward``), key, meter, tempo. music21 takes a hundred times
@@ -67,7 +68,8 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
                 if name.endswith(".mxl"):
                     yield name, archive.read(name)
         return
-    for path in sorted(source.rglob("*.mxl")):
+    # By name, as in a zip file: paths compare part by part.
+    for path in sorted(source.rglob("*.mxl"), key=Path.as_posix):
         yield path.relative_to(source).as_posix(), path.read_bytes()
 
 

@@ -6,9 +6,10 @@ The folder holds plain ``.txt`` files in UTF-8, works separated by a line ``<|en
 * ``book*.txt``: Project Gutenberg texts without their licence header. Wrapped lines are joined
   into paragraphs, and verse inside a book keeps its lines.
 
-``python -m training.get_data`` makes such a folder in its default place,
-``.cache/training/text/source``; any other texts go the same way. The books that the bundled model
-saw are listed in its model card.
+``python -m training.get_data`` fetches the books of the bundled model into the default folder,
+``.cache/training/text/source``. Other books do as well: download "Plain Text UTF-8" files from
+gutenberg.org, cut the header above ``*** START`` and everything below ``*** END``, and join them
+with ``<|endoftext|>`` into ``books.txt``; the poems go the same way into ``poems.txt``.
 
 What a filter takes out is counted by reason, and the counts travel with the model.
 """

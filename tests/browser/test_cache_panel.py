@@ -176,7 +176,7 @@ def test_a_load_ends_when_its_visitor_leaves(open_page: OpenPage, store_url: str
         with open_page(store_url) as leaving:
             open_drawer(leaving).get_by_role("button", name="Load SD Turbo").click()
             expect(model).to_contain_text("downloading")
-        expect(model).to_contain_text("asleep", timeout=LONG)
+        expect(model).to_contain_text("not on this computer", timeout=LONG)
 
 
 def test_a_failed_load_and_a_model_in_use_are_explained(

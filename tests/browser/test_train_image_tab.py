@@ -26,7 +26,8 @@ from tests.browser.conftest import OpenPage
 LONG = 300_000  # milliseconds; each training imports torch and diffusers first
 TINY = ["--count", "60", "--width", "32", "--batch-size", "2", "--samples-every", "0.2"]
 # Gradio runs in this process here, and its own warnings are none of ours.
-pytestmark = pytest.mark.filterwarnings("ignore")
+# And real trainings take their time.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

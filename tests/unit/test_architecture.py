@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -49,3 +50,14 @@ def test_the_cache_needs_only_the_standard_library() -> None:
         [sys.executable, "-c", THIRD_PARTY], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert not done.stderr.strip()
+
+
+def test_the_walks_through_the_code_lead_somewhere() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    walks = text.split("## Four walks")[1].split("\n## ")[0]
+    steps = re.findall(r"^(\d)\. `(\S+\.py)` `(\w+)`", walks, re.MULTILINE)
+    assert [number for number, *_ in steps].count("1") == 4
+    assert max(int(number) for number, *_ in steps) <= 5
+    for _, file, name in steps:
+        code = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"\b(def|class) {name}\b|^{name}\b", code, re.MULTILINE), (file, name)

@@ -101,7 +101,7 @@ def test_every_model_of_the_catalogue_stands_in_its_room() -> None:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (None, "about 120 MB asleep Load"),
+        (None, "about 120 MB asleep, on this computer Load"),
         (model(), "17 MB awake, loaded in 0.8 s Unload"),
         (model(state="parked"), "parked in host memory, loaded in 0.8 s Unload Load"),
         (model(pinned=True), "awake, kept in memory, loaded in 0.8 s"),
@@ -133,7 +133,9 @@ def test_a_row_says_what_its_model_does(state: dict[str, Any] | None, words: str
 
 
 def test_a_download_is_announced() -> None:
-    assert "asleep, 270 MB to download first" in describe(None, download=270_000_000)
+    assert "not on this computer yet, 270 MB to download first" in describe(
+        None, download=270_000_000
+    )
     assert "download" not in describe(None)
 
 

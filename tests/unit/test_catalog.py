@@ -291,15 +291,17 @@ def smollm2() -> ModelSpec:
     return dataclasses.replace(spec, sources=spec.sources[:1])
 
 
+@pytest.mark.timeout(300)  # it takes half a minute, and a busy machine longer
 def test_a_real_pretrained_model_is_converted_once_and_knows_paris(
-    smollm2: ModelSpec, tmp_path: Path
+    smollm2: ModelSpec, conversions: Path
 ) -> None:
-    catalog = Catalog(Settings(device="cpu", offline=True, cache_dir=tmp_path), [smollm2])
+    catalog = Catalog(Settings(device="cpu", offline=True, cache_dir=conversions), [smollm2])
     assert catalog.download_bytes(smollm2.key) == 0
+    is_new = not any(conversions.glob("converted/SmolLM2*/config.json"))
     stages: list[str] = []
     loader = GalleryLoader(catalog)
     folder = loader.fetch(smollm2.key, lambda stage, *_: stages.append(stage))
-    assert {stage.split(",")[0] for stage in stages} == {"Converting"}
+    assert {stage.split(",")[0] for stage in stages} == ({"Converting"} if is_new else set())
     assert loader.fetch(smollm2.key, lambda *_: pytest.fail("converted twice")) == folder
 
     model = load(catalog, smollm2.key)

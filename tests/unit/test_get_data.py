@@ -1,197 +1,222 @@
-"""Fetching the training data: from a stand-in for the public addresses, and from a folder."""
+"""Fetching the training data, from a server of this test that holds a few lines."""
 
 from __future__ import annotations
 
+import hashlib
+import http.server
 import io
 import json
-import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from shared.settings import ROOT
-from training.get_data import MANIFEST, digest, digest_songs
+from training import get_data
+from training.common import DATA_CACHE
 from training.music_lieder import SOURCE as LIEDER
 from training.text_data import SEPARATOR
 from training.text_data import SOURCE as TEXTS
 
-BOOKS = {"Red Tales": "A king had three sons.", "Blue Tales": "A queen had “one” daughter."}
-POEMS = b"A Frog\n\nHe sat.\n"
+MOUSE, CAT = "THE MOUSE\n\nA mouse ran.", "THE CAT\n\nA cat — slept."
+POEMS = f"A Bird\n\nIt sang.\n\n{SEPARATOR}\n\nA Bee"
+SONG = "Abt,_Franz/_/A_Song/lc1.mxl"
 
 
-def gutenberg(title: str, text: str) -> bytes:
-    around = (
-        f"Title: {title}\r\n\r\n*** START OF THE EBOOK {title} ***\r\n\r\n{{}}\r\n\r\n*** END OF"
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def as_gutenberg_has_it(text: str) -> bytes:
+    framed = (
+        "\ufeffThe Project Gutenberg eBook\n\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\n\n"
+        f"{text}\n\n\n*** END OF THE PROJECT GUTENBERG EBOOK X ***\n\nlicence\n"
     )
-    return b"\xef\xbb\xbf" + around.format(text).encode() + b" THE EBOOK ***\r\nLicence\r\n"
+    return framed.replace("\n", "\r\n").encode()
 
 
-def archive(root: str) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as opened:
-        for name in ("a", "b"):
-            opened.writestr(f"{root}Composer/_/Song_{name}/{name}.mxl", name)
-    return packed.getvalue()
+def archive(*songs: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as opened:
+        opened.writestr("Lieder-abc/README.md", "songs")
+        for song in songs:
+            opened.writestr(f"Lieder-abc/scores/{song}", f"music of {song}")
+    return file.getvalue()
 
 
-class Library:
-    """Answers with ``files``; the paths in ``broken`` are cut short so many times."""
+@dataclass
+class Site:
+    """What the server has, what it was asked, and paths whose answers break off."""
 
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.broken: dict[str, int] = {}
-        self.asked: list[tuple[str, str]] = []
+    address: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    breaks: dict[str, int] = field(default_factory=dict)
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    served = Library()
+def site() -> Iterator[Site]:
+    site = Site()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            served.asked.append((self.path, self.headers["User-Agent"]))
-            data = served.files.get(self.path)
-            self.send_response(200 if data is not None else 404)
-            self.send_header("Content-Length", str(len(data or b"")))
+            site.asked.append((self.path, self.headers["User-Agent"]))
+            if self.path not in site.files:
+                self.send_error(404)
+                return
+            data = site.files[self.path]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            if served.broken.get(self.path, 0):
-                served.broken[self.path] -= 1
-                data = (data or b"")[:5]
-            self.wfile.write(data or b"")
+            if site.breaks.get(self.path, 0) > 0:
+                site.breaks[self.path] -= 1
+                data = data[:10]
+            self.wfile.write(data)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    for number, (title, text) in enumerate(BOOKS.items()):
-        served.files[f"/pg{number}.txt"] = gutenberg(title, text)
-    served.files |= {"/poems": POEMS, "/songs": archive("Lieder-main/scores/")}
-    books = [
-        {"title": title, "id": number, "sha256": digest(text)}
-        for number, (title, text) in enumerate(BOOKS.items())
-    ]
-    songs = digest_songs(zipfile.ZipFile(io.BytesIO(archive(""))))
-    manifest = {
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        site.address = f"http://127.0.0.1:{server.server_port}"
+        site.files = {
+            "/pg1.txt": as_gutenberg_has_it(MOUSE),
+            "/pg2.txt": as_gutenberg_has_it(CAT),
+            "/lieder.zip": archive(SONG),
+        }
+        yield site
+        server.shutdown()
+
+
+@pytest.fixture
+def run(
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., tuple[int, str]]:
+    """Run the command with arguments; returns its exit status and what it printed."""
+    sources = {
         "books": {
-            "file": "books.txt",
-            "place": "text/books.txt",
-            "address": f"{address}/pg{{id}}.txt",
-            "books": books,
+            "file": "books_34.txt",
+            "address": f"{site.address}/pg{{id}}.txt",
+            "works": [
+                {"id": 1, "title": "The Mouse", "sha256": sha(MOUSE.encode())},
+                {"id": 2, "title": "The Cat", "sha256": sha(CAT.encode())},
+            ],
         },
-        "poems": {
-            "file": "poems.txt",
-            "place": "text/poems.txt",
-            "address": f"{address}/poems",
-            "sha256": digest(POEMS),
-        },
+        "poems": {"file": "poems_kids.txt", "sha256": sha(POEMS.encode())},
         "lieder": {
-            "file": "songs.zip",
-            "place": "music/lieder",
-            "address": f"{address}/songs",
-            "sha256": songs,
+            "file": "openscore-lieder.zip",
+            "address": f"{site.address}/lieder.zip",
+            "sha256": sha(f"{SONG} {sha(f'music of {SONG}'.encode())}\n".encode()),
         },
     }
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    yield served
-    server.shutdown()
-    server.server_close()
+    (tmp_path / "sources.json").write_text(json.dumps(sources))
+    options = ["--sources", tmp_path / "sources.json", "--out", tmp_path / "out", "--pause", "0"]
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["get_data", *map(str, [*arguments, *options])])
+        with pytest.raises(SystemExit) as ended:
+            get_data.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out + printed.err
+
+    return run
 
 
-def get_data(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "training.get_data",
-        "--pause",
-        "0",
-        "--to",
-        folder / "data",
-    ]
-    command += ["--manifest", folder / "manifest.json", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
-    )
+Run = Callable[..., tuple[int, str]]
 
 
-def files(folder: Path) -> set[str]:
-    found = (folder / "data").rglob("*")
-    return {path.relative_to(folder / "data").as_posix() for path in found if path.is_file()}
+def books(tmp_path: Path) -> Path:
+    return tmp_path / "out" / "text" / "source" / "books_34.txt"
 
 
-ALL = {"text/books.txt", "text/poems.txt"} | {
-    f"music/lieder/Composer/_/Song_{name}/{name}.mxl" for name in "ab"
-}
+def test_books_and_songs_come_from_their_addresses(site: Site, run: Run, tmp_path: Path) -> None:
+    status, said = run("books", "lieder")
+    assert status == 0, said
+    assert books(tmp_path).read_bytes().decode() == f"{MOUSE}\n\n{SEPARATOR}\n\n{CAT}"
+    song = tmp_path / "out" / "music" / "lieder" / SONG
+    assert song.read_text() == f"music of {SONG}"
+    assert {agent for _, agent in site.asked} == {get_data.USER_AGENT}
+    run("books", "lieder")
+    assert len(site.asked) == 3, "what is here is not asked for again"
 
 
-def test_everything_is_downloaded_once_and_put_together(library: Library, tmp_path: Path) -> None:
-    done = get_data(tmp_path)
-    assert (done.returncode, files(tmp_path)) == (0, ALL), done.stderr
-    books = (tmp_path / "data/text/books.txt").read_text("utf-8")
-    assert [book.strip() for book in books.split(SEPARATOR)] == list(BOOKS.values())
-    assert all("generative-gallery" in agent for _, agent in library.asked)
-    asked = len(library.asked)
-    assert "kept" in get_data(tmp_path).stdout
-    assert len(library.asked) == asked, "what is there is not asked for again"
-
-
-def test_an_interrupted_download_is_tried_again(library: Library, tmp_path: Path) -> None:
-    library.broken = {"/pg0.txt": 1, "/songs": 2, "/poems": 100}
-    done = get_data(tmp_path)
-    assert (done.returncode, files(tmp_path)) == (1, ALL - {"text/poems.txt"})
-    assert "poems: http" in done.stderr
-    assert "cannot be downloaded" in done.stderr
-    assert [path for path, _ in library.asked].count("/poems") == 3, "tries have an end"
-
-
-def test_a_book_that_differs_is_named_and_kept_only_if_asked(
-    library: Library, tmp_path: Path
-) -> None:
-    library.files["/pg1.txt"] = gutenberg("Blue Tales", "A queen had two daughters.")
-    done = get_data(tmp_path)
-    assert (done.returncode, files(tmp_path)) == (1, ALL - {"text/books.txt"})
-    assert "learned from: Blue Tales. With --accept-newer" in done.stderr
-    done = get_data(tmp_path, "--accept-newer")
-    assert (done.returncode, files(tmp_path)) == (0, ALL)
-    assert "differs: Blue Tales" in done.stdout
-
-
-def test_a_missing_or_wrong_book_is_refused_in_any_case(library: Library, tmp_path: Path) -> None:
-    library.files["/pg1.txt"] = gutenberg("Cookery", "Take two eggs.")
-    assert "'Blue Tales' is another text" in get_data(tmp_path, "--accept-newer").stderr
-    del library.files["/pg1.txt"]
-    library.asked.clear()
-    assert "/pg1.txt cannot be downloaded: HTTP Error 404" in get_data(tmp_path).stderr
-    assert [path for path, _ in library.asked].count("/pg1.txt") == 1, "404 is not tried again"
-    assert "text/books.txt" not in files(tmp_path)
-
-
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_folder_of_copies_needs_no_network(library: Library, tmp_path: Path, whole: bool) -> None:
-    copies = tmp_path / "copies" / "deep"
+def test_copies_need_no_network(site: Site, run: Run, tmp_path: Path) -> None:
+    copies = tmp_path / "copies" / "text"
     copies.mkdir(parents=True)
-    (copies / "poems.txt").write_bytes(POEMS)
-    (copies / "songs.zip").write_bytes(archive(""))
-    if whole:
-        (copies / "books.txt").write_text(f"\n\n{SEPARATOR}\n".join(BOOKS.values()), "utf-8")
-    else:
-        for number in range(2):
-            (copies / f"pg{number}.txt").write_bytes(library.files[f"/pg{number}.txt"])
-    done = get_data(tmp_path, "--from", tmp_path / "copies")
-    assert (done.returncode, files(tmp_path), library.asked) == (0, ALL, []), done.stderr
+    (copies / "books_34.txt").write_bytes(f"{MOUSE}\n\n{SEPARATOR}\n\n{CAT}".encode())
+    (copies / "poems_kids.txt").write_bytes(POEMS.encode())
+    (copies / "openscore-lieder.zip").write_bytes(archive(SONG))
+    status, said = run("--from", copies.parent)
+    assert status == 0, said
+    assert books(tmp_path).read_bytes() == (copies / "books_34.txt").read_bytes()
+    assert books(tmp_path).with_name("poems_kids.txt").read_bytes() == POEMS.encode()
+    (copies / "books_34.txt").unlink()
+    (copies / "pg1.txt").write_bytes(as_gutenberg_has_it(MOUSE))
+    status, said = run("books", "--from", copies)
+    assert (status, "The Cat (Project Gutenberg 2): there is no pg2.txt" in said) == (1, True)
+    assert not site.asked
 
 
-def test_training_looks_where_the_data_is_put() -> None:
-    manifest = json.loads(MANIFEST.read_text("utf-8"))
-    places = {part: ROOT / ".cache/training" / manifest[part]["place"] for part in manifest}
-    assert places["lieder"] == LIEDER
-    assert places["books"].parent == places["poems"].parent == TEXTS
-    assert places["books"].match("book*.txt")
-    assert places["poems"].match("poem*.txt")
+def test_poems_have_no_address(run: Run) -> None:
+    status, said = run("poems")
+    assert (status, "poems_kids.txt has no public address" in said) == (1, True)
+
+
+def test_a_book_that_is_gone_is_named(site: Site, run: Run, tmp_path: Path) -> None:
+    del site.files["/pg2.txt"]
+    status, said = run("books")
+    assert status == 1
+    assert "The Cat (Project Gutenberg 2)" in said
+    assert "is not there any more (404)" in said
+    assert not books(tmp_path).exists()
+
+
+def test_a_book_that_changed_is_named_and_taken_only_on_request(
+    site: Site, run: Run, tmp_path: Path
+) -> None:
+    site.files["/pg2.txt"] = as_gutenberg_has_it("THE CAT\n\nA cat woke.")
+    status, said = run("books")
+    assert (status, "The Cat (Project Gutenberg 2): wrong checksum" in said) == (1, True)
+    assert "The Mouse" not in said
+    assert not books(tmp_path).exists()
+    status, said = run("books", "--accept-newer")
+    assert (status, "Taken all the same: The Cat" in said) == (0, True)
+    assert "A cat woke." in books(tmp_path).read_text("utf-8")
+
+
+def test_songs_that_changed_are_taken_only_on_request(site: Site, run: Run, tmp_path: Path) -> None:
+    site.files["/lieder.zip"] = archive(SONG, "Abt,_Franz/_/Another/lc2.mxl")
+    status, said = run("lieder")
+    assert (status, "wrong checksum" in said) == (1, True)
+    assert not (tmp_path / "out" / "music" / "lieder").exists()
+    assert run("lieder", "--accept-newer")[0] == 0
+
+
+def test_an_interrupted_download_is_tried_again(site: Site, run: Run, tmp_path: Path) -> None:
+    size = len(site.files["/pg1.txt"])
+    site.breaks["/pg1.txt"] = 1
+    assert run("books")[0] == 0
+    (tmp_path / "out" / "downloads" / "pg1.txt").unlink()
+    site.breaks["/pg1.txt"] = get_data.TRIES
+    status, said = run("books")
+    assert (status, f"ended after 10 of {size} bytes" in said) == (1, True)
+    assert not list((tmp_path / "out" / "downloads").glob("pg1*")), "no half of a file stays"
+
+
+def test_a_server_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    with pytest.raises(get_data.DataProblem, match=r"http://127\.0\.0\.1:9/x: the download failed"):
+        get_data.download("http://127.0.0.1:9/x", tmp_path / "x", pause=0)
+
+
+def test_the_list_names_each_book_once_and_fills_the_folders_that_training_reads() -> None:
+    sources = json.loads(get_data.SOURCES.read_text("utf-8"))
+    works = sources["books"]["works"]
+    assert len({work["id"] for work in works}) == len({work["sha256"] for work in works}) == 34
+    folders = {name: DATA_CACHE / folder for name, (_, folder) in get_data.STEPS.items()}
+    assert folders == {"books": TEXTS, "poems": TEXTS, "lieder": LIEDER}

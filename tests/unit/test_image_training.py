@@ -150,6 +150,7 @@ def test_an_example_is_recorded_and_the_page_does_without_one(tmp_path: Path) ->
     assert example["caption"].startswith("A finished example.")
 
 
+@pytest.mark.timeout(300)  # a real training
 def test_a_training_leaves_its_model_where_it_is_to_be_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

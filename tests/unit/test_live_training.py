@@ -17,12 +17,14 @@ import pytest
 
 from demos.latent.training import KINDS, TrainRequest, plan
 from shared.errors import GalleryError, InvalidRequest
+from shared.live import process
 from shared.live.film import Curve, make_film, make_frame, show_curve
 from shared.live.process import Line, Report, explain_end, follow_training
 from shared.live.story import Story
 from shared.settings import ROOT, Settings
 
 TINY = ["--count", "60", "--held-out", "20", "--minutes", "5", "--samples-every", "0.01"]
+STUB = ROOT / "tests" / "stubs" / "trainer"  # reports without any training
 PATIENCE = 120.0  # seconds; the machine may be busy
 
 
@@ -39,6 +41,7 @@ def guests() -> list[psutil.Process]:
     ]
 
 
+@pytest.mark.timeout(300)  # a real training
 @pytest.mark.parametrize(("network", "score"), [("vae", "psnr_db"), ("gan", "frechet")])
 def test_a_training_reports_and_leaves_nothing(temporary: Path, network: str, score: str) -> None:
     compare = ROOT / "models" / f"latent-critters-{network}"
@@ -67,7 +70,10 @@ def test_it_lets_others_go_first_and_ends_at_once(temporary: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_killed_training_is_explained_and_the_next_works(temporary: Path) -> None:
+def test_a_killed_training_is_explained_and_the_next_works(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "ROOT", STUB)
     reports = follow_training("train_vae", TINY)
     next(report for report in reports if report)
     guests()[0].send_signal(signal.SIGKILL)
@@ -76,6 +82,17 @@ def test_a_killed_training_is_explained_and_the_next_works(temporary: Path) -> N
     assert not list(temporary.iterdir())
     with contextlib.closing(follow_training("train_vae", TINY)) as again:  # type: ignore[type-var]
         assert next(report for report in again if report)
+
+
+def test_a_training_that_says_nothing_for_long_is_ended(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "ROOT", STUB)
+    monkeypatch.setattr(process, "STALL_SECONDS", 0.5)
+    with pytest.raises(GalleryError, match="has not answered"):
+        list(follow_training("silent", [], seconds=0.1))
+    assert not guests()
+    assert not list(temporary.iterdir())
 
 
 def test_an_error_in_the_script_is_explained(

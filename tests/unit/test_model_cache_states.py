@@ -167,7 +167,7 @@ class CacheMachine(RuleBasedStateMachine):
         assert not self.ledger.faults
 
     @invariant()
-    def the_books_are_within_the_budget(self) -> None:
+    def the_sizes_are_within_the_budget(self) -> None:
         for device in self.cache.snapshot()["devices"]:
             assert device["used_bytes"] <= device["budget_bytes"]
 
@@ -177,6 +177,8 @@ class CacheMachine(RuleBasedStateMachine):
             watcher.close()
         for visitor in self.visitors:
             visitor.leave.set()
+        # One for each visitor, and one for each load that was begun for somebody who has left.
+        for _ in range(len(self.visitors) + self.cache.snapshot()["misses"]):
             self.ledger.outcomes.put(None)
         for visitor in self.visitors:
             visitor.join(10)
@@ -193,7 +195,7 @@ class CacheMachine(RuleBasedStateMachine):
 
 TestCacheMachine = CacheMachine.TestCase
 TestCacheMachine.settings = settings(
-    max_examples=200,
+    max_examples=60,  # 50 found the same two of five planted faults as 200
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

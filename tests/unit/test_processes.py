@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,14 @@ from shared.tunes.soundfont import read_soundfont
 
 def test_work_is_done_in_another_process() -> None:
     assert processes.wait(processes.submit(os.getpid)) != os.getpid()
+
+
+def test_all_threads_share_the_same_two() -> None:
+    def visit(_: int) -> int:
+        return processes.wait(processes.submit(os.getpid))
+
+    with ThreadPoolExecutor(8) as visitors:
+        assert len(set(visitors.map(visit, range(40)))) <= 2
 
 
 def test_what_a_visitor_should_know_comes_back_as_it_was(tmp_path: Path) -> None:

