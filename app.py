@@ -1,8 +1,8 @@
-"""The Generative Gallery: builds the page, mounts the rooms, launches.
+"""The Generative Gallery: builds the page with its rooms and launches it.
 
     python app.py [text image music latent]
 
-Without names, all rooms are there.
+Without names, it has all rooms.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import sys
 if not (3, 11) <= sys.version_info[:2] <= (3, 13):
     sys.exit("The gallery runs on Python 3.11, 3.12 or 3.13. Start it with one of these.")
 if __name__ == "__main__":
-    # Nearly all that is made until the page is up stays: looking for garbage in it takes a seventh
-    # of that time. ``serve`` turns the collector on again.
+    # Nearly everything made during the start stays, and garbage collection would take a seventh of
+    # that time. ``serve`` enables it again.
     gc.disable()
 
 import argparse

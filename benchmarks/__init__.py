@@ -1,1 +1,1 @@
-"""Measurements as ratios from one run, the two sides taking turns: machines are noisy."""
+"""Benchmarks. Most figures are ratios of alternating runs, since machines are noisy."""

@@ -1,11 +1,11 @@
-"""The model cache in long use: memory after many switches, and many visitors at once.
+"""The model cache in long use: memory after many model switches, and many concurrent visitors.
 
     python -m benchmarks.cache_soak [--switches 200] [--visitors 8] [--minutes 2] [--json]
 
-First, the real bundled models take turns at random under a budget that holds the largest two, each
-at work for a moment; resident memory after the last quarter is compared with that after the first,
-both with the same model loaded. Then the real gallery, under the same budget, is used by visitors
-at once in all four rooms; every answer must be the one that the same seed gave to a lone visitor.
+First, the bundled models are used in random order, under a budget for the largest two; resident
+memory at the end is compared with that after the first quarter, with the same model loaded. Then
+concurrent visitors use the gallery in all four rooms, under the same budget; each result must be
+equal to that of a single visitor with the same seed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from shared.catalog import Catalog, GalleryLoader
 from shared.model_cache import ModelCache
 from shared.settings import Settings
 
-# Small requests: it is the switching between models that is put to the test.
+# Small requests: the test is about switching models.
 ENDPOINTS: dict[str, dict[str, Any]] = {
     "/generate_text": {"prompt": "Once upon a time", "max_new_tokens": 16},
     "/generate_image": {"prompt": "a happy blue critter", "num_inference_steps": 2},
@@ -45,11 +45,10 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
     "/sample_latent": {},
 }
 SEEDS = (1, 2, 3)
-PATIENCE = 300  # seconds that a visitor waits for an answer
 
 
 def work(cache: ModelCache, key: str) -> None:
-    """Use one model the way its room does."""
+    """Use one model as its room does."""
     room = key.split("/")[0]
     stop = Event()
     with cache.lease(key) as model:
@@ -65,7 +64,7 @@ def work(cache: ModelCache, key: str) -> None:
 
 
 def budget_for_two(settings: Settings) -> int:
-    """Bytes that hold the two largest bundled models, with what they need for their work."""
+    """Return the bytes for the two largest bundled models, including their working memory."""
     cache = ModelCache(settings.cache_bytes, GalleryLoader(Catalog(settings)))
     for spec in Catalog(settings):
         if spec.bundled:
@@ -76,15 +75,15 @@ def budget_for_two(settings: Settings) -> int:
 
 
 def measure_growth(switches: int) -> float:
-    """Percent that resident memory grows from the first quarter of ``switches`` to the end."""
+    """Return the growth of resident memory after the first quarter of ``switches``, in percent."""
     settings = Settings(device="cpu", offline=True)
     cache = ModelCache(budget_for_two(settings), GalleryLoader(Catalog(settings)))
     keys = [spec.key for spec in Catalog(settings) if spec.bundled]
-    choice = random.Random(0)
+    rng = random.Random(0)
 
     def switch(count: int) -> int:
         for _ in range(count):
-            work(cache, choice.choice(keys))
+            work(cache, rng.choice(keys))
         work(cache, "text/storyteller")
         for key in keys[1:]:
             cache.unload(key)
@@ -101,10 +100,7 @@ def measure_growth(switches: int) -> float:
 
 
 def read_content(path: Path) -> bytes:
-    """Return what can be seen or heard of a file: the recipe in it says when it was made.
-
-    These are the pixels of a picture, the samples of a WAV file, the notes of a MIDI file.
-    """
+    """Return pixels, samples or notes of a file, without its recipe, which contains the time."""
     match path.suffix:
         case ".wav":
             return bytes(soundfile.read(path, dtype="int16", always_2d=True)[0].tobytes())
@@ -116,34 +112,34 @@ def read_content(path: Path) -> bytes:
 
 
 def ask(client: Client, endpoint: str, seed: int) -> str:
-    """A fingerprint of what the gallery answers, apart from the time at which it did."""
-    answers = client.predict(**ENDPOINTS[endpoint], seed=seed, api_name=endpoint)
+    """Return a hash of the result of an endpoint, without the time in its recipe."""
+    *outputs, recipe = client.predict(**ENDPOINTS[endpoint], seed=seed, api_name=endpoint)
     digest = hashlib.sha256()
-    for answer in answers[:-1]:
-        path = Path(answer) if "\n" not in answer and len(answer) < 500 else None
-        digest.update(read_content(path) if path and path.is_file() else answer.encode())
-    digest.update(str(answers[-1]["seed"]).encode())
+    for output in outputs:
+        path = Path(output) if "\n" not in output and len(output) < 500 else None
+        digest.update(read_content(path) if path and path.is_file() else output.encode())
+    digest.update(str(recipe["seed"]).encode())
     return digest.hexdigest()
 
 
 def measure_crowd(visitors: int, minutes: float) -> Counter[str]:
-    """Count right answers, errors and mixed outputs of ``visitors`` in all rooms at once."""
+    """Count right results, errors and mixed-up results of concurrent visitors in all rooms."""
     budget = budget_for_two(Settings(device="cpu", offline=True))
     with start("gallery", GALLERY_CACHE_BYTES=str(budget)) as (_, url, _):
         alone = Client(url, verbose=False)
         jobs = [(endpoint, seed) for endpoint in ENDPOINTS for seed in SEEDS]
-        right = {job: ask(alone, *job) for job in jobs}
+        expected = {job: ask(alone, *job) for job in jobs}
         ends = time.monotonic() + 60 * minutes
 
         def visit(number: int) -> Counter[str]:
             client = Client(url, verbose=False)
-            choice = random.Random(number)
+            rng = random.Random(number)
             seen: Counter[str] = Counter()
             while time.monotonic() < ends:
-                # Two visitors enter each room at the same time; then everybody walks about.
-                job = choice.choice(jobs) if seen else jobs[number * len(SEEDS) % len(jobs)]
+                # Two visitors start in each room; later jobs are random.
+                job = rng.choice(jobs) if seen else jobs[number * len(SEEDS) % len(jobs)]
                 try:
-                    seen["right" if ask(client, *job) == right[job] else "mixed up"] += 1
+                    seen["right" if ask(client, *job) == expected[job] else "mixed up"] += 1
                 except Exception as error:
                     print(f"  {job}: {error}")
                     seen["errors"] += 1

@@ -1,12 +1,10 @@
-"""The model cache under fire: many threads, a tight budget, failures and visitors who leave.
+"""The model cache under stress: many threads, a tight budget, failures and cancelled waits.
 
     python -m benchmarks.cache_stress [--leases 20000] [--threads 64] [--seed 0] [--json]
 
-Twelve fake models of one size share memory for four; a third of them take one visitor at a time.
-What happens is checked from outside, against a ledger that the models and the threads keep: a model
-counts as alive until Python has freed it. After each lease, every thread takes one of a thirteenth
-model, which is pinned and has memory of its own, so that this is always a hit: these are timed,
-amid all the rest.
+Twelve fake models of equal size share memory for four. A ledger, independent of the cache, records
+models and leases; a model counts as alive until Python has freed it. After each lease, the thread
+leases a thirteenth model, which is pinned and so always a hit: the time of these hits is measured.
 """
 
 from __future__ import annotations
@@ -31,29 +29,29 @@ MODELS = [f"text/model-{number}" for number in range(12)]
 SIZE = 100  # bytes, of every model
 PINNED = "text/pinned"
 BUDGET = 5 * SIZE  # four of the twelve, and the pinned one
-PATIENCE = 60.0  # seconds; nothing here takes so long, so that whoever waits it out was lost
-FAILURES = 0.05  # of all loads
-LEAVING = 0.05  # of all visitors, while they wait
-STAGES = 4  # at which a load can be abandoned
+PATIENCE = 60.0  # seconds; much longer than any load here, so a timeout is a lost waiter
+FAILURES = 0.05  # share of loads that fail
+LEAVING = 0.05  # share of visitors who stop waiting
+STAGES = 4  # reports of a load
 
 
 class Weights:
-    """What a fake load returns; the ledger sees it come and go."""
+    """A fake model, which records in the ledger when it is created and freed."""
 
     def __init__(self, key: str, ledger: Ledger) -> None:
-        """Take memory."""
+        """Record that it is loaded."""
         self.key = key
         self.ledger = ledger
-        ledger.take(key)
+        ledger.add(key)
 
     def __del__(self) -> None:
-        """Give memory back, once the cache has forgotten the model."""
-        self.ledger.give_back(self.key)
+        """Record that it is freed."""
+        self.ledger.remove(self.key)
 
 
 @dataclass
 class Ledger:
-    """Books of our own, beside the cache's."""
+    """Records loaded models and leases, independently of the cache."""
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     alive: Counter[str] = field(default_factory=Counter)
@@ -63,8 +61,8 @@ class Ledger:
     leased_evictions: int = 0
     peak_bytes: int = 0
 
-    def take(self, key: str) -> None:
-        """A model is loaded: it must be the only one of its key, and fit."""
+    def add(self, key: str) -> None:
+        """Record a loaded model; check that it is the only one of its key and fits."""
         with self.lock:
             self.duplicate_loads += self.alive[key] > 0
             self.alive[key] += 1
@@ -72,28 +70,28 @@ class Ledger:
             self.peak_bytes = max(self.peak_bytes, used)
             self.over_budget += used > BUDGET
 
-    def give_back(self, key: str) -> None:
-        """A model is forgotten: nobody may have it."""
+    def remove(self, key: str) -> None:
+        """Record a freed model; check that it is not leased."""
         with self.lock:
             self.alive[key] -= 1
             self.leased_evictions += self.leases[key] > 0
 
 
 class FakeLoader(Loader):
-    """Loads in about a millisecond, fails now and then, and reports on the way."""
+    """Loads in about a millisecond with reports, and fails sometimes."""
 
     def __init__(self, ledger: Ledger, seed: int) -> None:
-        """Keep ``ledger``; ``seed`` decides which loads fail."""
+        """Make a loader; ``seed`` decides which loads fail."""
         self.ledger = ledger
         self.loads = 0
         self._random = random.Random(seed)
 
     def expected_bytes(self, key: str) -> int:
-        """All are of one size."""
+        """Return the common size."""
         return SIZE
 
     def load(self, key: str, files: Any, device: str, report: Report) -> Weights:
-        """Take a millisecond, in stages."""
+        """Load in stages, in a millisecond."""
         self.loads += 1
         for stage in range(STAGES):
             time.sleep(0.001 / STAGES)
@@ -103,15 +101,15 @@ class FakeLoader(Loader):
         return Weights(key, self.ledger)
 
     def measure(self, model: Weights) -> Mapping[Hashable, int]:
-        """One piece of memory each."""
+        """Return one piece of memory."""
         return {id(model): SIZE}
 
     def move(self, model: Weights, device: str) -> None:
-        """There is one device."""
+        """Do nothing: there is one device."""
 
 
 def use(cache: ModelCache, ledger: Ledger, key: str) -> bool:
-    """Take a lease and look at what it gives; nothing of it may outlive this function."""
+    """Lease a model and check it; no reference may outlive this function."""
     with cache.lease(key) as model:
         with ledger.lock:
             ledger.leases[key] += 1
@@ -122,7 +120,7 @@ def use(cache: ModelCache, ledger: Ledger, key: str) -> bool:
 
 
 def time_hit(cache: ModelCache) -> float:
-    """Seconds to enter a lease of the pinned model."""
+    """Return the seconds to lease the pinned model."""
     began = time.perf_counter()
     with cache.lease(PINNED):
         return time.perf_counter() - began
@@ -131,14 +129,14 @@ def time_hit(cache: ModelCache) -> float:
 def visit(
     cache: ModelCache, ledger: Ledger, leases: int, seed: int
 ) -> tuple[Counter[str], list[float]]:
-    """What one thread does; returns how its visits ended, and the seconds of its hits."""
-    choice = random.Random(seed)
+    """Run one thread; return how its visits ended, and the seconds of its hits."""
+    rng = random.Random(seed)
     endings: Counter[str] = Counter()
     hits = []
     for _ in range(leases):
-        # Some models are more popular, as in life: so there are hits among these, too.
-        key = MODELS[min(int(choice.expovariate(0.5)), len(MODELS) - 1)]
-        if choice.random() < LEAVING:
+        # Some models are more popular, so that there are hits among these, too.
+        key = MODELS[min(int(rng.expovariate(0.5)), len(MODELS) - 1)]
+        if rng.random() < LEAVING:
             waiting = cache.prepare(key)
             next(waiting, None)
             waiting.close()

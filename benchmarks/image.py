@@ -1,34 +1,30 @@
-"""What the image room adds to a bare diffusers pipeline, and how fast it follows a hand.
+"""The image room against a bare diffusers pipeline, and the speed of live drawing.
 
     python -m benchmarks.image [--rounds 25] [--json]
 
-* ``overhead_ratio``: a picture as the room draws it, with a preview of every step and the whole
-  film made ready for the page, over the bare pipeline with the same steps. They take turns in one
-  process; medians.
-* ``batch9_ratio``: nine pictures at once over one picture, both as the room draws them.
-* ``cold_ratio``: from the start of a fresh process to the first picture, through catalogue and
-  cache, over a script of a few lines that loads the pipeline and runs it. They take turns.
-* ``live_pictures_per_s``: in a real browser on the real page, the guidance slider is dragged with
-  "Draw while I type" on; pictures that differ from the one before are counted.
+* ``overhead_ratio``: time for a picture in the room, with previews of all steps and the film for
+  the page, over the bare pipeline with the same steps. Alternating in one process; medians.
+* ``batch9_ratio``: time for nine pictures at once over one picture, both in the room.
+* ``cold_ratio``: time from the start of a process to the first picture, with catalogue and cache,
+  over a short script that loads the pipeline and runs it. Alternating; medians.
+* ``live_pictures_per_s``: different pictures per second in a real browser, while the guidance
+  slider is dragged with "Draw while I type" on.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Event
-from typing import Any
 
 from playwright.sync_api import sync_playwright
 
 from benchmarks.latent import CHROMIUM_FLAGS, PATIENCE, SWEEP, grasp
+from benchmarks.measure import alternate, find_chromium, print_figures
 from benchmarks.startup import start
 from shared.catalog import Catalog
 from shared.settings import ROOT
@@ -56,25 +52,18 @@ with cache.lease("image/critters") as pipeline:
     for step in generate_image(pipeline, request, Event()):
         pass
 """
-# Counts the pictures that are hung one after the other.
+# Counts the pictures that the page shows.
 COUNT = """() => {
   let shown = document.querySelector(".pictures img").src;
-  window.hung = 0;
+  window.pictureCount = 0;
   new MutationObserver(() => {
     const now = document.querySelector(".pictures img")?.src;
     if (now && now !== shown) {
       shown = now;
-      window.hung += 1;
+      window.pictureCount += 1;
     }
   }).observe(document.body, { subtree: true, childList: true, attributes: true });
 }"""
-
-
-def measure_seconds(work: Callable[[], Any]) -> float:
-    """Seconds that ``work`` takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def measure_drawing(rounds: int, steps: int, guidance: float) -> dict[str, float]:
@@ -100,23 +89,17 @@ def measure_drawing(rounds: int, steps: int, guidance: float) -> dict[str, float
                 generator=torch.Generator().manual_seed(1),
             )
 
-        def room(wish: ImageRequest = request) -> None:
-            for step in generate_image(pipeline, wish, Event()):
+        def room(request: ImageRequest = request) -> None:
+            for step in generate_image(pipeline, request, Event()):
                 assert step.pictures  # decodes the preview
-            make_film("benchmark", step.film, wish.seeds, step.images)
+            make_film("benchmark", step.film, request.seeds, step.images)
 
-        works: dict[str, Callable[[], None]] = {
+        draw: dict[str, Callable[[], None]] = {
             "bare": bare,
             "room": room,
-            "nine": lambda: room(nine),
+            "nine": partial(room, nine),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in works}
-        for number in range(rounds + 2):  # the first two warm up
-            for name, work in works.items():
-                taken = measure_seconds(work)
-                if number > 1:
-                    seconds[name].append(taken)
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+        medians = alternate(draw, rounds, warm_up=2)
     return {
         "overhead_ratio": medians["room"] / medians["bare"],
         "batch9_ratio": medians["nine"] / medians["room"],
@@ -126,26 +109,18 @@ def measure_drawing(rounds: int, steps: int, guidance: float) -> dict[str, float
 
 def measure_cold(rounds: int, steps: int, guidance: float) -> float:
     """Compare a first picture in a fresh process with the bare script."""
-    seconds: dict[str, list[float]] = {"bare": [], "room": []}
-    for _ in range(rounds):
-        for name, program in (("bare", BARE), ("room", ROOM)):
-            code = program.format(prompt=PROMPT, steps=steps, guidance=guidance)
-            command = [sys.executable, "-c", code]
-            began = time.perf_counter()
-            subprocess.run(
-                command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            seconds[name].append(time.perf_counter() - began)
-    return statistics.median(seconds["room"]) / statistics.median(seconds["bare"])
+
+    def run(program: str) -> None:
+        code = program.format(prompt=PROMPT, steps=steps, guidance=guidance)
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+    medians = alternate({"bare": partial(run, BARE), "room": partial(run, ROOM)}, rounds, warm_up=0)
+    return medians["room"] / medians["bare"]
 
 
 def measure_live(seconds: float) -> float:
     """Pictures per second while the guidance slider is dragged."""
-    chromium = (
-        shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-    )
-    if not chromium:
-        sys.exit("This needs Chromium: install the one of your system.")
+    chromium = find_chromium()
     with start("gallery") as (_, url, _process), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         page = browser.new_page(viewport={"width": 1440, "height": 1400})
@@ -159,10 +134,10 @@ def measure_live(seconds: float) -> float:
         page.evaluate(COUNT)
         began = time.monotonic()
         drag(seconds)
-        hung, elapsed = page.evaluate("window.hung"), time.monotonic() - began
+        count, elapsed = page.evaluate("window.pictureCount"), time.monotonic() - began
         page.mouse.up()
         browser.close()
-    return float(hung / elapsed)
+    return float(count / elapsed)
 
 
 def main() -> None:
@@ -181,11 +156,7 @@ def main() -> None:
         "live_pictures_per_s": measure_live(arguments.seconds),
         "steps": STEPS,
     }
-    for name, figure in figures.items():
-        print(f"{name:20} {figure:8.3f}")
-    print(f"on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    if arguments.json:
-        print(json.dumps({name: round(figure, 3) for name, figure in figures.items()}))
+    print_figures(figures, arguments.json)
 
 
 if __name__ == "__main__":

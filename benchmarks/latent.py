@@ -1,22 +1,18 @@
-"""How fast the latent-space room follows a hand: in a real browser, on the real page.
+"""The speed of the latent-space room, in a real browser.
 
     python -m benchmarks.latent [--seconds 5] [--json]
 
 Starts the gallery, opens it in the system's Chromium and drags the truncation slider of the Explore
-tab to and fro with the mouse. An update counts when both canvases show another picture than at the
-last update; they are compared pixel by pixel before every frame of the screen. The same is measured
-through a proxy that holds all that passes, in either direction, back for 100 ms. Then the
-playground trains with the settings that it comes with, and its steps are counted.
+tab back and forth with the mouse. An update counts when both canvases have changed since the last
+one; their pixels are compared before each frame of the screen. The same is measured through a proxy
+that delays both directions by 100 ms. Then the playground trains with its default settings, and its
+steps are counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,43 +21,44 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+from benchmarks.measure import find_chromium, print_figures
 from benchmarks.startup import start
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
 LATENCY = 0.1  # seconds each way
 SWEEP = 1.5  # seconds from one end of the slider to the other
-PATIENCE = 120_000  # milliseconds for the page to come up
+PATIENCE = 120_000  # milliseconds until the page is ready
 COUNT = """() => {
   const canvases = [...document.querySelectorAll(".explorer canvas[data-model]")];
   const read = (canvas) =>
     new Uint32Array(canvas.getContext("2d").getImageData(0, 0, 64, 64).data.buffer);
   let shown = canvases.map(read);
   window.bothChanged = 0;
-  const look = () => {
+  const countUpdate = () => {
     const now = canvases.map(read);
     if (now.every((picture, i) => picture.some((pixel, k) => pixel !== shown[i][k]))) {
       shown = now;
       window.bothChanged += 1;
     }
-    requestAnimationFrame(look);
+    requestAnimationFrame(countUpdate);
   };
-  requestAnimationFrame(look);
+  requestAnimationFrame(countUpdate);
 }"""
 
 
 @contextmanager
 def delay(url: str, seconds: float) -> Iterator[str]:
-    """Put a proxy before ``url`` that passes all on ``seconds`` later; yield its address."""
+    """Start a proxy for ``url`` that delays all data by ``seconds``; yield its address."""
     address = urlsplit(url)
     loop = asyncio.new_event_loop()
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # What came is held in line, so that a delay adds up to no less throughput.
-        line: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        # A queue, so that the delay does not reduce the throughput.
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
         async def deliver() -> None:
             while True:
-                due, piece = await line.get()
+                due, piece = await queue.get()
                 await asyncio.sleep(due - loop.time())
                 if not piece:
                     return
@@ -73,7 +70,7 @@ def delay(url: str, seconds: float) -> Iterator[str]:
             piece = b"more"
             while piece:
                 piece = await reader.read(65536)
-                line.put_nowait((loop.time() + seconds, piece))
+                queue.put_nowait((loop.time() + seconds, piece))
             await delivery
         except ConnectionError:
             delivery.cancel()
@@ -100,7 +97,7 @@ def delay(url: str, seconds: float) -> Iterator[str]:
 
 
 def grasp(page: Page, slider: Locator) -> Callable[[float], None]:
-    """Press the mouse on a slider; return what drags it to and fro for some seconds."""
+    """Press the mouse on a slider; return a function that drags it for a number of seconds."""
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     assert box
@@ -118,12 +115,12 @@ def grasp(page: Page, slider: Locator) -> Callable[[float], None]:
 
 
 def measure_drag(browser: Browser, url: str, seconds: float) -> float:
-    """Updates of both pictures per second while the truncation slider is dragged."""
+    """Return updates of both pictures per second while the truncation slider is dragged."""
     page = open_latent_room(browser, url)
     slider = page.locator(".explorer [data-field=truncation]")
     slider.wait_for(timeout=PATIENCE)
     drag = grasp(page, slider)
-    drag(2 * SWEEP)  # until the models are there and warm
+    drag(2 * SWEEP)  # until the models are loaded and warm
     page.wait_for_function("Number(document.querySelector('.explorer').dataset.updates) > 0")
     page.evaluate(COUNT)
     began = time.monotonic()
@@ -136,15 +133,15 @@ def measure_drag(browser: Browser, url: str, seconds: float) -> float:
 
 
 def measure_playground(browser: Browser, url: str, seconds: float) -> float:
-    """Training steps per second in the playground: each a VAE update and a round of the GAN."""
+    """Return training steps per second in the playground; each updates VAE and GAN."""
     page = open_latent_room(browser, url)
     page.get_by_role("tab", name="Playground").click(timeout=PATIENCE)
     page.locator(".playground-main:enabled").click(timeout=PATIENCE)
-    told = "Number(document.querySelector('.playground').dataset.steps)"
-    page.wait_for_function(f"{told} >= 50", timeout=PATIENCE)  # compiled and warm
-    first, began = page.evaluate(told), time.monotonic()
+    count = "Number(document.querySelector('.playground').dataset.steps)"
+    page.wait_for_function(f"{count} >= 50", timeout=PATIENCE)  # compiled and warm
+    first, began = page.evaluate(count), time.monotonic()
     page.wait_for_timeout(1000 * seconds)
-    steps, elapsed = page.evaluate(told) - first, time.monotonic() - began
+    steps, elapsed = page.evaluate(count) - first, time.monotonic() - began
     page.close()
     return float(steps / elapsed)
 
@@ -163,12 +160,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="of dragging, for each figure")
     parser.add_argument("--json", action="store_true", help="end with one flat JSON object")
     arguments = parser.parse_args()
-    chromium = (
-        shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-    )
-    if not chromium:
-        sys.exit("This needs Chromium: install the one of your system.")
-
+    chromium = find_chromium()
     with (
         start("gallery") as (_, url, _process),
         delay(url, LATENCY) as far_url,
@@ -181,11 +173,7 @@ def main() -> None:
             "playground_steps_per_s": measure_playground(browser, url, arguments.seconds),
         }
         browser.close()
-    for name, figure in figures.items():
-        print(f"{name:26} {figure:6.1f}")
-    print(f"on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    if arguments.json:
-        print(json.dumps({k: round(v, 1) for k, v in figures.items()}))
+    print_figures(figures, arguments.json, digits=1)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""How fast the bundled model composes, as the music room does it.
+"""The speed of the bundled music model in the music room.
 
 Part of ``python -m benchmarks.music``:
 
-* ``realtime_factor``: seconds of music over those that it takes to compose, arrange, render and
-  bring it to its loudness; the median over ``DESCRIPTIONS``.
-* ``first_sound_s``: from the request to the first chunk of sound that a page could play, the model
-  loaded; the longest of all.
-* ``speedup_vs_generate``: tokens per second of the room, grammar and probabilities included, over
-  those of ``model.generate()`` with the same weights, temperature and top-p. They take turns in one
-  process; the median of the ratios.
+* ``realtime_factor``: seconds of music over seconds to compose, arrange, render and normalise it;
+  median over ``DESCRIPTIONS``.
+* ``first_sound_s``: seconds from the request to the first playable chunk of sound, with the model
+  loaded; the maximum.
+* ``speedup_vs_generate``: tokens per second of the room, with grammar and probabilities, over those
+  of ``model.generate()`` with the same weights, temperature and top-p. Alternating in one process;
+  median of the ratios.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def measure_tunes(rounds: int) -> dict[str, float]:
             for description in DESCRIPTIONS:
                 request = MusicRequest.parse(description=description, duration=20, seed=number)
                 factor, first = compose(model, request)
-                own, plain = write_rate(model, request), generate_rate(model, request)
+                room, bare = write_rate(model, request), generate_rate(model, request)
                 if number:  # the first round warms up
                     factors.append(factor)
                     first_sounds.append(first)
-                    ratios.append(own / plain)
-                    rates.append(own)
+                    ratios.append(room / bare)
+                    rates.append(room)
     return {
         "realtime_factor": statistics.median(factors),
         "first_sound_s": max(first_sounds),
@@ -66,7 +66,7 @@ def measure_tunes(rounds: int) -> dict[str, float]:
 
 
 def compose(model: Any, request: MusicRequest) -> tuple[float, float]:
-    """Compose and render as the page does; how much faster than playing, and the first sound."""
+    """Compose and render as the page does; return realtime factor and time to first sound."""
     with tempfile.TemporaryDirectory() as folder:
 
         def new_file(name: str) -> Path:
@@ -83,7 +83,7 @@ def compose(model: Any, request: MusicRequest) -> tuple[float, float]:
 
 
 def write_rate(model: Any, request: MusicRequest) -> float:
-    """Tokens per second of the room, in the middle of a piece: no last bar is chosen among some."""
+    """Return tokens per second of the room, without the last bar, which is tried several times."""
     request = request.model_copy(update={"duration": 120.0})
     began, count = time.perf_counter(), 0
     for step in generate_music(model, request, Event()):
@@ -94,13 +94,13 @@ def write_rate(model: Any, request: MusicRequest) -> float:
 
 
 def generate_rate(model: Any, request: MusicRequest) -> float:
-    """Tokens per second of plain transformers."""
+    """Return tokens per second of transformers."""
     import torch
 
     ids = torch.tensor([prompt_ids(model.tokenizer, request.controls)])
     torch.manual_seed(request.seed)
     began = time.perf_counter()
-    made = model.model.generate(
+    output = model.model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
         do_sample=True,
@@ -111,4 +111,4 @@ def generate_rate(model: Any, request: MusicRequest) -> float:
         eos_token_id=None,
         pad_token_id=0,
     )
-    return int(made.shape[1] - ids.shape[1]) / (time.perf_counter() - began)
+    return int(output.shape[1] - ids.shape[1]) / (time.perf_counter() - began)

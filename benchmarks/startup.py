@@ -1,10 +1,9 @@
-"""Time to the first page beside a bare Gradio app, and memory after every room was used.
+"""Time to the first page compared with a bare Gradio app, and memory after using all rooms.
 
     python -m benchmarks.startup [--rounds 5] [--json]
 
-Both programs are started as a visitor starts them and asked for their first page until it comes;
-they take turns, and the medians are compared. The gallery of the last round is then used through
-its endpoints, once a room, and its resident memory read.
+Both programs are started alternately and polled until the page answers; the medians are compared.
+The last gallery is then used through its endpoints, once per room, and its resident memory is read.
 """
 
 from __future__ import annotations

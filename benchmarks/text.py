@@ -1,22 +1,19 @@
-"""How fast the text room writes, beside plain transformers and plain llama.cpp.
+"""The speed of the text room, compared with transformers and llama.cpp.
 
     python -m benchmarks.text [--rounds 7] [--json]
 
-* ``speedup_vs_generate``: tokens per second of the bundled model as the room writes, probabilities
-  and alternatives included, over those of ``model.generate()`` with the same weights and settings.
-  They take turns in one process; medians.
-* ``batch8_throughput_ratio``: tokens per second of eight visitors at once, all together, over those
-  of one alone; ``first_token_s``: the longest that one of the eight waits for the first token.
-* ``llamacpp_ratio``: tokens per second of SmolLM2-135M as the room writes it with llama.cpp, over
-  those of llama.cpp's own generation with the same settings. Left out where it is not installed.
+* ``speedup_vs_generate``: tokens per second of the bundled model in the room, with probabilities
+  and alternatives, over those of ``model.generate()`` with the same weights and settings.
+  Alternating in one process; medians.
+* ``batch8_throughput_ratio``: total tokens per second of eight concurrent visitors over those of
+  one; ``first_token_s``: the longest time until one of the eight has a first token.
+* ``llamacpp_ratio``: tokens per second of SmolLM2-135M in the room, with llama.cpp, over those of
+  llama.cpp's own generation with the same settings. Left out if it is not installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +22,7 @@ from itertools import islice
 from threading import Barrier, Event
 from typing import Any
 
+from benchmarks.measure import alternate, print_figures
 from demos.text.generate import TextRequest, TextStep, encode_prompt, generate_text
 from shared.catalog import Catalog, GalleryLoader
 from shared.llamacpp import count_threads
@@ -37,25 +35,14 @@ PROMPT = "Once upon a time there was a little fox who"
 TOKENS, VISITORS = 200, 8
 
 
-def measure_rate(work: Callable[[], int]) -> float:
-    """Tokens per second of ``work``, which returns how many it wrote."""
+def measure_rate(write: Callable[[], int]) -> float:
+    """Return the tokens per second of ``write``, which returns the number of tokens."""
     began = time.perf_counter()
-    return work() / (time.perf_counter() - began)
-
-
-def alternate(works: dict[str, Callable[[], int]], rounds: int) -> dict[str, float]:
-    """Let ``works`` take turns after two rounds of warming up; medians of tokens per second."""
-    rates: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 2):
-        for name, work in works.items():
-            rate = measure_rate(work)
-            if number > 1:
-                rates[name].append(rate)
-    return {name: statistics.median(rate) for name, rate in rates.items()}
+    return write() / (time.perf_counter() - began)
 
 
 def write(model: Any, seed: int = 1) -> list[TextStep]:
-    """Write as the room does."""
+    """Generate a text as the room does."""
     request = TextRequest.parse(prompt=PROMPT, seed=seed, max_new_tokens=TOKENS)
     return list(generate_text(model, request, Event()))
 
@@ -71,7 +58,7 @@ def measure_bundled(cache: ModelCache, rounds: int) -> dict[str, float]:
 
         def generate() -> int:
             torch.manual_seed(1)
-            made = model.model.generate(
+            output = model.model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 do_sample=True,
@@ -80,13 +67,13 @@ def measure_bundled(cache: ModelCache, rounds: int) -> dict[str, float]:
                 top_p=request.top_p,
                 max_new_tokens=TOKENS,
             )
-            return int(made.shape[1] - ids.shape[1])
+            return int(output.shape[1] - ids.shape[1])
 
         def visit(seed: int, gate: Barrier) -> int:
             gate.wait()
             began, count = time.perf_counter(), 0
-            wish = request.model_copy(update={"seed": seed, "max_new_tokens": TOKENS})
-            for count, _ in enumerate(generate_text(model, wish, Event()), 1):
+            own = request.model_copy(update={"seed": seed, "max_new_tokens": TOKENS})
+            for count, _ in enumerate(generate_text(model, own, Event()), 1):
                 if count == 1:
                     first_tokens.append(time.perf_counter() - began)
             return count
@@ -95,9 +82,8 @@ def measure_bundled(cache: ModelCache, rounds: int) -> dict[str, float]:
             gate = Barrier(VISITORS)
             return sum(pool.map(visit, range(VISITORS), [gate] * VISITORS))
 
-        rates = alternate(
-            {"generate": generate, "one": lambda: len(write(model)), "eight": eight}, rounds
-        )
+        writers = {"generate": generate, "one": lambda: len(write(model)), "eight": eight}
+        rates = alternate(writers, rounds, measure_rate, warm_up=2)
     return {
         "speedup_vs_generate": rates["one"] / rates["generate"],
         "tokens_per_s": rates["one"],
@@ -123,8 +109,8 @@ def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[s
         params.n_ctx, params.verbosity = model.context, -1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = count_threads()
         server = xllamacpp.Server(params)
-        # All at once at the end: no streaming and no probabilities.
-        wish = {
+        # Without streaming and probabilities.
+        options = {
             "prompt": ids,
             "n_predict": TOKENS,
             "seed": 1,
@@ -137,16 +123,16 @@ def measure_llamacpp(cache: ModelCache, catalog: Catalog, rounds: int) -> dict[s
         }
 
         def bare() -> int:
-            answers: list[Any] = []
-            server.handle_completions(wish, answers.append)
-            return int(answers[0]["usage"]["completion_tokens"])
+            results: list[Any] = []
+            server.handle_completions(options, results.append)
+            return int(results[0]["usage"]["completion_tokens"])
 
         def room() -> int:
             rng = torch.Generator().manual_seed(1)
             sequence = TokenSequence(list(ids), sampling, rng)
             return len(list(islice(model.engine.write(sequence, Event()), TOKENS)))
 
-        rates = alternate({"bare": bare, "room": room}, rounds)
+        rates = alternate({"bare": bare, "room": room}, rounds, measure_rate, warm_up=2)
     return {
         "llamacpp_ratio": rates["room"] / rates["bare"],
         "llamacpp_tokens_per_s": rates["room"],
@@ -166,11 +152,7 @@ def main() -> None:
         **measure_bundled(cache, arguments.rounds),
         **measure_llamacpp(cache, catalog, arguments.rounds),
     }
-    for name, figure in figures.items():
-        print(f"{name:24} {figure:8.3f}")
-    print(f"on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    if arguments.json:
-        print(json.dumps({name: round(figure, 3) for name, figure in figures.items()}))
+    print_figures(figures, arguments.json)
 
 
 if __name__ == "__main__":

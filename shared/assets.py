@@ -1,6 +1,6 @@
-"""What a page fetches besides Gradio's own files: the rooms' scripts, and weights that run in it.
+"""Routes for the rooms' scripts, and for weights of models that run in the browser.
 
-Nothing else of the disk can be reached through these routes, whatever the address says.
+No other file can be reached through these routes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared.catalog import Catalog
 from shared.errors import GalleryError
 from shared.settings import ROOT
 
-# Told by us: what Python guesses depends on the system, and browsers refuse scripts of other types.
+# Set explicitly: Python's guess depends on the system, and browsers refuse scripts of other types.
 MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -26,19 +26,19 @@ MEDIA_TYPES = {
     ".safetensors": "application/octet-stream",
     ".mp3": "audio/mpeg",
 }
-SHARED_TASKS = {"latent"}  # whose models are small enough to run in a browser
+BROWSER_TASKS = {"latent"}  # tasks whose models are small enough to run in a browser
 WEIGHT_FILES = {"config.json", "model.safetensors", "directions.json"}
 
 
 def create_asset_routes(catalog: Catalog, rooms: Path = ROOT / "demos") -> list[BaseRoute]:
-    """Make the routes of scripts and weights; all else than the files meant is answered with 404.
+    """Make the routes of scripts and weights; any other path gives 404.
 
     ``rooms/<slug>/<file>`` is ``demos/<slug>/browser/<file>``. ``weights/<task>/<name>/<file>`` is
-    a file of the checkpoint that the catalogue would load for ``<task>/<name>``. A browser keeps
-    both, and asks each time whether they have changed.
+    a file of the checkpoint that would be loaded for ``<task>/<name>``. Browsers cache both and
+    revalidate them each time.
 
     Args:
-        catalog: Knows where the models are.
+        catalog: Finds the checkpoints.
         rooms: Folder of the rooms.
     """
     settings = catalog.settings
@@ -51,16 +51,16 @@ def create_asset_routes(catalog: Catalog, rooms: Path = ROOT / "demos") -> list[
 
     async def send_weights(request: Request) -> Response:
         task, name, file = (request.path_params[part] for part in ("task", "name", "file"))
-        if task not in SHARED_TASKS or file not in WEIGHT_FILES:
+        if task not in BROWSER_TASKS or file not in WEIGHT_FILES:
             raise HTTPException(404)
         try:
             spec = catalog.get(f"{task}/{name}")
-            if not spec.is_here(settings):  # a look at a page is no reason for a download
+            if not spec.is_here(settings):  # opening a page must not start a download
                 raise HTTPException(404)
             folder = spec.fetch(settings, lambda *_: None)
         except GalleryError as error:
             raise HTTPException(404) from error
-        # The names are known: a checkpoint may link them to files elsewhere, as hub caches do.
+        # In the hub cache these files are symbolic links. Safe: ``file`` is a known name.
         return await _send(folder, file, request, follow_symlink=True)
 
     return [
@@ -72,13 +72,13 @@ def create_asset_routes(catalog: Catalog, rooms: Path = ROOT / "demos") -> list[
 async def _send(
     folder: Path, file: str, request: Request, *, follow_symlink: bool = False
 ) -> Response:
-    """Answer with ``file`` of ``folder``, with 304 if the asker has it, or with 404."""
+    """Answer with ``file`` of ``folder``, with 304 if it has not changed, or with 404."""
     media_type = MEDIA_TYPES.get(Path(file).suffix)
     if not media_type or not folder.is_dir():
         raise HTTPException(404)
     files = StaticFiles(directory=folder, follow_symlink=follow_symlink)
     response = await files.get_response(file, request.scope)
-    response.headers["Cache-Control"] = "no-cache"  # which means: keep, but ask
+    response.headers["Cache-Control"] = "no-cache"  # cache, but revalidate
     if response.status_code == 200:
         response.headers["Content-Type"] = media_type
     return response

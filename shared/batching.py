@@ -1,4 +1,4 @@
-"""Many visitors, one small model: all texts in the making take each step together."""
+"""Continuous batching: all texts that are being written share each step of one small model."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-# Steps that one visitor takes for all before the others get to their tokens: handing over to
-# another thread at every token costs time.
-AHEAD = 2
+# Batched steps that one thread runs at a time: switching threads at every token costs time.
+STEPS_PER_TURN = 2
 
 
 def choose_engine(model: PreTrainedModel) -> Engine:
-    """Return the fastest way to write with ``model``."""
+    """Return the fastest engine for ``model``."""
     return BatchEngine(model) if can_run(model) else TransformersEngine(model)
 
 
@@ -44,7 +43,7 @@ class _Text:
 
     @contextlib.contextmanager
     def keep_error(self) -> Iterator[None]:
-        """Let what fails for this text wait for whoever reads it: another thread may step."""
+        """Keep an error for the thread that reads this text: another one may run the step."""
         try:
             yield
         except Exception as error:
@@ -54,25 +53,24 @@ class _Text:
 class BatchEngine:
     """Writes up to ``rows`` texts at once with a ``NumpyLlama``; shared/turns.py admits no more.
 
-    There is no thread for it: whoever needs a token that is not there yet takes the step for all.
-    Sums of several rows are added up in another order than those of one, so that probabilities
-    differ in the sixth digit between a text written alone and in company, or after one that begins
-    alike; a seed gives another text only where the draw falls into that gap.
+    No worker thread: the first caller without a token runs the batched step for everyone.
+    Sums are added up in another order in a batch, and after a reused prefix, so probabilities may
+    differ in the sixth digit. A seed gives another text only where a draw falls into that gap.
     """
 
     def __init__(self, model: PreTrainedModel, rows: int = BATCH_ROWS) -> None:
-        """Take over the weights of ``model``, for which ``llama.can_run`` holds."""
+        """Use the weights of ``model``, for which ``can_run`` holds."""
         self._llama = NumpyLlama(model, rows)
-        # A step is many small operations: waking a thread for each takes longer than it saves.
+        # A step is many small operations: starting threads for each takes longer than it saves.
         self._threads = ThreadpoolController().select(user_api="openmp")
         self._rows = rows
-        # Guards all below, the llama, and what is put into ``ready`` of a text.
+        # Guards the attributes below, the llama, and what is added to ``ready`` of a text.
         self._lock = threading.Lock()
-        self._texts: list[_Text] = []  # in the order of the llama's rows
+        self._texts: list[_Text] = []  # row by row of the llama
 
     @property
     def memory(self) -> dict[Hashable, int]:
-        """Bytes that it holds, by an identity."""
+        """Bytes by owner, see ``Loader.measure``."""
         return {("llama", id(self._llama)): self._llama.nbytes}
 
     def write(self, sequence: TokenSequence, stop: Event) -> Iterator[SampledToken]:
@@ -97,69 +95,69 @@ class BatchEngine:
 
     def _begin(self, text: _Text) -> None:
         if len(self._texts) >= self._rows:
-            raise RuntimeError(f"All {self._rows} rows are taken: more texts than were admitted.")
+            raise RuntimeError(f"All {self._rows} rows are in use: more texts than were admitted.")
         logits = self._llama.read(len(self._texts), text.sequence.ids)
         text.ready += draw_tokens([text.sequence], logits[None])
         self._texts.append(text)
-        self._end_over()
+        self._end_finished()
 
     def _advance(self) -> None:
-        for _ in range(AHEAD if len(self._texts) > 1 else 1):
+        for _ in range(STEPS_PER_TURN if len(self._texts) > 1 else 1):
             if self._texts:
                 self._step()
 
     def _step(self) -> None:
-        """Write one more token of every text, and those after it that were guessed right."""
+        """Write one more token of every text, and the proposed tokens that prove right."""
         try:
-            with self._threads.limit(limits=1):  # of this thread alone
-                added = self._guess()
+            with self._threads.limit(limits=1):  # in this thread only
+                added = self._propose()
                 logits = self._llama.step(added)
                 rows = list(range(len(added)))
-                for place in range(logits.shape[1]):
-                    drawn = self._draw(rows, logits, place)
+                for position in range(logits.shape[1]):
+                    drawn = self._draw(rows, logits, position)
                     rows = [
                         row
                         for row, token in drawn.items()
-                        if added[row][place + 1 : place + 2] == [token.id]
+                        if added[row][position + 1 : position + 2] == [token.id]
                     ]
                     if not rows:
                         break
-        finally:  # also after an error: the other texts go on from what they have
+        finally:  # also after an error, so that the other texts can go on
             for row, text in enumerate(self._texts):
                 self._llama.cut(row, len(text.sequence.ids) - 1)
-            self._end_over()
+            self._end_finished()
 
-    def _guess(self) -> list[list[int]]:
-        """Return the last token of each text and guesses of what follows, as far as they fit."""
+    def _propose(self) -> list[list[int]]:
+        """Return the last token of each text and those proposed to follow, as far as they fit."""
         longest = max(len(text.sequence.ids) for text in self._texts)
         room = self._llama.context - longest
         added = []
         for text in self._texts:
             sequence = text.sequence
-            guesses: Sequence[int] = ()
+            proposed: Sequence[int] = ()
             if sequence.propose:
                 with text.keep_error():
-                    guesses = sequence.propose(sequence.ids)
-            added.append([sequence.ids[-1], *guesses][:room])
+                    proposed = sequence.propose(sequence.ids)
+            added.append([sequence.ids[-1], *proposed][:room])
         return added
 
-    def _draw(self, rows: list[int], logits: torch.Tensor, place: int) -> dict[int, SampledToken]:
-        """Draw a token for each row. A text whose own rules fail has none; the others go on."""
+    def _draw(self, rows: list[int], logits: torch.Tensor, at: int) -> dict[int, SampledToken]:
+        """Draw a token for each row; none for a text whose own processors raise."""
         drawn: dict[int, SampledToken] = {}
-        plain = [row for row in rows if not self._texts[row].sequence.rules]
+        plain = [row for row in rows if not self._texts[row].sequence.processors]
         if plain:
             sequences = [self._texts[row].sequence for row in plain]
-            drawn = dict(zip(plain, draw_tokens(sequences, logits[plain, place]), strict=True))
+            drawn = dict(zip(plain, draw_tokens(sequences, logits[plain, at]), strict=True))
         for row in rows:
             text = self._texts[row]
             if row not in drawn and not text.error:
                 with text.keep_error():
-                    (drawn[row],) = draw_tokens([text.sequence], logits[row : row + 1, place])
+                    (drawn[row],) = draw_tokens([text.sequence], logits[row : row + 1, at])
             if row in drawn:
                 text.ready.append(drawn[row])
         return drawn
 
-    def _end_over(self) -> None:
+    def _end_finished(self) -> None:
         """Free the rows of texts that are full or have failed."""
         context = self._llama.context
         for text in [one for one in self._texts if one.error or len(one.sequence.ids) >= context]:

@@ -21,13 +21,13 @@ class CacheEntry:
     """One model, from its first miss until it is evicted.
 
     Attributes:
-        name: What visitors call it.
+        name: Title for messages.
         reserved: Bytes set aside while it loads.
-        parts: Bytes of each piece of its memory once it is loaded.
-        parked: It was evicted from its device and is kept in host memory.
-        ready: Set once it is loaded or has failed.
+        parts: Bytes of each piece of memory after the load, see ``Loader.measure``.
+        parked: Whether it was evicted from its device and is kept in host memory.
+        ready: Set when it is loaded or has failed.
         waiters: Visitors who wait for it to load.
-        kept_until: It is kept for its first lease until then.
+        kept_until: Time until which it is kept for its first lease.
     """
 
     key: str
@@ -50,24 +50,24 @@ class CacheEntry:
 
     @property
     def bytes(self) -> int:
-        """Memory that it takes or has set aside."""
+        """Memory that it uses or has reserved."""
         return self.reserved + sum(self.parts.values())
 
     def __str__(self) -> str:
         return f"{self.name} ({format_megabytes(self.bytes)} on {self.device})"
 
     def acquire(self, holder: str) -> None:
-        """Count one more lease."""
+        """Add a lease."""
         self.leases += 1
         self.holders[holder] += 1
         self.kept_until = 0.0
 
     def keep_until_used(self, now: float, seconds: float) -> None:
-        """Keep it for its first lease, for so many seconds at most."""
+        """Keep it for its first lease, but at most ``seconds``."""
         self.last_used, self.kept_until = now, now + seconds
 
     def release(self, holder: str, now: float) -> None:
-        """Count one lease less."""
+        """Remove a lease."""
         self.leases -= 1
         self.holders[holder] -= 1
         if not self.holders[holder]:
@@ -75,7 +75,7 @@ class CacheEntry:
         self.last_used = now
 
     def describe(self, now: float) -> dict[str, Any]:
-        """Return all that may be shown, as plain JSON values."""
+        """Return its state for snapshots, as JSON values."""
         ready = self.ready.is_set()
         state = "parked" if self.parked else "in use" if self.leases else "ready"
         return {
@@ -100,31 +100,31 @@ IsChosen = Callable[[CacheEntry], bool]
 class CacheEntries:
     """All entries by key, and the memory of each device that they share.
 
-    Not thread-safe: the cache calls it under its lock. The garbage collector may end a forgotten
-    lease in the middle of a method, so lists are copied before they are iterated.
+    Not thread-safe: the cache holds its lock during each call. The garbage collector may end a
+    lease in the middle of a method, so collections are copied before iteration.
     """
 
     def __init__(self, budgets: dict[str, int], clock: Callable[[], float]) -> None:
-        """Start empty, with a budget in bytes per device, and a clock in seconds."""
+        """Start empty, with budgets in bytes per device and a clock in seconds."""
         self.budgets = budgets
         self.by_key: dict[str, CacheEntry] = {}
-        self.evicted: list[CacheEntry] = []  # from a device whose models may be parked
+        self.evicted: list[CacheEntry] = []  # from devices other than the host; may be parked
         self.evictions = 0
         self.eviction_notes: deque[str] = deque()
-        self.needs_collection = False  # something was evicted whose memory is not freed yet
+        self.needs_collection = False  # evicted memory is not freed yet
         self._clock = clock
-        self._over_budget: set[str] = set()  # devices where a model was larger than expected
+        self._over_budget: set[str] = set()  # devices with a model larger than expected
 
     def all(self) -> list[CacheEntry]:
-        """All entries, loading and parked ones included."""
+        """Return all entries, also loading and parked ones."""
         return list(self.by_key.values())
 
     def active(self) -> list[CacheEntry]:
-        """Entries that are leased or loading."""
+        """Return the entries that are leased or loading."""
         return [entry for entry in self.all() if entry.leases or not entry.ready.is_set()]
 
     def forget_visitors(self) -> None:
-        """Keep the models, but no lease, no wait and no load."""
+        """Remove all leases, waiters and loads; loaded models stay."""
         for entry in self.all():
             entry.leases = entry.waiters = 0
             entry.holders.clear()
@@ -132,29 +132,29 @@ class CacheEntries:
                 self.remove(entry)
 
     def remove(self, entry: CacheEntry) -> None:
-        """Forget ``entry``, unless another has taken its key."""
+        """Remove ``entry``, unless another one has replaced it."""
         if self.by_key.get(entry.key) is entry:
             del self.by_key[entry.key]
 
     def clear(self) -> None:
-        """Forget all entries."""
+        """Remove all entries."""
         self.by_key.clear()
         self.evicted.clear()
         self.needs_collection = True
 
     def evict(self, entry: CacheEntry, reason: str) -> None:
-        """Take ``entry`` out; a model in host memory is dropped at once."""
+        """Remove ``entry``; a model in host memory is dropped at once."""
         self.evictions += 1
         self.needs_collection = True
         self.remove(entry)
         self.eviction_notes.append(f"{entry}: {reason}")
         if entry.device == HOST:
-            entry.model = None  # whoever still has the entry must not keep its memory
+            entry.model = None  # the entry may still be referenced
         else:
             self.evicted.append(entry)
 
     def drop(self, is_chosen: IsChosen, reason: str, even_fresh: bool = False) -> None:
-        """Evict the chosen entries that are idle, and park none of them."""
+        """Evict the chosen idle entries without parking them."""
         chosen = [one for one in self.all() if is_chosen(one) and self.is_idle(one, even_fresh)]
         for entry in chosen:
             self.evict(entry, reason)
@@ -163,18 +163,18 @@ class CacheEntries:
         self.evicted.clear()
 
     def is_idle(self, entry: CacheEntry, even_fresh: bool = False) -> bool:
-        """Whether ``entry`` may be evicted; ``even_fresh``: before its first lease, too."""
+        """Whether ``entry`` may be evicted; with ``even_fresh`` also before its first lease."""
         in_use = entry.leases or entry.waiters or entry.pinned
         is_fresh = entry.kept_until > self._clock() and not even_fresh
         return entry.ready.is_set() and not (in_use or is_fresh)
 
     def idle(self, device: str) -> list[CacheEntry]:
-        """Idle entries of ``device`` in eviction order: parked, then least recently used."""
+        """Return idle entries of ``device`` in eviction order: parked, then least recently used."""
         found = [one for one in self.all() if one.device == device and self.is_idle(one)]
         return sorted(found, key=lambda one: (not one.parked, one.last_used))
 
     def used(self, device: str, without: Iterable[CacheEntry] = ()) -> int:
-        """Bytes taken or reserved on ``device``; pieces that several models share count once."""
+        """Return the bytes used or reserved on ``device``; shared pieces count once."""
         held = [one for one in self.all() if one.device == device and one not in without]
         parts: dict[Hashable, int] = {}
         for entry in held:
@@ -182,7 +182,7 @@ class CacheEntries:
         return sum(parts.values()) + sum(entry.reserved for entry in held)
 
     def find_room(self, devices: Sequence[str], wanted: int) -> str | None:
-        """The first device with ``wanted`` bytes free, else the first where evicting frees them."""
+        """Return the first device with ``wanted`` bytes free, else the first that can evict."""
         for device in devices:
             if self.used(device) + wanted <= self.budgets[device]:
                 return device
@@ -192,7 +192,7 @@ class CacheEntries:
         return None
 
     def make_room(self, device: str, wanted: int, candidates: Sequence[CacheEntry]) -> bool:
-        """Evict in this order until ``wanted`` bytes are free; none if all are not enough."""
+        """Evict in order until ``wanted`` bytes are free; evict none if all are not enough."""
         if self.used(device, without=candidates) + wanted > self.budgets[device]:
             return False
         for entry in candidates:
@@ -202,12 +202,12 @@ class CacheEntries:
         return True
 
     def record_size(self, entry: CacheEntry, parts: Mapping[Hashable, int]) -> None:
-        """Replace what ``entry`` reserved by its measured ``parts``."""
+        """Replace the reservation of ``entry`` by its measured ``parts``."""
         entry.parts, entry.reserved = parts, 0
         self._over_budget.add(entry.device)
 
     def trim(self) -> None:
-        """Where models turned out larger than expected, evict idle ones down to the budget."""
+        """On devices with models larger than expected, evict idle ones down to the budget."""
         for device in list(self._over_budget):
             idle = self.idle(device)
             while (over := self.used(device) > self.budgets[device]) and idle:
@@ -216,24 +216,24 @@ class CacheEntries:
                 self._over_budget.discard(device)
 
     def log_evictions(self) -> None:
-        """Write evictions to the log. To be called without the cache's lock.
+        """Log evictions. To be called without the cache's lock, to avoid a deadlock.
 
-        A thread that holds a lock of logging may wait for the cache's, when the garbage collector
-        ends a lease there.
+        A thread that holds a lock of logging may wait for the cache's: the garbage collector may
+        end a lease there.
         """
         while self.eviction_notes:
-            with contextlib.suppress(IndexError):  # another thread was faster
+            with contextlib.suppress(IndexError):  # another thread took it
                 _log.info("Evicted %s", self.eviction_notes.popleft())
 
     def describe_devices(self) -> list[dict[str, Any]]:
-        """Return the memory of every device, as plain JSON values."""
+        """Return the memory of each device, as JSON values."""
         return [
             {"device": device, "budget_bytes": budget, "used_bytes": self.used(device)}
             for device, budget in list(self.budgets.items())
         ]
 
     def describe_holders(self, devices: Sequence[str]) -> str:
-        """Say which models take the memory of ``devices``, and who uses them."""
+        """Say which models use the memory of ``devices``, and who uses them."""
         held = [
             f"{one.name} ({format_megabytes(one.bytes)}, {', '.join(one.holders) or 'loading'})"
             for one in self.all()
@@ -242,7 +242,7 @@ class CacheEntries:
         return ", ".join(held) + (" are" if len(held) > 1 else " is") + " in use"
 
     def check_size(self, name: str, wanted: int, devices: Sequence[str]) -> list[str]:
-        """Those of ``devices`` that can hold ``wanted`` bytes; the host is the last resort.
+        """Return the ``devices`` that can hold ``wanted`` bytes; the host only if no other can.
 
         Raises:
             CacheFull: No device can.
@@ -259,5 +259,5 @@ class CacheEntries:
 
 
 def format_megabytes(count: int) -> str:
-    """Bytes in words."""
+    """Format bytes as ``1,234 MB``."""
     return f"{count / 1e6:,.0f} MB"

@@ -1,8 +1,8 @@
-"""The store-room: a drawer that shows what the model cache holds, reachable from every room.
+"""The drawer "Models in memory": shows the model cache, and loads and unloads models.
 
-A snapshot becomes HTML in pure functions; ``create_cache_panel`` puts it on the page. The drawer is
-no ``gr.Sidebar``: the handle of that lies over the page, has no name of its own, and leaves what is
-inside within reach of the keyboard while it is closed. This one's handle stands in the page's head.
+Pure functions turn a snapshot into HTML; ``create_cache_panel`` adds it to the page. It is not a
+``gr.Sidebar``, whose handle covers the page and has no accessible name, and whose contents can be
+reached with the keyboard while it is closed. This handle is in the header of the page.
 """
 
 from __future__ import annotations
@@ -43,30 +43,29 @@ DRAWER = """
   ${value}
 </aside>
 """
-# Updates patch what is inside of the element to look like the template again, so whether the
-# drawer is open is noted at the element itself. It is no HTML popover, since that would lie over
-# the messages that Gradio shows.
+# Each update resets what is inside the element to the template, so the open state is an attribute
+# of the element itself. It is not an HTML popover, which would cover Gradio's messages.
 BEHAVIOUR = """
 const handle = element.querySelector(".store-handle");
 let pressed;
 const isOpen = () => element.hasAttribute("data-open");
-const tell = () => handle.setAttribute("aria-expanded", isOpen());
-const turn = (open) => {
+const updateHandle = () => handle.setAttribute("aria-expanded", isOpen());
+const setOpen = (open) => {
   if (open === isOpen()) return;
   if (!open && element.contains(document.activeElement)) handle.focus();
   element.toggleAttribute("data-open", open);
-  tell();
+  updateHandle();
   trigger(open ? "expand" : "collapse");
 };
 watch("value", () => {
-  tell();
-  // A button that did its work may be gone: stay with its model.
+  updateHandle();
+  // The pressed button may be gone: move the focus to another one of its model.
   if (pressed && document.activeElement === document.body)
     element.querySelector(`[data-key="${pressed}"]`)?.focus();
 });
 element.addEventListener("focusin", (event) => { pressed = event.target.dataset.key; });
 element.addEventListener("keydown", (event) => {
-  // Where the drawer covers the page, Tab does not lead behind it.
+  // Where the drawer covers the page, keep the focus inside it.
   if (event.key !== "Tab" || !isOpen() || innerWidth >= 1000) return;
   const stops = [...element.querySelectorAll("#store button")];
   const [from, to] = event.shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
@@ -74,66 +73,66 @@ element.addEventListener("keydown", (event) => {
   event.preventDefault();
   to.focus();
 });
-element.addEventListener("keydown", (event) => { if (event.key === "Escape") turn(false); });
+element.addEventListener("keydown", (event) => { if (event.key === "Escape") setOpen(false); });
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button === handle) turn(!isOpen());
-  else if (button?.matches(".store-close")) turn(false);
-  else if (button) trigger("click", { wish: button.dataset.do, key: button.dataset.key });
+  if (button === handle) setOpen(!isOpen());
+  else if (button?.matches(".store-close")) setOpen(false);
+  else if (button) trigger("click", { action: button.dataset.do, key: button.dataset.key });
 });
 """
 
 
 def create_cache_panel(cache: ModelCache, catalog: Catalog) -> None:
-    """Add the drawer and its handle to the current place of the page.
+    """Add the drawer and its handle to the current block of the page.
 
-    While the drawer is open it is looked at once a second, and sent only when something changed;
-    while it is closed nothing is computed and nothing is sent.
+    While the drawer is open, it is rendered once a second and sent only if it has changed. While
+    it is closed, nothing is computed or sent.
 
     Args:
-        cache: What the drawer shows and operates.
-        catalog: The models that it lists.
+        cache: The cache to show and control.
+        catalog: The models to list.
     """
     page = gr.context.Context.root_block
-    wishes: set[tuple[str | None, str]] = set()  # (session, key) of loads that a visitor asked for
-    downloads: dict[str, int] = {}  # bytes by key; looked up on the disk when a drawer is opened
+    loads: set[tuple[str | None, str]] = set()  # (session, key) of loads that visitors started
+    downloads: dict[str, int] = {}  # bytes by key; updated from the disk when a drawer is opened
 
-    def look_for_downloads() -> None:
+    def find_downloads() -> None:
         downloads.update({spec.key: catalog.download_bytes(spec.key) for spec in catalog})
 
-    def look(shown: str, request: gr.Request) -> tuple[Any, Any]:
-        wanted = {key for session, key in wishes if session == request.session_hash}
-        in_line = page._queue.get_status().queue_size if page else 0
+    def refresh(shown: str, request: gr.Request) -> tuple[Any, Any]:
+        own = {key for session, key in loads if session == request.session_hash}
+        queued = page._queue.get_status().queue_size if page else 0
         snapshot = cache.snapshot()
         downloads.update({model["key"]: 0 for model in snapshot["models"] if model["loaded"]})
-        now = show_panel(snapshot, catalog, downloads, wanted, in_line or 0)
+        now = show_panel(snapshot, catalog, downloads, own, queued or 0)
         return (gr.skip(), gr.skip()) if now == shown else (now, now)
 
-    def open_up(shown: str, request: gr.Request) -> tuple[Any, Any, gr.Timer]:
-        look_for_downloads()
-        return *look(shown, request), gr.Timer(active=True)
+    def expand(shown: str, request: gr.Request) -> tuple[Any, Any, gr.Timer]:
+        find_downloads()
+        return *refresh(shown, request), gr.Timer(active=True)
 
     def act(shown: str, event: gr.EventData, request: gr.Request) -> Iterator[tuple[Any, Any]]:
         spec = catalog.get(event.key)
-        wish = (request.session_hash, spec.key)
-        if event.wish == "load":
-            wishes.add(wish)
-            yield look(shown, request)
+        load = (request.session_hash, spec.key)
+        if event.action == "load":
+            loads.add(load)
+            yield refresh(shown, request)
             try:
                 with contextlib.closing(cache.prepare(spec.key)) as loading:
                     for _ in loading:
-                        if wish not in wishes:
+                        if load not in loads:
                             break
                         yield gr.skip(), gr.skip()  # here Gradio ends it if the visitor leaves
             finally:
-                wishes.discard(wish)
-        elif event.wish == "cancel":
-            wishes.discard(wish)
+                loads.discard(load)
+        elif event.action == "cancel":
+            loads.discard(load)
         elif not cache.unload(spec.key):
             raise GalleryError(explain_kept(spec, cache.snapshot()))
-        yield look(shown, request)
+        yield refresh(shown, request)
 
-    look_for_downloads()
+    find_downloads()
     drawer = gr.HTML(
         show_panel(cache.snapshot(), catalog, downloads),
         html_template=DRAWER,
@@ -144,9 +143,9 @@ def create_cache_panel(cache: ModelCache, catalog: Catalog) -> None:
     shown = gr.State("")
     timer = gr.Timer(REFRESH_SECONDS, active=False)
     quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    drawer.expand(open_up, shown, [drawer, shown, timer], queue=False, **quick)
+    drawer.expand(expand, shown, [drawer, shown, timer], queue=False, **quick)
     drawer.collapse(lambda: gr.Timer(active=False), None, timer, queue=False, **quick)
-    timer.tick(look, shown, [drawer, shown], queue=False, **quick)
+    timer.tick(refresh, shown, [drawer, shown], queue=False, **quick)
     drawer.click(
         say_errors(act),
         shown,
@@ -162,30 +161,30 @@ def show_panel(
     snapshot: Snapshot,
     specs: Iterable[ModelSpec],
     downloads: Mapping[str, int],
-    wanted: Collection[str] = (),
-    in_line: int = 0,
+    own: Collection[str] = (),
+    queued: int = 0,
 ) -> str:
-    """Show the whole store-room.
+    """Render the contents of the drawer.
 
     Args:
-        snapshot: What ``ModelCache.snapshot`` says.
-        specs: The models to list, present or not.
+        snapshot: From ``ModelCache.snapshot``.
+        specs: The models to list, loaded or not.
         downloads: Bytes to download before each can be loaded, by key.
-        wanted: Keys whose load this visitor asked for and may cancel.
-        in_line: Visitors whose turn at the machine has not come yet.
+        own: Keys of loads that this visitor started and may cancel.
+        queued: Visitors in Gradio's queue.
 
     Returns:
-        HTML. Nothing in it changes by the mere passing of time, so that equal means unchanged.
+        HTML. It does not depend on the time, so equal HTML means that nothing has changed.
     """
     models = {model["key"]: model for model in snapshot["models"]}
     specs = list(with_engines(specs, models))
     parts = [show_device(device, models, specs) for device in snapshot["devices"]]
     if snapshot["resident_bytes"]:
-        taken = format_bytes(round(snapshot["resident_bytes"], -7))  # it trembles by megabytes
+        taken = format_bytes(round(snapshot["resident_bytes"], -7))  # it varies by megabytes
         parts.append(f"<p>The whole program takes {taken}.</p>")
     for task, title in ROOMS.items():
         rows = [
-            show_row(spec, models.get(spec.key), downloads.get(spec.key, 0), spec.key in wanted)
+            show_row(spec, models.get(spec.key), downloads.get(spec.key, 0), spec.key in own)
             for spec in specs
             if spec.task == task
         ]
@@ -193,11 +192,11 @@ def show_panel(
             parts.append(
                 f'<section class="room-{task}"><h3>{title}</h3><ul>{"".join(rows)}</ul></section>'
             )
-    return "".join([*parts, show_counts(snapshot, in_line)])
+    return "".join([*parts, show_counts(snapshot, queued)])
 
 
 def with_engines(specs: Iterable[ModelSpec], present: Collection[str]) -> Iterator[ModelSpec]:
-    """Yield ``specs``, each followed by what writes in its place if that is ``present``."""
+    """Yield ``specs``, each followed by its faster engine if that is in ``present``."""
     for spec in specs:
         yield spec
         if spec.engine and spec.engine.key in present:
@@ -207,7 +206,7 @@ def with_engines(specs: Iterable[ModelSpec], present: Collection[str]) -> Iterat
 def show_device(
     device: Mapping[str, Any], models: Mapping[str, Model], specs: Iterable[ModelSpec]
 ) -> str:
-    """Show one device's memory as a bar with a segment per model, in its room's accent."""
+    """Render a device's memory as a bar with a segment per model, in the colour of its room."""
     used, budget = device["used_bytes"], device["budget_bytes"]
     whole = max(used, budget, 1)
     segments, names = [], []
@@ -215,9 +214,9 @@ def show_device(
         model = models.get(spec.key)
         if model and model["device"] == device["device"] and model["bytes"]:
             name = f"{spec.title}, {format_bytes(model['bytes'])}"
-            kind = "" if model["loaded"] else " reserved"
+            state = "" if model["loaded"] else " reserved"
             segments.append(
-                f'<span class="room-{spec.task}{kind}" title="{escape(name)}" '
+                f'<span class="room-{spec.task}{state}" title="{escape(name)}" '
                 f'style="width: {100 * model["bytes"] / whole:.2f}%"></span>'
             )
             names.append(name)
@@ -230,14 +229,14 @@ def show_device(
     )
 
 
-def show_row(spec: ModelSpec, model: Model | None, download: int = 0, mine: bool = False) -> str:
-    """Show one model of the catalogue: title, size, state, and what can be done with it."""
+def show_row(spec: ModelSpec, model: Model | None, download: int = 0, own: bool = False) -> str:
+    """Render one model of the catalogue: title, size, state and buttons."""
     measured = model and model["state"] != "loading"
     size = format_bytes(model["bytes"]) if model and measured else ""
     buttons = "".join(
-        f'<button type="button" class="store-button" data-do="{wish}" '
+        f'<button type="button" class="store-button" data-do="{action}" '
         f'data-key="{escape(spec.key)}" aria-label="{word} {escape(spec.title)}">{word}</button>'
-        for wish, word in offer(model, mine).items()
+        for action, word in list_actions(model, own).items()
     )
     return (
         f'<li class="{"awake" if model and model["loaded"] else "asleep"}">'
@@ -248,19 +247,19 @@ def show_row(spec: ModelSpec, model: Model | None, download: int = 0, mine: bool
     )
 
 
-def offer(model: Model | None, mine: bool) -> dict[str, str]:
-    """What a visitor can do with a model: the wishes, each with the word on its button."""
+def list_actions(model: Model | None, own: bool) -> dict[str, str]:
+    """Return what a visitor can do with a model: actions with the labels of their buttons."""
     if model is None:
         return {"load": "Load"}
     if model["state"] == "loading":
-        return {"cancel": "Cancel"} if mine else {}
+        return {"cancel": "Cancel"} if own else {}
     if model["pinned"] or model["leases"]:
         return {}
     return {"unload": "Unload"} | ({"load": "Load"} if model["state"] == "parked" else {})
 
 
 def describe_state(model: Model | None, download: int = 0) -> str:
-    """Say in words what a model is doing, and how much must be downloaded before it can."""
+    """Describe a model's state, with the download that it needs first."""
     if model is None:
         if download:
             return f"not on this computer yet, {format_bytes(download)} to download first"
@@ -278,7 +277,7 @@ def describe_state(model: Model | None, download: int = 0) -> str:
 
 
 def describe_use(model: Model) -> str:
-    """Say how many use a model, and where."""
+    """Say how many visitors use a model, and in which rooms."""
     holders = [
         f"{count} in {holder}" if count > 1 else holder
         for holder, count in model["holders"].items()
@@ -287,7 +286,7 @@ def describe_use(model: Model) -> str:
 
 
 def describe_progress(progress: Mapping[str, Any] | None) -> str:
-    """Say how far a load has come."""
+    """Describe the progress of a load."""
     if not progress:
         return "loading"
     stage = str(progress["stage"])[:1].lower() + str(progress["stage"])[1:]
@@ -297,7 +296,7 @@ def describe_progress(progress: Mapping[str, Any] | None) -> str:
 
 
 def show_progress(spec: ModelSpec, model: Model | None) -> str:
-    """A thin bar under a model that loads. It is always there, so that updates move nothing."""
+    """Render the progress bar of a load; hidden otherwise, so that the elements stay the same."""
     if model is None or model["state"] != "loading":
         return '<div class="store-progress" hidden></div>'
     progress = model["progress"]
@@ -311,21 +310,21 @@ def show_progress(spec: ModelSpec, model: Model | None) -> str:
     )
 
 
-def show_counts(snapshot: Snapshot, in_line: int = 0) -> str:
-    """Show what has happened since the start, and who waits."""
+def show_counts(snapshot: Snapshot, queued: int = 0) -> str:
+    """Render the counts since the start, and how many visitors wait."""
     figures = "".join(
         f"<div><dt>{word}</dt><dd>{snapshot[name]}</dd></div>" for name, word in COUNTS.items()
     )
     waiting = []
     if snapshot["waiters"]:
         waiting.append(f"{_visitors(snapshot['waiters'])} waiting for a model")
-    if in_line:
-        waiting.append(f"{_visitors(in_line)} in line for the machine")
+    if queued:
+        waiting.append(f"{_visitors(queued)} in line for the machine")
     return f"<dl>{figures}</dl><p>{', '.join(waiting) or 'Nobody is waiting'}.</p>"
 
 
 def explain_kept(spec: ModelSpec, snapshot: Snapshot) -> str:
-    """Say why a model cannot be unloaded now, and what to do about it."""
+    """Say why a model cannot be unloaded now, and what to do."""
     model = next((model for model in snapshot["models"] if model["key"] == spec.key), None)
     if model and model["pinned"]:
         return f"{spec.title} is always kept in memory here and cannot be unloaded."
@@ -342,12 +341,12 @@ def name_device(device: str) -> str:
 
 
 def percent(progress: Mapping[str, Any]) -> int:
-    """How much of a known total is done, 0 to 100."""
+    """Return how much of a known total is done, 0 to 100."""
     return min(100, int(100 * progress["done"] / progress["total"]))
 
 
 def format_bytes(count: int) -> str:
-    """Write a size as ``412 MB`` or ``12.0 GB`` (powers of 1000)."""
+    """Format a size as ``412 MB`` or ``12.0 GB`` (powers of 1000)."""
     if count >= 999_500_000:
         return f"{count / 1e9:.1f}\N{NO-BREAK SPACE}GB"
     return f"{count / 1e6:.0f}\N{NO-BREAK SPACE}MB"

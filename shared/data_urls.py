@@ -1,4 +1,4 @@
-"""Pictures and other small files as data URLs: part of the page, and nothing is left on disk."""
+"""Pictures and other small files as data URLs, which leave nothing on disk."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from PIL import Image
 
 
-def to_data_url(picture: Image.Image, kind: str = "PNG", **options: Any) -> str:
-    """Pack a picture into a data URL.
+def to_data_url(picture: Image.Image, format: str = "PNG", **options: Any) -> str:
+    """Encode a picture as a data URL.
 
     Args:
-        picture: Of a mode that the format knows.
-        kind: Pillow's name of the format, which in lower case is that of the media type.
-        options: For ``picture.save``; PNG is packed fast, not small, by default.
+        picture: In a mode that the format supports.
+        format: Pillow's name of the format; in lower case, the media type's.
+        options: For ``picture.save``; by default PNG is compressed fast, not small.
     """
-    if kind == "PNG":
+    if format == "PNG":
         options = {"compress_level": 1} | options
     file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return make_data_url(file.getvalue(), f"image/{kind.lower()}")
+    picture.save(file, format, **options)
+    return make_data_url(file.getvalue(), f"image/{format.lower()}")
 
 
 def make_data_url(data: bytes, media_type: str) -> str:
-    """Pack a whole file, such as an ``image/png``, into a data URL."""
+    """Encode the contents of a file as a data URL."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

@@ -1,4 +1,4 @@
-"""Where models run, and how much memory there is. torch is imported late: the page is up first."""
+"""Devices, dtypes and memory. torch is imported late, so that the page starts faster."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from shared.errors import GalleryError
 if TYPE_CHECKING:
     import torch
 
-# What models may take of a graphics card; the rest is for activations and the driver.
-CARD_SHARE = 0.85
+# Share of a GPU's memory for models; the rest is for activations and the driver.
+GPU_SHARE = 0.85
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -26,14 +26,14 @@ def pick_device(name: str = "auto") -> torch.device:
     """
     import torch
 
-    there = [
+    available = [
         *(["cuda"] if torch.cuda.is_available() else []),
         *(["mps"] if torch.backends.mps.is_available() else []),
         "cpu",
     ]
     if name == "auto":
-        return torch.device(there[0])
-    if name not in there:
+        return torch.device(available[0])
+    if name not in available:
         raise GalleryError(
             f"GALLERY_DEVICE asks for {name}, but torch finds no such device here. "
             "Start the gallery with GALLERY_DEVICE=auto."
@@ -49,22 +49,22 @@ def pick_dtype(device: torch.device) -> torch.dtype:
 
 
 def device_memory_bytes(name: str) -> int:
-    """Memory that models may take on ``name``, such as ``cuda:0``, ``mps`` or ``cpu``."""
+    """Return the bytes that models may use on ``name``, such as ``cuda:0``, ``mps`` or ``cpu``."""
     import torch
 
-    kind = torch.device(name).type
-    if kind == "cuda":
-        return int(torch.cuda.get_device_properties(name).total_memory * CARD_SHARE)
-    if kind == "mps":
+    device_type = torch.device(name).type
+    if device_type == "cuda":
+        return int(torch.cuda.get_device_properties(name).total_memory * GPU_SHARE)
+    if device_type == "mps":
         return int(torch.mps.recommended_max_memory())
     return host_memory_bytes()
 
 
 def host_memory_bytes(root: Path = Path("/")) -> int:
-    """Memory that this process may really use.
+    """Return the bytes that this process can use.
 
-    A container sees all of the machine's memory and is killed when it takes more than its own
-    share, so the limits of the process and of its control groups count as well.
+    In a container, psutil reports the memory of the whole machine. So the limits of the process and
+    of its control groups are taken into account.
 
     Args:
         root: Folder that holds ``proc`` and ``sys``.
@@ -89,7 +89,7 @@ def _control_group_limits(root: Path) -> Iterator[int]:
     """
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux, or not ours to read
+    except OSError:  # not Linux, or not readable
         return
     mounts = root / "sys/fs/cgroup"
     for line in lines:
@@ -100,7 +100,7 @@ def _control_group_limits(root: Path) -> Iterator[int]:
             tops, files = [mounts / "memory"], ["memory.limit_in_bytes"]
         else:
             continue
-        # Within a container the path may be the host's: what is not there is passed over.
+        # Within a container this may be a path of the host: missing files are skipped.
         own = Path(path.strip("/"))
         for top in tops:
             for group in (own, *own.parents):

@@ -6,17 +6,17 @@
     ├── ModelUnavailable    weights missing, damaged or not reachable
     └── CacheUnavailable    the model cache cannot give the model now
         ├── CacheFull       the model does not fit beside those in use
-        ├── OutOfMemory     the machine had less memory than was counted
+        ├── OutOfMemory     memory ran out although the budget allowed the model
         └── CacheClosed     the gallery is shutting down
 
-Each message says what is wrong and what to do about it. Anything else that escapes is a bug.
+Each message says what is wrong and what to do. Any other exception that escapes is a bug.
 """
 
 from __future__ import annotations
 
 
 class GalleryError(Exception):
-    """Base of all errors that are shown to visitors as they are."""
+    """Base of all errors whose message is shown to visitors."""
 
 
 class InvalidRequest(GalleryError):
@@ -24,7 +24,7 @@ class InvalidRequest(GalleryError):
 
 
 class UnknownModel(InvalidRequest):
-    """The catalogue has no model of that name."""
+    """The catalogue has no such model."""
 
 
 class ModelUnavailable(GalleryError):

@@ -1,4 +1,4 @@
-"""Animations as GIF and MP4, with their recipes inside the file."""
+"""Animations as GIF and MP4 with their recipe inside."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def save_gif(
     seconds: Sequence[float],
     height: int,
 ) -> None:
-    """Write an endless animation.
+    """Write an animation that loops forever.
 
     Args:
-        frames: RGB pictures, all of one size.
+        frames: RGB pictures of one size.
         path: The file.
         recipe: Kept in the file.
-        seconds: How long each frame is shown; the format counts hundredths.
-        height: Of the animation, in pixels; each pixel of a frame becomes a sharp square.
+        seconds: How long each frame is shown; the format stores hundredths.
+        height: Of the animation, in pixels; frames are scaled up without smoothing.
     """
-    # Colours are chosen before pixels are repeated, which is less work and changes none.
+    # Quantised before scaling: less work, same colours.
     pictures = [_resize(frame.quantize(128), height) for frame in frames]
     pictures[0].save(
         path,
@@ -53,10 +53,10 @@ def save_mp4(
     frames_per_second: int,
     crf: int = 20,
 ) -> None:
-    """Write the same as MP4, in the kind of H.264 (yuv420p) that every browser plays.
+    """Write the animation as MP4, in H.264 with yuv420p, which every browser plays.
 
-    Each pixel is repeated before it is encoded, so that it is a sharp square in every player. What
-    is shown for longer than a frame of the film is repeated, too.
+    Frames are scaled up before encoding, so that pixels are sharp squares in every player. A frame
+    that is shown for longer than 1 / ``frames_per_second`` is repeated.
 
     Args:
         frames: As for ``save_gif``.
@@ -65,11 +65,11 @@ def save_mp4(
         seconds: How long each frame is shown.
         height: As for ``save_gif``; even.
         frames_per_second: Of the film.
-        crf: The encoder's measure of loss, 0 (none) to 51.
+        crf: Constant rate factor of the encoder, 0 (lossless) to 51.
     """
     import av  # its libraries take a moment to load
 
-    # faststart: what a player must read first stands first.
+    # faststart: the index comes first, so that players can start before the end has arrived.
     with av.open(str(path), "w", "mp4", options={"movflags": "+faststart"}) as film:
         add_to_film(film, recipe)
         stream = film.add_stream(
@@ -77,14 +77,14 @@ def save_mp4(
         )
         stream.width, stream.height = _resize(frames[0], height).size
         stream.pix_fmt = "yuv420p"
-        number = 0
+        index = 0
         for picture, shown in zip(frames, seconds, strict=True):
             pixels = np.asarray(_resize(picture.convert("RGB"), height))
             for _ in range(max(1, round(shown * frames_per_second))):
                 frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-                frame.pts, frame.time_base = number, Fraction(1, frames_per_second)
+                frame.pts, frame.time_base = index, Fraction(1, frames_per_second)
                 film.mux(stream.encode(frame))
-                number += 1
+                index += 1
         film.mux(stream.encode())
 
 

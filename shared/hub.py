@@ -1,4 +1,4 @@
-"""Checkpoints from the Hugging Face hub: downloads that go on where they were and are checked."""
+"""Checkpoints from the Hugging Face hub: resumable downloads with verified checksums."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from shared.sources import hold
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
-# What is fetched from the hub: weights as safetensors, never pickles and never code. The one
-# exception are audiocraft's pickles: it knows no other format, and reads nothing but tensors.
+# Weights as safetensors; no pickles, no code. The one exception is audiocraft, which has no other
+# format: its pickles are read with ``weights_only``.
 LANGUAGE_MODEL_FILES = (
     "config.json",
     "generation_config.json",
@@ -52,16 +52,16 @@ HALF_PIPELINE_FILES = (
 class Hub:
     """A pinned commit of a repository on the Hugging Face hub, kept in the Hugging Face cache.
 
-    A download goes on where it was interrupted, by a visitor, a dropped line or a kill; the
-    hub's own client would begin again. Every file is compared with the checksum that the hub
-    lists for the commit (SHA-256 for weights, git's SHA-1 for the small files) before it counts;
-    the hub's own client compares only the size. What counts as here is for that client to say.
+    A download that was interrupted (by a visitor, a lost connection or a kill) is resumed;
+    huggingface_hub would start again. Each file must have the checksum that the hub lists for the
+    commit (SHA-256 for weights, git's SHA-1 for small files); huggingface_hub compares only the
+    size. Whether a model is here is decided by huggingface_hub.
 
     Attributes:
         repo: ``owner/name``.
         revision: Commit; a branch could change between two visitors.
-        download_bytes: Size of all files, about.
-        allow_patterns: Files to fetch.
+        download_bytes: Approximate size of all files.
+        allow_patterns: Files to download.
     """
 
     repo: str
@@ -80,11 +80,11 @@ class Hub:
         return f"Remove it with `hf cache rm model/{self.repo}`, and it is downloaded again."
 
     def is_here(self, settings: Settings) -> bool:
-        """Whether a finished download is in the Hugging Face cache."""
+        """Whether it is completely downloaded."""
         return self._find() is not None
 
     def fetch(self, settings: Settings, report: Report) -> Path:
-        """Return the snapshot's folder, downloaded now if it is not here."""
+        """Return the folder of the snapshot; download it first if necessary."""
         if folder := self._find():
             return folder
         if settings.offline:
@@ -98,15 +98,15 @@ class Hub:
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         try:
-            folder = Path(snapshot_download(**self._what(), local_files_only=True))
+            folder = Path(snapshot_download(**self._snapshot_options(), local_files_only=True))
         except LocalEntryNotFoundError:  # nothing, or an incomplete snapshot
             return None
-        # Other programs leave no listing to tell that a snapshot is incomplete; weights come last.
+        # Another program may have left an incomplete snapshot; weights are downloaded last.
         weights = [name for name in self.allow_patterns if name.endswith((".safetensors", ".bin"))]
         return folder if any(any(folder.glob(name)) for name in weights) else None
 
     def _download(self, report: Report) -> Path:
-        import httpx2  # what the hub's client speaks HTTP with
+        import httpx2  # the HTTP client of huggingface_hub
         from huggingface_hub import errors, snapshot_download
         from huggingface_hub.utils import disable_progress_bars
 
@@ -116,17 +116,19 @@ class Hub:
             with hold(cache / "gallery.lock", report):
                 self._download_blobs(cache / "blobs", report)
                 disable_progress_bars()
-                return Path(snapshot_download(**self._what()))  # only links the blobs
+                return Path(
+                    snapshot_download(**self._snapshot_options())
+                )  # only creates links to the blobs
         except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
             raise ModelUnavailable(
-                f"is not to be had: the hub does not show {self.repo} at this commit to everyone "
-                "(a gated model needs HF_TOKEN). Choose another model."
+                f"cannot be downloaded: the hub does not show {self.repo} at this commit to "
+                "everyone (a gated model needs HF_TOKEN). Choose another model."
             ) from error
         except errors.OfflineModeIsEnabled as error:
             raise self._unavailable("HF_HUB_OFFLINE forbids it") from error
         except (httpx2.HTTPError, errors.LocalEntryNotFoundError) as error:
             raise ModelUnavailable(
-                "is not downloaded yet: the connection to the Hugging Face hub broke off. "
+                "is not downloaded yet: the connection to the Hugging Face hub was lost. "
                 "Try again: what has arrived is kept."
             ) from error
         except OSError as error:
@@ -138,7 +140,7 @@ class Hub:
             ) from error
 
     def _download_blobs(self, blobs: Path, report: Report) -> None:
-        """Bring every file to where the hub's client will look for it, by its checksum."""
+        """Download every file to where huggingface_hub expects it: a blob named by its checksum."""
         from huggingface_hub import HfApi
         from huggingface_hub.hf_api import RepoFile
         from huggingface_hub.utils import filter_repo_objects
@@ -160,33 +162,33 @@ class Hub:
         report("Downloading", done, total)
         for file, blob in files:
             if not blob.exists():
-                for gained in self._download_file(file, _unfinished(blob)):
-                    done += gained
+                for change in self._download_file(file, _unfinished(blob)):
+                    done += change
                     report("Downloading", done, total)
                 _unfinished(blob).replace(blob)
 
     def _download_file(self, file: RepoFile, unfinished: Path) -> Iterator[int]:
-        """Fetch what is still missing of ``file`` and check it; yield bytes gained, or lost."""
+        """Download the rest of ``file`` and verify it; yield changes of its size in bytes."""
         import httpx2
         from huggingface_hub import hf_hub_url
 
         url = hf_hub_url(self.repo, file.path, revision=self.revision)
         while (start := _size(unfinished)) < file.size:
-            yield 0  # a line that hangs is dropped sooner or later: ask whether anybody still waits
+            yield 0  # after a timeout, too: the caller reports, which may end the download
             try:
                 yield from _append(url, unfinished)
             except httpx2.TransportError:
-                if _size(unfinished) <= start:  # else the line is bad, but not dead
+                if _size(unfinished) <= start:  # else there was progress: resume
                     raise
             else:
-                break  # all that the hub has; the checksum judges it
+                break  # the hub sent all it has; the checksum is compared next
         if _checksum(unfinished, file) != (file.lfs.sha256 if file.lfs else file.blob_id):
             unfinished.unlink()
             raise ModelUnavailable(
                 f"is not downloaded yet: {file.path} arrived damaged and was deleted. Try again."
             )
 
-    def _what(self) -> dict[str, Any]:
+    def _snapshot_options(self) -> dict[str, Any]:
         patterns = list(self.allow_patterns)
         return {"repo_id": self.repo, "revision": self.revision, "allow_patterns": patterns}
 
@@ -206,30 +208,30 @@ class Hub:
 
 @dataclass(frozen=True)
 class HubSet(Hub):
-    """A repository whose checkpoint refers to others, which the loader finds in the same cache.
+    """A repository whose checkpoint refers to other repositories, all in the Hugging Face cache.
 
     Attributes:
-        parts: The others; ``download_bytes`` counts them, too.
+        parts: The other repositories; ``download_bytes`` includes them.
     """
 
     parts: tuple[Hub, ...] = ()
 
     def is_here(self, settings: Settings) -> bool:
-        """Whether finished downloads of all are in the Hugging Face cache."""
+        """Whether all of them are completely downloaded."""
         return all(one.is_here(settings) for one in self.parts) and super().is_here(settings)
 
     def fetch(self, settings: Settings, report: Report) -> Path:
-        """Return the folder of the first, after the others have been brought here."""
+        """Return the folder of the main repository, after fetching the others."""
         for part in self.parts:
             part.fetch(settings, report)
         return super().fetch(settings, report)
 
 
 def find_in_cache(repo: str, revision: str | None = None) -> Path:
-    """Return the folder of what has been downloaded of ``repo`` before.
+    """Return the folder of a repository that was downloaded before.
 
     Raises:
-        ModelUnavailable: Nothing has.
+        ModelUnavailable: It was not.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -244,7 +246,7 @@ def find_in_cache(repo: str, revision: str | None = None) -> Path:
 
 
 def _append(url: str, unfinished: Path) -> Iterator[int]:
-    """Fetch ``url`` from where ``unfinished`` ends until its end or until the line drops."""
+    """Append the rest of ``url`` to ``unfinished``; yield changes of its size in bytes."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
@@ -263,7 +265,7 @@ def _append(url: str, unfinished: Path) -> Iterator[int]:
 
 
 def _checksum(path: Path, file: RepoFile) -> str:
-    """What the hub lists: SHA-256 for files in its large file storage, else git's own hash."""
+    """Compute the checksum that the hub lists: SHA-256 for LFS files, else git's SHA-1."""
     with path.open("rb") as content:
         if file.lfs:
             return hashlib.file_digest(content, "sha256").hexdigest()
@@ -278,10 +280,10 @@ def _hub_cache(repo: str) -> Path:
 
 
 def _hub_answers() -> bool:
-    """Whether the model hub can be reached. Its own client would retry for half a minute."""
+    """Whether the hub can be reached. huggingface_hub itself would retry for half a minute."""
     from huggingface_hub import constants
 
-    if getproxies():  # what a proxy can reach is not ours to test
+    if getproxies():  # a direct connection says nothing about what the proxy reaches
         return True
     hub = urlsplit(constants.ENDPOINT)
     try:
@@ -292,7 +294,7 @@ def _hub_answers() -> bool:
 
 
 def _unfinished(blob: Path) -> Path:
-    return blob.with_name(f"{blob.name}.incomplete")  # a name that tools of the hub clean up
+    return blob.with_name(f"{blob.name}.incomplete")  # huggingface_hub cleans up files of this name
 
 
 def _size(path: Path) -> int:

@@ -1,9 +1,9 @@
-"""llama.cpp: on a CPU it writes with a quantised model several times as fast as torch.
+"""llama.cpp: on a CPU it runs a quantised model several times as fast as torch.
 
-The library comes inside the wheel of ``xllamacpp``. That package's own classes wrap llama.cpp's web
-server, which listens on a port, keeps the logits to itself, honours no rules but its own, and
-streams no token that ends within a character. So the functions of ``llama.h`` are called instead,
-which the same file exports: decoding is llama.cpp's, and tokens are drawn as by every other engine.
+The library is part of the wheel of ``xllamacpp``. That package's own classes wrap llama.cpp's web
+server, which listens on a port, returns no logits, takes no logits processors, and streams no token
+that ends within a character. So this module calls the functions of ``llama.h``, which the same file
+exports. llama.cpp computes the logits; tokens are drawn as for every other engine.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from shared.sampling import SampledToken, TokenSequence, draw_tokens
 if TYPE_CHECKING:
     import torch
 
-CONTEXT = 4096  # tokens that a text may have; memory is set aside for all of them
-TEXTS = 2  # that one request may write by turns
-CHUNK = 128  # tokens of a prompt that are read between two looks at the stop flag
+CONTEXT = 4096  # most tokens of a text; memory is allocated for all of them
+TEXTS = 2  # texts of one request, which are written alternately
+CHUNK = 128  # tokens of a prompt between two checks of the stop flag
 
 
 class _Struct(ctypes.Structure):
     """Any structure that ``llama.h`` passes by value: 1 kB, larger than each of them.
 
-    Whoever returns one writes its own length, and whoever takes one reads its own length, so that
-    a version with more fields does no harm. What is set here comes first in its structure.
+    Callers and functions use only the bytes of the real structure, so a version with more fields
+    does no harm. The fields set here are the first ones.
     """
 
     _fields_ = [("words", ctypes.c_uint32 * 256)]
@@ -40,7 +40,7 @@ class _Struct(ctypes.Structure):
 
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int32
 _LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-_be_quiet = _LOG(lambda *_: None)  # its log would fill that of the gallery
+_ignore_log = _LOG(lambda *_: None)  # it would flood the gallery's log
 
 # Result and arguments of each function.
 _FUNCTIONS: Mapping[str, tuple[Any, ...]] = {
@@ -69,18 +69,19 @@ _FUNCTIONS: Mapping[str, tuple[Any, ...]] = {
     "llama_decode": (_INT, _POINTER, _Struct),
     "llama_get_logits_ith": (ctypes.POINTER(ctypes.c_float), _POINTER, _INT),
 }
-# How a context's settings begin: n_ctx, n_batch, n_ubatch, n_seq_max. Another version may differ.
+# The first fields of llama_context_params: n_ctx, n_batch, n_ubatch, n_seq_max. They tell whether
+# this version has the expected layout.
 _CONTEXT_DEFAULTS = [512, 2048, 512, 1]
 
 
 def is_available() -> bool:
-    """Whether llama.cpp is installed here in a form that can be used."""
+    """Whether a usable llama.cpp is installed."""
     return _open_library() is not None
 
 
 @functools.cache
 def _open_library() -> Any | None:
-    """Return llama.cpp, or None where it is missing, hides its functions (Windows), or differs."""
+    """Return llama.cpp; None if it is missing, exports no functions (Windows), or differs."""
     package = find_spec("xllamacpp")
     if not package or not package.submodule_search_locations:
         return None
@@ -92,7 +93,7 @@ def _open_library() -> Any | None:
                 function.restype, function.argtypes = result, arguments
         except (OSError, AttributeError):
             return None
-        library.llama_log_set(_be_quiet, None)
+        library.llama_log_set(_ignore_log, None)
         library.llama_backend_init()
         if library.llama_context_default_params().words[:4] == _CONTEXT_DEFAULTS:
             return library
@@ -100,26 +101,26 @@ def _open_library() -> Any | None:
 
 
 class LlamaCppEngine:
-    """Writes with a GGUF file, up to ``texts`` texts at once; shared/turns.py admits one request.
+    """Runs a GGUF file, for up to ``texts`` texts at once; shared/turns.py admits one request.
 
-    llama.cpp multiplies quantised weights with activations of eight bits: probabilities are within
-    a few hundredths of those that torch finds for the same weights.
+    llama.cpp multiplies quantised weights with eight-bit activations: probabilities are within a
+    few hundredths of torch's for the same weights.
 
-    Each text has a context of its own, so that what one visitor asks changes nothing for another,
-    to the last bit. Nothing is kept from one text to the next: a prompt that has been read in
-    other pieces gives slightly other numbers, and a seed would not always give the same text.
+    Each text has its own context, so that requests do not change each other's results, not even in
+    the last bit. No cache is kept between texts: a prompt read in other chunks gives slightly
+    different numbers, and a seed would not always give the same text.
 
     Attributes:
-        context: Tokens that it can look back on, at most what the model was trained on.
-        ends: Tokens that end a text.
-        memory: Bytes that it holds, by an identity.
+        context: Context length in tokens, at most what the model was trained on.
+        ends: Token ids that end a text.
+        memory: Bytes by owner, see ``Loader.measure``.
     """
 
     def __init__(self, file: Path, *, context: int = CONTEXT, texts: int = TEXTS) -> None:
-        """Load ``file`` and set the memory for ``texts`` texts aside.
+        """Load ``file`` and allocate ``texts`` contexts.
 
         Raises:
-            RuntimeError: llama.cpp is not installed; see ``is_available``.
+            RuntimeError: llama.cpp is not available; see ``is_available``.
             ValueError: llama.cpp cannot read the file.
             MemoryError: There is no memory for it.
         """
@@ -133,7 +134,7 @@ class LlamaCppEngine:
         if not model:
             raise ValueError(f"llama.cpp cannot read {file.name}")
         handles: list[int] = []
-        # Runs when the last text in the making lets go of the engine; at exit the system does it.
+        # Runs when nothing uses the engine any more; at exit the system frees the memory.
         weakref.finalize(self, _free, library, model, handles).atexit = False
 
         self.context = min(context, library.llama_model_n_ctx_train(model))
@@ -155,7 +156,7 @@ class LlamaCppEngine:
         try:
             context = self._contexts.get_nowait()
         except queue.Empty:
-            raise RuntimeError("All contexts are taken: more texts than were admitted.") from None
+            raise RuntimeError("All contexts are in use: more texts than were admitted.") from None
         try:
             self._library.llama_memory_clear(self._library.llama_get_memory(context), False)
             new = list(sequence.ids)
@@ -172,7 +173,7 @@ class LlamaCppEngine:
     def _read(self, context: int, ids: Sequence[int], stop: Event) -> torch.Tensor | None:
         """Add ``ids`` to a text and return the logits after it, (1, V); None if ``stop`` is set.
 
-        They lie in memory of llama.cpp, which the next call overwrites.
+        They are a view of llama.cpp's memory, which the next call overwrites.
         """
         import numpy as np
         import torch
@@ -194,32 +195,32 @@ class LlamaCppEngine:
         settings.words[:3] = [self.context, CHUNK, CHUNK]
         context = self._library.llama_init_from_model(model, settings)
         if not context:
-            raise MemoryError("llama.cpp got no memory for a text.")
+            raise MemoryError("llama.cpp cannot allocate a context.")
         threads = count_threads()
         self._library.llama_set_n_threads(context, threads, threads)
         return int(context)
 
     def _count_cache_bytes(self, model: int) -> int:
-        """Bytes of the keys and values of a text, in half precision."""
+        """Bytes of the KV cache of a text, in half precision."""
         library = self._library
         size = library.llama_model_n_embd(model) // library.llama_model_n_head(model)
-        family = self._look_up(model, "general.architecture")
+        architecture = self._look_up(model, "general.architecture")
         per_head = sum(
-            int(self._look_up(model, f"{family}.attention.{name}_length") or size)
+            int(self._look_up(model, f"{architecture}.attention.{name}_length") or size)
             for name in ("key", "value")
         )
         heads = library.llama_model_n_layer(model) * library.llama_model_n_head_kv(model)
         return 2 * self.context * int(heads) * per_head
 
     def _look_up(self, model: int, name: str) -> str:
-        """Return a value of the file's head, empty if there is none."""
+        """Return a value of the file's metadata, empty if there is none."""
         text = ctypes.create_string_buffer(256)
         self._library.llama_model_meta_val_str(model, name.encode(), text, len(text))
         return text.value.decode()
 
 
 def count_threads() -> int:
-    """One per real core, and no more than torch takes."""
+    """One per physical core, and no more than torch uses."""
     import psutil
     import torch
 

@@ -1,4 +1,4 @@
-"""What the model cache does, as figures that Prometheus can collect from ``/metrics``."""
+"""Metrics of the model cache for Prometheus, at ``/metrics``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starlette.routing import Route
 from shared.catalog.spec import public_key
 from shared.model_cache import ModelCache
 
-# What a snapshot counts from the start of the process, in words.
+# Counters of a snapshot, with their help texts.
 COUNTERS = {
     "hits": "Requests that found their model ready.",
     "misses": "Requests whose model was not loaded.",
@@ -30,7 +30,7 @@ STATES = ("loading", "ready", "in use", "parked")
 
 
 class CacheCollector(Collector):
-    """Turns a snapshot of the cache into metrics whenever somebody asks for them."""
+    """Makes metrics of a snapshot of the cache at each scrape."""
 
     def __init__(self, cache: ModelCache) -> None:
         """Collect from ``cache``; register it with a ``CollectorRegistry``."""
@@ -39,8 +39,8 @@ class CacheCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric once, all from one snapshot."""
         snapshot = self._cache.snapshot()
-        for name, words in COUNTERS.items():
-            yield CounterMetricFamily(f"gallery_cache_{name}", words, value=snapshot[name])
+        for name, text in COUNTERS.items():
+            yield CounterMetricFamily(f"gallery_cache_{name}", text, value=snapshot[name])
 
         yield _gauge("waiters", "Visitors who wait for a model.", {(): snapshot["waiters"]})
         if snapshot["resident_bytes"] is not None:
@@ -50,31 +50,32 @@ class CacheCollector(Collector):
                 {(): snapshot["resident_bytes"]},
             )
         devices = {(device["device"],): device for device in snapshot["devices"]}
-        for name, words in (
+        for name, text in (
             ("budget_bytes", "Memory that models may take on a device."),
             ("used_bytes", "Memory that models take or have set aside on a device."),
         ):
-            yield _gauge(name, words, {key: it[name] for key, it in devices.items()}, "device")
+            sizes = {key: device[name] for key, device in devices.items()}
+            yield _gauge(name, text, sizes, "device")
 
-        # Whoever knows the key of a visitor's own model could use it: these count as one model.
+        # Anyone who knows the key of a visitor's own model could use it: these count as one model.
         models: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for model in snapshot["models"]:
             models.setdefault((public_key(model["key"]), model["device"]), []).append(model)
-        for name, words, combine in (
+        for name, text, combine in (
             ("bytes", "Memory that a model takes or has set aside.", sum),
             ("leases", "Visitors who use a model.", sum),
             ("waiters", "Visitors who wait for a model.", sum),
             ("load_seconds", "How long the last load of a model took.", max),
             ("idle_seconds", "How long nobody has used a model.", min),
         ):
-            values = {key: combine(one[name] for one in some) for key, some in models.items()}
-            yield _gauge(f"model_{name}", words, values, "model", "device")
+            values = {key: combine(one[name] for one in group) for key, group in models.items()}
+            yield _gauge(f"model_{name}", text, values, "model", "device")
         yield _gauge(
             "model_state",
             "1 for the state that a model is in, 0 for the others.",
             {
-                (*key, state): float(sum(one["state"] == state for one in some))
-                for key, some in models.items()
+                (*key, state): float(sum(one["state"] == state for one in group))
+                for key, group in models.items()
                 for state in STATES
             },
             "model",
@@ -84,9 +85,9 @@ class CacheCollector(Collector):
 
 
 def create_metrics_route(cache: ModelCache) -> Route:
-    """Make the route that answers ``GET /metrics`` with the figures of ``cache``.
+    """Make the route that answers ``GET /metrics`` with the metrics of ``cache``.
 
-    The format is the one that the asker prefers: Prometheus text or OpenMetrics.
+    The format, Prometheus text or OpenMetrics, follows the Accept header.
     """
     registry = CollectorRegistry()
     registry.register(CacheCollector(cache))
@@ -98,9 +99,9 @@ def create_metrics_route(cache: ModelCache) -> Route:
     return Route("/metrics", metrics)
 
 
-def _gauge(name: str, words: str, values: Mapping[Any, float], *labels: str) -> GaugeMetricFamily:
-    """Make a gauge of ``values`` by tuples of as many label values as there are ``labels``."""
-    gauge = GaugeMetricFamily(f"gallery_cache_{name}", words, labels=labels)
+def _gauge(name: str, text: str, values: Mapping[Any, float], *labels: str) -> GaugeMetricFamily:
+    """Make a gauge; the keys of ``values`` are tuples with a value for each of ``labels``."""
+    gauge = GaugeMetricFamily(f"gallery_cache_{name}", text, labels=labels)
     for key, value in values.items():
         gauge.add_metric(key, value)
     return gauge

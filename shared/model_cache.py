@@ -1,6 +1,6 @@
-"""The one cache of loaded models that all rooms share. Standard library only.
+"""The cache of loaded models, shared by all rooms. Standard library only.
 
-docs/model-cache.md draws the states of a model and says why each rule is there.
+docs/model-cache.md has a diagram of a model's states and the reason for each rule.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from shared.errors import CacheClosed, CacheFull, CacheUnavailable, ModelUnavail
 from shared.loader import HOST, Loader, Progress, Report
 
 _log = logging.getLogger(__name__)
-_RECHECK = 0.25  # seconds between checks for what notifies no waiter, such as time that passes
+_POLL_SECONDS = 0.25  # between checks of conditions that notify nobody, such as timeouts
 
 
 class _Abandoned(Exception):
-    """Ends a load that nobody waits for."""
+    """Ends a load that nobody waits for any more."""
 
 
 class ModelCache:
-    """Models by key, loaded once, kept while they fit, pinned while they are in use.
+    """Models by key: loaded once, kept while they fit, pinned while they are in use.
 
-    A key stands for model, revision and dtype, which the loader fixes; the cache adds the device.
+    The loader decides model, revision and dtype of a key; the cache decides the device.
 
     Rules:
-        * A lease pins: a model that someone uses, or waits for, is never evicted; nor is one that
-          was just loaded, until its first lease or ``grace`` seconds later.
-        * Single flight: any number of misses on a key make one load, in a thread of its own. All
-          see its progress, all get its error; a failed load leaves nothing behind. A load that
-          nobody waits for any more ends at its next report.
-        * Byte budget per device: a load reserves what the loader expects, making room by dropping
-          idle models, least recently used first; then the measured bytes count, shared pieces
-          once. What does not fit waits ``patience`` seconds, then raises ``CacheFull``; what can
-          never fit is refused before its files are fetched.
-        * When memory runs out all the same, idle models are dropped and the load is tried again.
+        * A lease pins: a model that is in use or waited for is never evicted; nor is one that was
+          just loaded, until its first lease or for ``grace`` seconds.
+        * Single flight: all misses on a key share one load, in its own thread, with its progress
+          and its error. A failed load leaves nothing behind. A load that nobody waits for any more
+          ends at its next report.
+        * Byte budget per device: a load reserves what the loader expects and evicts idle models,
+          least recently used first; after the load the measured bytes count, shared pieces once.
+          A load that does not fit waits ``patience`` seconds, then raises ``CacheFull``; one that
+          can never fit is refused before its files are fetched.
+        * If memory runs out nevertheless, idle models are dropped and the load is tried once more.
         * One load at a time in the process: transformers and diffusers patch torch while they
           build a model, and two at once can lose weights. A hit never waits for a load.
 
-    Locks: ``_lock`` guards every attribute, for microseconds; ``_building`` is held while models
-    are built or moved, and taken first. ``_lock`` is re-entrant: the garbage collector may close a
-    forgotten generator, and so end its lease, in a thread that holds it.
+    Locks: ``_lock`` guards all attributes and is held for microseconds. ``_building`` is held while
+    models are built or moved, and acquired first. ``_lock`` is re-entrant: in a thread that holds
+    it, the garbage collector may close a generator and so end its lease.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class ModelCache:
         """Make an empty cache.
 
         Args:
-            budget_bytes: What all loaded models may take together in host memory.
+            budget_bytes: Most bytes of all loaded models in host memory.
             loader: Loads and measures models.
-            device_budget: The same for any other device, asked when it is first wanted.
-            clock: Seconds, for the order of use, load times, grace and idle time.
-            memory: Resident bytes of the process, for ``snapshot`` only.
+            device_budget: The same for another device; called when that is first needed.
+            clock: Time in seconds, for the order of use, load times, grace and idle time.
+            memory: Returns the resident bytes of the process, for ``snapshot`` only.
             patience: Seconds that a load waits for room.
             grace: Seconds that a model is kept for its first lease.
             idle_timeout: Seconds after which an unused model is dropped; None never does.
@@ -95,15 +95,15 @@ class ModelCache:
 
     @contextlib.contextmanager
     def lease(self, key: str, holder: str = "a visitor") -> Iterator[Any]:
-        """Load ``key`` if need be and pin it for the body of the ``with`` statement.
+        """Load ``key`` if necessary and pin it for the body of the ``with`` statement.
 
         Args:
             key: The model.
-            holder: Who has it, for others to read.
+            holder: Who uses it, shown to others.
 
         Raises:
-            CacheUnavailable: No room within ``patience`` seconds; or memory ran out.
-            GalleryError: Whatever the loader says, to every waiter.
+            CacheUnavailable: No room within ``patience`` seconds, or memory ran out.
+            GalleryError: The loader's error, for every waiter.
         """
         entry = self._acquire(key, holder)
         try:
@@ -120,9 +120,9 @@ class ModelCache:
             self._release(entry, holder)
 
     def prepare(self, key: str) -> Generator[Progress, None, None]:
-        """Load ``key`` if need be, yielding its progress until a lease would not wait for it.
+        """Load ``key`` if necessary and yield its progress until it can be leased at once.
 
-        Closing the iterator ends the waiting; the load goes on only if somebody else waits.
+        After the iterator is closed, the load continues only if others wait for it.
 
         Raises:
             GalleryError: As ``lease``.
@@ -133,7 +133,7 @@ class ModelCache:
             entry.waiters += 1
         try:
             yield entry.progress
-            while not entry.ready.wait(_RECHECK):
+            while not entry.ready.wait(_POLL_SECONDS):
                 yield entry.progress
             if entry.error:
                 raise entry.error
@@ -142,19 +142,19 @@ class ModelCache:
                 entry.waiters -= 1
 
     def pin(self, key: str) -> None:
-        """Load ``key`` if need be, and never evict it. Raises as ``lease``."""
+        """Load ``key`` if necessary and never evict it. Raises as ``lease``."""
         with self.lease(key, "the gallery"), self._lock:
             self._entries.by_key[key].pinned = True
 
     def unload(self, key: str) -> bool:
-        """Drop ``key`` if nobody uses it; says whether it is gone."""
+        """Drop ``key`` if nobody uses it; return whether it is gone."""
         self._drop(lambda one: one.key == key, "a visitor unloaded it", even_fresh=True)
         return key not in self._entries.by_key
 
     def sweep(self) -> None:
-        """Drop what nobody has used for ``idle_timeout`` seconds."""
+        """Drop models that nobody has used for ``idle_timeout`` seconds."""
         before = self._clock() - (self._idle_timeout or 0.0)
-        self._drop(lambda one: one.last_used <= before, "nobody used it for long")
+        self._drop(lambda one: one.last_used <= before, "it was idle for long")
 
     def close(self, timeout: float = 10.0) -> None:
         """Refuse new leases, end the loads, wait for leases to end, and drop all models."""
@@ -166,7 +166,7 @@ class ModelCache:
         self._collect()
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what is loaded and what has happened so far, as plain JSON values."""
+        """Return what is loaded and all counts so far, as JSON values."""
         with self._lock:
             now, entries = self._clock(), self._entries
             devices = entries.describe_devices()
@@ -185,7 +185,7 @@ class ModelCache:
 
     @contextlib.contextmanager
     def _join(self, key: str) -> Iterator[CacheEntry]:
-        """Give ``key``, loaded or not, under ``_lock``; then start its load if it is new."""
+        """Yield the entry of ``key`` under ``_lock``; then start its load if the entry is new."""
         with self._lock:
             self._check_open()
             found = self._entries.by_key.get(key)
@@ -198,11 +198,11 @@ class ModelCache:
             yield new
         try:
             threading.Thread(target=self._load, args=(new, found), name=key, daemon=True).start()
-        except RuntimeError as error:  # the system has no more threads
+        except RuntimeError as error:  # no more threads
             self._fail(new, error)
 
     def _acquire(self, key: str, holder: str) -> CacheEntry:
-        """Count one more lease on ``key``, after its load."""
+        """Add a lease on ``key``, after its load."""
         with self._join(key) as entry:
             if entry.ready.is_set():
                 entry.acquire(holder)
@@ -237,7 +237,7 @@ class ModelCache:
     # Loads
 
     def _load(self, entry: CacheEntry, parked: CacheEntry | None) -> None:
-        """Load into ``entry``, or bring it back from host memory. Runs in its own thread."""
+        """Load ``entry``, or move it back from host memory. Runs in its own thread."""
 
         def report(stage: str, done: int = 0, total: int = 0) -> None:
             entry.progress = Progress(stage, done, total)
@@ -248,7 +248,7 @@ class ModelCache:
             devices = self._choose_devices(entry, wanted)
             files = None if parked else self._loader.fetch(entry.key, report)
             self._reserve(entry, wanted, devices, report)
-            while not self._building.acquire(timeout=_RECHECK):
+            while not self._building.acquire(timeout=_POLL_SECONDS):
                 report("Waiting for another model to load")
             try:
                 self._park_or_forget()
@@ -259,7 +259,7 @@ class ModelCache:
             finally:
                 self._building.release()
             self._entries.check_size(entry.name, sum(parts.values()), [entry.device])
-        except BaseException as error:  # whatever it is, those who wait must hear of it
+        except BaseException as error:  # any error must reach the waiters
             self._fail(entry, error)
             return
         with self._lock:
@@ -281,13 +281,13 @@ class ModelCache:
             self._room.notify_all()
         self._entries.log_evictions()
         if not isinstance(error, _Abandoned):
-            # Other errors may hold the key of a visitor's own model, in a path.
+            # Other messages may contain the key of a visitor's own model, in a path.
             is_public = isinstance(error, (CacheUnavailable, ModelUnavailable))
             _log.warning("No %s: %s", entry.name, error if is_public else type(error).__name__)
         entry.ready.set()
 
     def _check_wanted(self, entry: CacheEntry) -> None:
-        """End a load that nobody waits for; who comes later finds no trace and starts anew."""
+        """End the load if nobody waits for it; a later request starts a new one."""
         with self._lock:
             self._check_open()
             if not entry.waiters:
@@ -296,7 +296,7 @@ class ModelCache:
                 raise _Abandoned
 
     def _choose_devices(self, entry: CacheEntry, wanted: int) -> list[str]:
-        """Where ``wanted`` bytes can ever fit, best first. Raises ``CacheFull`` if nowhere."""
+        """Return where ``wanted`` bytes can fit at all, best first. Raises ``CacheFull``."""
         devices = list(self._loader.devices(entry.key))
         for device in devices:
             if device not in self._entries.budgets:
@@ -304,8 +304,8 @@ class ModelCache:
         return self._entries.check_size(entry.name, wanted, devices)
 
     def _reserve(self, entry: CacheEntry, wanted: int, devices: list[str], report: Report) -> None:
-        """Set memory aside on one of ``devices``, or wait for room, or raise."""
-        deadline = time.monotonic() + self._patience  # real time: it bounds a real wait
+        """Reserve memory on one of ``devices``, waiting for room. Raises ``CacheFull``."""
+        deadline = time.monotonic() + self._patience  # not _clock: it bounds a real wait
         with self._lock:
             while (found := self._entries.find_room(devices, wanted)) is None:
                 report("Waiting for memory", 0, 0)
@@ -314,13 +314,13 @@ class ModelCache:
                         f"No memory for {entry.name}: {self._entries.describe_holders(devices)}. "
                         "Try again in a minute, or choose a smaller model."
                     )
-                self._room.wait(min(left, _RECHECK))
+                self._room.wait(min(left, _POLL_SECONDS))
             entry.device, entry.reserved = found, wanted
 
     def _build(
         self, entry: CacheEntry, files: Any, parked: CacheEntry | None, report: Report
     ) -> Any:
-        """Load the model, or move a parked one back; if memory runs out, once more."""
+        """Load the model or move a parked one back; try twice if memory runs out."""
         for attempt in (1, 2):
             report("Loading", 0, 0)
             try:
@@ -331,7 +331,7 @@ class ModelCache:
             except Exception as error:
                 if not self._loader.is_out_of_memory(error):
                     raise
-            if attempt == 1:  # outside of the handler, where the error held the memory
+            if attempt == 1:  # outside the handler, where the traceback keeps memory alive
                 self._drop_idle(entry.device)
         raise OutOfMemory(
             f"There is not enough memory for {entry.name}, although all idle models were "
@@ -341,39 +341,40 @@ class ModelCache:
     # Eviction
 
     def _park_or_forget(self) -> None:
-        """Park evicted models in host memory where that pays and fits; free the others."""
+        """Park evicted models in host memory if they fit and it pays; free the others."""
         with self._lock:
             evicted, self._entries.evicted = self._entries.evicted, []
         while evicted:
             self._park(evicted.pop())
         self._collect()
 
-    def _park(self, one: CacheEntry) -> None:
+    def _park(self, entry: CacheEntry) -> None:
         with self._lock:
             parked = [other for other in self._entries.all() if other.parked]
-            fits = self._entries.make_room(HOST, one.bytes, parked)
-        if fits and self._loader.may_park(one.device):
+            fits = self._entries.make_room(HOST, entry.bytes, parked)
+        if fits and self._loader.may_park(entry.device):
             with contextlib.suppress(Exception):  # a model that cannot be moved is dropped
-                self._loader.move(one.model, HOST)
-                one.parts, one.device, one.parked = self._loader.measure(one.model), HOST, True
+                self._loader.move(entry.model, HOST)
+                entry.parts = self._loader.measure(entry.model)
+                entry.device, entry.parked = HOST, True
                 with self._lock:
                     self._counts["parkings"] += 1
-                    self._entries.by_key.setdefault(one.key, one)
+                    self._entries.by_key.setdefault(entry.key, entry)
                 return
-        one.model = None
+        entry.model = None
 
     def _drop(self, is_chosen: IsChosen, reason: str, even_fresh: bool = False) -> None:
-        """Evict the chosen entries that are idle, and park none of them."""
+        """Evict the chosen idle entries without parking them, and free their memory."""
         with self._lock:
             self._entries.drop(is_chosen, reason, even_fresh)
         self._collect()
 
     def _drop_idle(self, device: str) -> None:
-        self._entries.needs_collection = True  # what a failed load left
+        self._entries.needs_collection = True  # for what a failed load left
         self._drop(lambda one: one.device == device, "memory ran out")
 
     def _collect(self) -> None:
-        """Free what was dropped: models hold themselves in cycles."""
+        """Free dropped models, which are in reference cycles."""
         self._entries.log_evictions()
         if self._entries.needs_collection:
             self._entries.needs_collection = False
@@ -390,7 +391,7 @@ class ModelCache:
         self._building = threading.Lock()
 
     def _after_fork(self) -> None:
-        """A forked child has none of the threads that load, lease, or hold a lock."""
+        """Reset locks and leases: a forked child has no other threads."""
         self._make_locks()
         self._entries.forget_visitors()
 

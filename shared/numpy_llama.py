@@ -1,10 +1,10 @@
-"""A small Llama's arithmetic in numpy, for many texts at once.
+"""The forward pass of a small Llama in numpy, for a batch of texts.
 
-A model of a few million weights spends its time between the operations, not in them: a step of
-``LlamaForCausalLM`` is some three hundred calls of torch, and each takes longer to arrive at the
-arithmetic than the arithmetic takes. numpy arrives several times sooner, and here each layer is two
-dozen operations on memory that is set up once. The mathematics is that of ``LlamaForCausalLM``
-(Touvron et al. 2023, arXiv:2302.13971); the results agree to rounding.
+With a few million weights, most of the time is call overhead: a step of ``LlamaForCausalLM`` makes
+about three hundred torch calls, each of which costs more than its arithmetic. numpy has several
+times less overhead, and a layer here is two dozen operations on memory that is allocated once. The
+mathematics is that of ``LlamaForCausalLM`` (Touvron et al. 2023, arXiv:2302.13971); the results
+agree to rounding.
 """
 
 from __future__ import annotations
@@ -20,21 +20,20 @@ from threadpoolctl import threadpool_limits
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Larger models gain little: their time goes into the arithmetic. And they would be in memory twice.
-MOST_PARAMETERS = 50_000_000
-# Tokens that another text must begin with alike to be read on from there: what was computed token
-# by token differs in the sixth digit, and short prompts are to give the same to the last bit.
-LEAST_ALIKE = 64
-FEW = 4  # up to so many rows are multiplied one after the other
+# Larger models gain little: arithmetic takes most of their time. And most weights are copied.
+MAX_PARAMETERS = 50_000_000
+# Minimum common prefix, in tokens, before its KV cache is reused. What was computed token by token
+# differs in the sixth digit, and short prompts shall give the same result to the last bit.
+MIN_SHARED_PREFIX = 64
+MAX_MATVEC_ROWS = 4  # up to this many rows are multiplied one by one
 
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """The matrices of one layer, (out, in), with every constant factor multiplied into them.
+    """The matrices of one layer, (out, in), with all constant factors multiplied into them.
 
-    Those are the scales of norms, the square root of their size, what attention divides by, and the
-    half that makes a logistic function of a hyperbolic tangent: what is multiplied once need not be
-    at every step.
+    These are the weights of the norms, the square root of their size, the attention scale, and the
+    half in sigmoid(x) = (tanh(x/2) + 1) / 2.
     """
 
     qkv: np.ndarray
@@ -44,13 +43,13 @@ class _Layer:
 
 
 def can_run(model: PreTrainedModel) -> bool:
-    """Whether ``NumpyLlama`` knows how ``model`` is built, and is faster."""
+    """Whether ``NumpyLlama`` supports ``model`` and is faster."""
     config: Any = model.config
     return (
         type(model).__name__ == "LlamaForCausalLM"
         and model.device.type == "cpu"
         and model.dtype == torch.float32
-        and model.num_parameters() <= MOST_PARAMETERS
+        and model.num_parameters() <= MAX_PARAMETERS
         and config.hidden_act == "silu"
         and not config.attention_bias
         and not config.mlp_bias
@@ -61,22 +60,21 @@ def can_run(model: PreTrainedModel) -> bool:
 class NumpyLlama:
     """Computes the logits of next tokens for several texts, each at its own length.
 
-    Texts live in rows 0, 1, ... without a gap; ``move`` fills one. What a row held is kept until
-    another text needs its place: one that begins alike is read from where they part. It is not safe
-    to use from several threads at once.
+    Texts use rows 0, 1, ... without a gap; ``move`` fills one. A row keeps its KV cache until
+    another text overwrites it, and a text with a common prefix reuses that. Not thread-safe.
     """
 
     def __init__(self, model: PreTrainedModel, rows: int = 16) -> None:
-        """Take over the weights of ``model``, for which ``can_run`` holds.
+        """Use the weights of ``model``, for which ``can_run`` holds.
 
         Args:
             model: A small Llama.
-            rows: Texts at a time. Their keys and values are allocated here, once, so that the
-                memory does not grow later; the system gives it when a row is first used.
+            rows: Maximum batch size. The KV cache is allocated here, once, so that memory does not
+                grow later; the system commits it when a row is first used.
         """
         # Small matrices: on busy cores, numpy's threads wait for each other longer than they work.
-        # This holds for numpy in the whole process; torch has threads of its own. A limit around
-        # each step is no way out: once one thread has set it, OpenBLAS ignores other threads.
+        # This affects numpy in the whole process, not torch. A limit around each step does not
+        # work: after one thread has set it, OpenBLAS ignores the limits of other threads.
         threadpool_limits(1, "blas")
         config: Any = model.config
         self.context = int(config.max_position_embeddings)
@@ -86,9 +84,9 @@ class NumpyLlama:
         network: Any = model.model
         self.embedding = _array(network.embed_tokens.weight)
         self.head = _array(cast(Any, model.get_output_embeddings()).weight) * _scale(network.norm)
-        self.layers = [self._take_over(layer) for layer in network.layers]
+        self.layers = [self._fold_layer(layer) for layer in network.layers]
         angles = np.outer(np.arange(self.context), _array(network.rotary_emb.inv_freq))
-        self.turns = np.exp(1j * angles).astype(np.complex64)[:, None]  # (T, 1, head size / 2)
+        self.rope = np.exp(1j * angles).astype(np.complex64)[:, None]  # (T, 1, head size / 2)
         # Keys and values: (layers, 2, rows, kv heads, T, head size).
         shape = (len(self.layers), 2, rows, self.kv_heads, self.context, self.head_size)
         self.cache = np.zeros(shape, np.float32)
@@ -96,30 +94,30 @@ class NumpyLlama:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it keeps in memory, beside what it shares with the model."""
+        """Bytes in memory, without what it shares with the model."""
         layers = sum(layer.qkv.nbytes + layer.gate_up.nbytes for layer in self.layers)
         return self.cache.nbytes + self.head.nbytes + layers
 
     def read(self, row: int, ids: Sequence[int]) -> torch.Tensor:
-        """Begin a text in ``row`` and return the logits after ``ids``, (V,).
+        """Start a text in ``row`` and return the logits after ``ids``, (V,).
 
-        ``ids`` are at least one and at most as many as the context holds.
+        There must be at least one id, and at most as many as the context holds.
         """
-        alike = [_count_alike(text, ids[:-1]) for text in self.texts]
-        source = int(np.argmax(alike))
-        known = alike[source] if alike[source] >= LEAST_ALIKE else 0
+        shared = [_shared_prefix_length(text, ids[:-1]) for text in self.texts]
+        source = int(np.argmax(shared))
+        known = shared[source] if shared[source] >= MIN_SHARED_PREFIX else 0
         self._copy(source, row, known)
         return self._predict(self._run(row, [ids[known:]])[:, -1:])[0, 0]
 
     def step(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Add tokens to each of the first rows and return the logits after each, (B, N, V).
 
-        Rows that get fewer are filled up with their last, up to the N of the longest; ``cut`` takes
-        away what is not to stay. Each row has room for N.
+        Shorter rows are padded to N with their last token; ``cut`` removes what is not wanted. Each
+        row must have room for N.
         """
         size = max(map(len, ids))
-        filled = [[*one, *[one[-1]] * (size - len(one))] for one in ids]
-        return self._predict(self._run(0, filled))
+        padded = [[*one, *[one[-1]] * (size - len(one))] for one in ids]
+        return self._predict(self._run(0, padded))
 
     def cut(self, row: int, count: int) -> None:
         """Keep the first ``count`` tokens of a text."""
@@ -130,36 +128,36 @@ class NumpyLlama:
         self._copy(source, target, len(self.texts[source]))
 
     def _copy(self, source: int, target: int, count: int) -> None:
-        """Let the row ``target`` hold the first ``count`` tokens of ``source``."""
+        """Copy the first ``count`` tokens of row ``source`` to row ``target``."""
         if source != target:
             self.cache[:, :, target, :, :count] = self.cache[:, :, source, :, :count]
         self.texts[target] = self.texts[source][:count]
 
     def _run(self, first: int, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """Add as many tokens to each row from ``first`` on; what comes of them, (B, N, D)."""
+        """Add N tokens to B rows from ``first`` on; return their hidden states, (B, N, D)."""
         texts = self.texts[first : first + len(ids)]
         count, size = len(ids), len(ids[0])
         starts = [len(text) for text in texts]
-        places = np.add.outer(starts, np.arange(size))  # (B, N)
+        positions = np.add.outer(starts, np.arange(size))  # (B, N)
         longest = max(starts) + size
-        hidden = None
+        mask = None
         if size > 1 or min(starts) < max(starts):
-            # No token looks ahead, nor at what an earlier text left in its row.
-            beyond = np.arange(longest) > places.repeat(self._group, 1)[..., None]
-            hidden = np.where(beyond, np.float32(-np.inf), np.float32(0))[:, None]
-        turns = self.turns[places.ravel()]
+            # Causal, and hides what an earlier text left in the row.
+            beyond = np.arange(longest) > positions.repeat(self._group, 1)[..., None]
+            mask = np.where(beyond, np.float32(-np.inf), np.float32(0))[:, None]
+        rope = self.rope[positions.ravel()]
         x = self.embedding[np.ravel(ids)]  # (B * N, D)
         cache = self.cache[:, :, first : first + count]
         for layer, (keys, values) in zip(self.layers, cache, strict=True):
-            q, k, v = self._project(layer, x, turns)
+            q, k, v = self._project(layer, x, rope)
             for row, start in enumerate(starts):
                 new = slice(row * size, row * size + size)
                 keys[row, :, start : start + size] = k[new].swapaxes(0, 1)
                 values[row, :, start : start + size] = v[new].swapaxes(0, 1)
-            # The heads of a group look together at what they share.
+            # Grouped-query attention: the heads of a group share keys and values.
             q = q.reshape(count, size, self.kv_heads, -1, self.head_size).swapaxes(1, 2)
             q = q.reshape(count, self.kv_heads, -1, self.head_size)
-            mixed = _attend(q, keys[:, :, :longest], values[:, :, :longest], hidden)
+            mixed = _attend(q, keys[:, :, :longest], values[:, :, :longest], mask)
             mixed = mixed.reshape(count, self.kv_heads, size, -1).swapaxes(1, 2)
             x += _multiply(layer.out, mixed.reshape(count * size, -1))
             x += _multiply(layer.down, _gate(_multiply(layer.gate_up, self._norm(x))))
@@ -169,32 +167,34 @@ class NumpyLlama:
 
     @property
     def _group(self) -> int:
-        """Heads that share their keys and values."""
+        """Query heads per key and value head."""
         return int(self.heads // self.kv_heads)
 
     def _project(
-        self, layer: _Layer, x: np.ndarray, turns: np.ndarray
+        self, layer: _Layer, x: np.ndarray, rope: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return queries (N, heads, d), keys and values (N, kv heads, d); the first two turned."""
+        """Return queries (N, heads, d), keys and values (N, kv heads, d), with RoPE applied."""
         qkv = np.ascontiguousarray(_multiply(layer.qkv, self._norm(x)))
         qkv = qkv.reshape(len(x), -1, self.head_size)
-        turned = self.heads + self.kv_heads
-        qk = (qkv[:, :turned].view(np.complex64) * turns).view(np.float32)
-        return qk[:, : self.heads], qk[:, self.heads :], qkv[:, turned:]
+        rotated = self.heads + self.kv_heads
+        qk = (qkv[:, :rotated].view(np.complex64) * rope).view(np.float32)
+        return qk[:, : self.heads], qk[:, self.heads :], qkv[:, rotated:]
 
     def _predict(self, x: np.ndarray) -> torch.Tensor:
-        """Return the logits, (B, N, V), of what ``_run`` returns."""
+        """Return the logits, (B, N, V), of hidden states (B, N, D)."""
         flat = x.reshape(-1, x.shape[-1])
         logits = np.ascontiguousarray(_multiply(self.head, self._norm(flat)))
         return torch.from_numpy(logits.reshape(*x.shape[:2], -1))
 
     def _norm(self, x: np.ndarray) -> np.ndarray:
-        """Bring the squares of (N, D) to a sum of 1, which is a mean of 1 but for a factor."""
+        """RMS norm of (N, D) without its weight and without the factor sqrt(D), see ``_Layer``."""
         return x / np.sqrt(np.einsum("nd,nd->n", x, x) + self.eps)[:, None]
 
-    def _take_over(self, layer: Any) -> _Layer:
+    def _fold_layer(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
-        q, k = (self._pair(_array(one.weight)) for one in (attention.q_proj, attention.k_proj))
+        q, k = (
+            self._interleave(_array(one.weight)) for one in (attention.q_proj, attention.k_proj)
+        )
         qkv = np.concatenate([q * self.head_size**-0.5, k, _array(attention.v_proj.weight)])
         gate_up = np.concatenate([_array(mlp.gate_proj.weight) / 2, _array(mlp.up_proj.weight)])
         return _Layer(
@@ -204,43 +204,45 @@ class NumpyLlama:
             down=_array(mlp.down_proj.weight),
         )
 
-    def _pair(self, weight: np.ndarray) -> np.ndarray:
-        """Lay the two numbers that turn together side by side; Llama has them half a head apart."""
+    def _interleave(self, weight: np.ndarray) -> np.ndarray:
+        """Put the two numbers that RoPE rotates together next to each other.
+
+        Llama has them half a head apart; side by side they are one complex number.
+        """
         halves = weight.reshape(-1, 2, self.head_size // 2, weight.shape[1])
         return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
 def _array(weight: torch.Tensor) -> np.ndarray:
-    """Look at a weight's memory; nothing is copied."""
+    """Return a weight without copying it."""
     return weight.detach().numpy()
 
 
 def _scale(norm: Any) -> np.ndarray:
-    """Return what a norm multiplies with, for vectors whose squares add up to 1."""
+    """Return the weight of an RMS norm, for vectors whose squares add up to 1."""
     weight = _array(norm.weight)
     return weight * np.float32(len(weight) ** 0.5)
 
 
-def _count_alike(text: Sequence[int], other: Sequence[int]) -> int:
-    """Return how many tokens two texts begin with alike."""
+def _shared_prefix_length(text: Sequence[int], other: Sequence[int]) -> int:
     pairs = enumerate(zip(text, other, strict=False))
     return next((n for n, (a, b) in pairs if a != b), min(len(text), len(other)))
 
 
 def _multiply(matrix: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Multiply the rows of ``x``, (N, in), by (out, in)."""
-    if len(x) <= FEW:  # BLAS lays out anew what it multiplies two matrices of, which takes longer
+    if len(x) <= MAX_MATVEC_ROWS:  # else BLAS repacks both matrices, which takes longer
         return (matrix @ x[:, :, None])[:, :, 0]
     return (matrix @ x.T).T
 
 
 def _attend(
-    q: np.ndarray, keys: np.ndarray, values: np.ndarray, hidden: np.ndarray | None
+    q: np.ndarray, keys: np.ndarray, values: np.ndarray, mask: np.ndarray | None
 ) -> np.ndarray:
-    """Mix ``values`` (..., T, d) as ``q`` (..., N, d) attends to ``keys``; -inf hides places."""
+    """Softmax attention of ``q`` (..., N, d) to T keys and values; ``mask`` is 0 or -inf."""
     scores = q @ keys.swapaxes(-1, -2)
-    if hidden is not None:
-        scores += hidden
+    if mask is not None:
+        scores += mask
     scores -= scores.max(-1, keepdims=True)
     np.exp(scores, out=scores)
     mixed: np.ndarray = scores @ values
@@ -249,10 +251,9 @@ def _attend(
 
 
 def _gate(gate_up: np.ndarray) -> np.ndarray:
-    """Multiply the second half of each row by the gate and the gate's logistic function.
+    """Return silu(gate) * up, for rows of gate / 2 and then up.
 
-    That function is taken as a hyperbolic tangent of half the gate, which is what the first half
-    of a row is: it never overflows.
+    silu(x) = x * sigmoid(x) = (tanh(x/2) + 1) * x/2, which never overflows.
     """
     middle = gate_up.shape[1] // 2
     half_gate, up = gate_up[:, :middle], gate_up[:, middle:]

@@ -1,7 +1,6 @@
-"""Work that would hold up everybody else, in processes of its own.
+"""A pool of worker processes for libraries that hold the GIL for long.
 
-A library that computes for long without letting go of the interpreter stops all that goes on in its
-process: other visitors' pages, and models that write. Such work goes here.
+In the main process they would stall other visitors' pages and running models.
 """
 
 from __future__ import annotations
@@ -19,40 +18,40 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _WORKERS = 2
-_IDLE_SECONDS = 600  # after which the processes end
+_IDLE_SECONDS = 600  # idle workers end after this time
 _used = threading.Event()
-# loky keeps a pool for each thread that asks for one; so a single thread does.
+# The only thread that uses loky, which keeps one pool per calling thread.
 _owner = ThreadPoolExecutor(1, "helper processes")
 
 
 def start() -> None:
-    """Let the processes start, which takes half a second, without waiting for them."""
+    """Start the workers, which takes half a second, without waiting for them."""
     _owner.submit(_submit, int)
 
 
 def stop() -> None:
-    """End the processes, whatever they are at. Only the end of this process may follow."""
+    """Kill the workers. To be called only just before this process ends."""
     if _used.is_set():
         _owner.submit(lambda: _pool().shutdown(wait=True, kill_workers=True)).result()
-        # Python would do it when it ends, but the gallery may not wait for that: semaphores that
-        # are left over are complained of.
+        # Removes semaphores, which would cause warnings. Python does it at a normal exit, but the
+        # gallery ends with os._exit.
         multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
 
 
 def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    """Call ``function`` in another process; what it takes and returns is pickled.
+    """Call ``function`` in a worker; arguments and result are pickled.
 
-    The process imports the module of the function: let that be a light one.
+    The worker imports the module of the function, so that should import quickly.
     """
     return _owner.submit(lambda: _submit(function, *args, **kwargs)).result()
 
 
 def wait(future: Future[T]) -> T:
-    """Return what ``submit`` promised.
+    """Return the result of a ``submit``.
 
     Raises:
-        GalleryError: The system has ended the process.
-        Exception: Whatever the function raised.
+        GalleryError: The worker was killed, for example for its memory.
+        Exception: Any that the function raised.
     """
     from loky import BrokenProcessPool
 
@@ -70,21 +69,21 @@ def _submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Futu
 
 
 def _pool() -> Any:
-    """Return the processes: new ones if they have ended, whatever the reason."""
+    """Return the executor, a new one if its workers have ended or were killed."""
     from loky import get_reusable_executor
 
     _used.set()
     return get_reusable_executor(
-        _WORKERS, timeout=_IDLE_SECONDS, initializer=_watch, initargs=(os.getpid(),)
+        _WORKERS, timeout=_IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
     )
 
 
-def _watch(parent: int) -> None:
-    """Let this process end when its parent has, however that came."""
+def _end_with_parent(parent: int) -> None:
+    """End this worker when its parent has ended, even if the parent was killed."""
     import psutil
 
-    def watch(process: psutil.Process) -> None:
+    def wait_and_exit(process: psutil.Process) -> None:
         process.wait()
         os._exit(0)
 
-    threading.Thread(target=watch, args=[psutil.Process(parent)], daemon=True).start()
+    threading.Thread(target=wait_and_exit, args=[psutil.Process(parent)], daemon=True).start()

@@ -1,10 +1,10 @@
-"""Files that say what they are: the recipe inside PNG, WAV, FLAC, GIF, MP4, MIDI and JSON files.
+"""Reads and writes the recipe inside PNG, WAV, FLAC, GIF, MP4, MIDI and JSON files.
 
-In each format the recipe is JSON text in a place that the format has for such notes, so that it
-travels with the file and other programs show it. ``read_recipe`` finds it in any of them.
+The recipe is JSON text in the format's own comment or text field, so that other programs show it.
+``read_recipe`` finds it in any of them.
 
-Pictures also say that a machine made them: XMP metadata carry the IPTC term for what generative
-models make, ``trainedAlgorithmicMedia``, which picture agencies and search engines read
+PNG files also have XMP metadata with the IPTC digital source type ``trainedAlgorithmicMedia``, by
+which picture agencies and search engines recognise generated pictures
 (https://cv.iptc.org/newscodes/digitalsourcetype/).
 """
 
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
 RECIPE_KEY = "generative-gallery"
-# UTF-8 bytes. Of a longer comment in a WAV file libsndfile, and every program that uses it, reads
-# nothing at all; in FLAC it reads any.
+# Longest comment in UTF-8 bytes: libsndfile reads no longer one in a WAV file; in FLAC it does.
 WAV_BYTES = 2045
-SHORT = 80  # characters that are kept of what makes a recipe too long
-JSON_BYTES = 10_000_000  # a larger JSON file is none of ours
+SHORT_TEXT = 80  # characters kept of a text that makes a recipe too long
+JSON_BYTES = 10_000_000  # a larger JSON file is not from the gallery
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -49,10 +48,10 @@ def save_png(
     """Write ``picture`` as PNG with its recipe in a text chunk.
 
     Args:
-        picture: Its own metadata, such as EXIF, are left out.
-        file: Where to.
-        recipe: Plain JSON values.
-        source: ``MADE``, or ``CHANGED`` where a visitor's own picture is part of it.
+        picture: Its own metadata, such as EXIF, are not written.
+        file: Path or open file.
+        recipe: JSON values.
+        source: ``MADE``, or ``CHANGED`` if a visitor's own picture is part of it.
     """
     info = PngImagePlugin.PngInfo()
     info.add_itxt(RECIPE_KEY, json.dumps(recipe, ensure_ascii=False))
@@ -61,9 +60,9 @@ def save_png(
 
 
 def add_to_sound(file: SoundFile, recipe: Mapping[str, Any]) -> None:
-    """Make ``recipe`` the comment of a WAV or FLAC file, before any sound is written.
+    """Make ``recipe`` the comment of a WAV or FLAC file; to be called before writing samples.
 
-    In WAV, the longest texts among its settings are shortened until ``WAV_BYTES`` hold it.
+    For WAV, the longest texts of its settings are shortened until it fits into ``WAV_BYTES``.
     """
     text = json.dumps(recipe, ensure_ascii=False)
     if file.format == "WAV":
@@ -71,9 +70,9 @@ def add_to_sound(file: SoundFile, recipe: Mapping[str, Any]) -> None:
         while len(text.encode()) > WAV_BYTES:
             texts = {name: value for name, value in settings.items() if isinstance(value, str)}
             name = max(texts, key=lambda one: len(texts[one]), default="")
-            if len(texts.get(name, "")) <= SHORT:
+            if len(texts.get(name, "")) <= SHORT_TEXT:
                 break
-            settings[name] = texts[name][: SHORT - 2] + " …"
+            settings[name] = texts[name][: SHORT_TEXT - 2] + " …"
             text = json.dumps({**recipe, "settings": settings}, ensure_ascii=False)
     file.comment = text
 
@@ -84,22 +83,22 @@ def make_gif_comment(recipe: Mapping[str, Any]) -> bytes:
 
 
 def add_to_film(film: OutputContainer, recipe: Mapping[str, Any]) -> None:
-    """Make ``recipe`` the comment of an MP4 file, before any frame is written."""
+    """Make ``recipe`` the comment of an MP4 file; to be called before writing frames."""
     film.metadata["comment"] = json.dumps(recipe, ensure_ascii=False)
 
 
 def add_to_score(score: ScoreTick, recipe: Mapping[str, Any]) -> None:
-    """Make ``recipe`` a marker at the beginning of what becomes a MIDI file."""
+    """Make ``recipe`` a marker at the beginning of a score, which is saved as MIDI."""
     from symusic import TextMeta
 
     score.markers.append(TextMeta(0, json.dumps(recipe, ensure_ascii=False)))
 
 
 def read_recipe(path: Path) -> dict[str, Any] | None:
-    """Return the recipe inside a file, or None if there is none that can be read.
+    """Return the recipe inside a file, or None if no recipe can be read.
 
-    The file's first bytes, not its name, tell the format. A JSON file is either a recipe or, as the
-    text room's page writes it, an object with a ``recipe``.
+    The format is detected from the first bytes. A JSON file is either a recipe or, as written by
+    the text room's page, an object with a ``recipe``.
     """
     try:
         with path.open("rb") as file:
@@ -113,7 +112,7 @@ def read_recipe(path: Path) -> dict[str, Any] | None:
 
 
 def _read_text(path: Path, start: bytes) -> str:
-    """Return what should be JSON, from a file that begins with ``start``."""
+    """Return the JSON text of a file that begins with ``start``."""
     if start[4:8] == b"ftyp":
         return _read_mp4(path)
     for magic, read in _READERS.items():
@@ -126,7 +125,7 @@ def _read_text(path: Path, start: bytes) -> str:
 
 def _read_png(path: Path) -> str:
     with Image.open(path, formats=["PNG"]) as picture:
-        picture.load()  # text may stand after the pixels
+        picture.load()  # text chunks may follow the pixels
         return str(picture.info[RECIPE_KEY])
 
 
@@ -136,14 +135,14 @@ def _read_gif(path: Path) -> str:
 
 
 def _read_wav(path: Path) -> str:
-    """Find the comment (ICMT in LIST INFO); files of older galleries have some of any length."""
+    """Find the comment (ICMT in LIST INFO). Older versions wrote longer ones than WAV_BYTES."""
     with path.open("rb") as file:
         file.seek(12)
         while (header := file.read(8))[4:]:
             size = int.from_bytes(header[4:], "little")
             end = file.tell() + size + size % 2
             if header[:4] == b"LIST" and file.read(4) == b"INFO":
-                continue  # with the first of its own chunks
+                continue  # with its first subchunk
             if header[:4] == b"ICMT":
                 return file.read(min(size, JSON_BYTES)).rstrip(b"\0").decode()
             file.seek(end)
@@ -165,7 +164,7 @@ def _read_mp4(path: Path) -> str:
 
 
 def _read_midi(path: Path) -> str:
-    # symusic, which reads faster, takes the whole process down over some damaged files.
+    # symusic is faster, but crashes the process on some damaged files.
     from mido import MidiFile
 
     tracks = MidiFile(path, charset="utf-8", clip=True).tracks

@@ -1,4 +1,4 @@
-"""Recipes: all that is needed to make the same output again."""
+"""Recipes: everything needed to generate the same output again."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def _library_versions() -> dict[str, str]:
 
 
 def make_recipe(spec: ModelSpec, request: Request, settings: Settings) -> dict[str, Any]:
-    """Write down what ``request``, whose seed must be drawn, asked of the model of ``spec``.
+    """Make the recipe of ``request``, whose seed must be drawn, with the model of ``spec``.
 
-    The same recipe on the same machine gives the same output. Its fields are plain JSON values:
+    The same recipe on the same machine gives the same output. Its fields are JSON values:
 
     - ``model``: key in the catalogue.
-    - ``revision``: which weights: ``bundled`` for ours, the commit of a hub model, the name and
-      version of a package, ``local`` for a folder of the operator.
-    - ``seed``: the one that was used, never -1.
+    - ``revision``: the version of the weights: ``bundled``, the commit of a hub model, the name
+      and version of a package, or ``local`` for a folder of the operator.
+    - ``seed``: the seed that was used, never -1.
     - ``settings``: the rest of the request.
     - ``dtype``, ``gallery``, ``libraries``, ``made``: number format, versions, and when.
     """

@@ -1,7 +1,7 @@
-"""Requests: what a visitor asked for, checked once, in one place, before anything runs.
+"""Requests: the parameters of a run, validated in one place before anything runs.
 
-A modality's request declares its fields with their ranges; the page takes slider limits from the
-same declaration, so that the two cannot disagree.
+Each room's request declares its fields with their ranges; the page takes the limits of its sliders
+from there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Seed = Annotated[int, Field(ge=-1, le=MAX_SEED, description="-1 draws a new one"
 
 
 class Request(BaseModel):
-    """Base of all requests: frozen, and refused with a sentence that names the field."""
+    """Base of all requests: immutable; error messages name the field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -26,15 +26,15 @@ class Request(BaseModel):
 
     @property
     def unused(self) -> frozenset[str]:
-        """The fields that what is asked for makes no use of."""
+        """Fields that have no effect with these values."""
         return frozenset()
 
     @classmethod
     def parse(cls, **values: Any) -> Self:
-        """Check ``values`` and draw the seed if it is -1.
+        """Validate ``values`` and draw the seed if it is -1.
 
         Raises:
-            InvalidRequest: One sentence per field that cannot be used.
+            InvalidRequest: Some fields are invalid; the message has a sentence for each.
         """
         try:
             request = cls(**values)
@@ -47,7 +47,7 @@ class Request(BaseModel):
 
     @classmethod
     def limits(cls, name: str) -> tuple[float, float, float]:
-        """Return the least, the greatest and the default value of a numeric field."""
+        """Return minimum, maximum and default of a numeric field."""
         info = cls.model_fields[name]
         bounds = {
             key: getattr(rule, key)
@@ -70,15 +70,15 @@ class Request(BaseModel):
 
     @classmethod
     def name_numbers(cls, *values: Any) -> dict[str, Any]:
-        """Name values that come in the order of ``numbers``."""
+        """Return values in the order of ``numbers`` by field name."""
         return dict(zip(cls.numbers(), values, strict=True))
 
 
 def _sentence(problem: Any) -> str:
-    """Turn one pydantic error into plain words."""
+    """Turn one error of pydantic into a sentence."""
     field = " ".join(str(part) for part in problem["loc"]).replace("_", " ")
-    limits, kind = problem.get("ctx", {}), problem["type"]
-    match kind:
+    limits = problem.get("ctx", {})
+    match problem["type"]:
         case "greater_than_equal":
             wanted = f"must be at least {limits['ge']:.10g}"
         case "less_than_equal":

@@ -1,4 +1,4 @@
-"""A room of the gallery and its one way to run a model. No Gradio here."""
+"""A room of the gallery, and how all rooms run models. Without Gradio."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from shared.turns import Turns
 from shared.zero_gpu import on_gpu
 
 Step = TypeVar("Step")
-POLL_SECONDS = 0.25  # between two looks whether the request was closed while it waits for its turn
+POLL_SECONDS = 0.25  # between checks whether a waiting request was closed
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a run yields before its first step: what it waits for, in plain words."""
+    """Yielded before the first step of a run: what it waits for, for the visitor."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A call of a generator; on ZeroGPU it is pickled on its way to the card."""
+    """A call of a generator. On ZeroGPU it is pickled."""
 
     generate: Callable[..., Iterator[Any]]
     request: Any
@@ -43,14 +43,14 @@ class _Job:
 
 
 class Room:
-    """The models of one room and what it takes to run them.
+    """The models of one room, and how to run them.
 
     Attributes:
         task: The room: text, image, music or latent.
-        cache: Where models are leased.
-        settings: Those of the process.
-        catalog: Which models there are.
-        turns: Who may run now; all rooms share it.
+        cache: Leases models.
+        settings: Settings of the process.
+        catalog: The models of all rooms.
+        turns: Decides who may run now; shared by all rooms.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class Room:
         self._stream = on_gpu(catalog, lambda job: job.seconds)(self._stream_here)
 
     def spec(self, model: str) -> ModelSpec:
-        """Return the entry of a model of this room. Raises UnknownModel."""
+        """Return the catalogue entry of a model of this room. Raises UnknownModel."""
         return self.catalog.get(model, self.task)
 
     def engine(self, model: str) -> ModelSpec:
-        """Return the entry of what generates fastest with the weights of ``model``."""
+        """Return the catalogue entry that runs ``model`` fastest here: its own or its engine's."""
         return self.catalog.get(self.catalog.engine_key(self.spec(model).key))
 
     def recipe(self, model: str, request: Request) -> dict[str, Any]:
-        """Write the recipe of what ``model`` makes of ``request``, whose seed is drawn.
+        """Return the recipe of ``request``, whose seed must be drawn, with ``model``.
 
-        Settings that the request does not use are left out.
+        Fields that have no effect are left out.
         """
         recipe = make_recipe(self.engine(model), request, self.settings)
         for name in request.unused:
@@ -96,25 +96,24 @@ class Room:
     ) -> Iterator[Step | Waiting]:
         """Run ``generate(*models, request, stop)`` and yield its steps.
 
-        First the models are loaded, then all slots that they need are taken. While it waits for
-        either it yields ``Waiting`` several times a second, so that it can be closed at any time.
-        ``stop`` is set on every way out. Models are leased only after the turn has come: a request
-        that waits keeps no memory.
+        It first loads the models, then waits for its turn. Meanwhile it yields ``Waiting`` several
+        times a second, so that it can be closed at any time. ``stop`` is set however it ends.
+        Models are leased only when the turn has come: a waiting request pins no memory.
 
         Args:
-            generate: Function of a module, or a ``partial`` of one: ZeroGPU pickles it.
+            generate: Module-level function or a ``partial`` of one, since ZeroGPU pickles it.
             models: Keys in the catalogue.
-            request: What ``generate`` gets after the models.
-            seconds: How long a graphics card is needed, for the quota of ZeroGPU.
-            every: Seconds between two steps at least; the last always comes.
+            request: Passed to ``generate`` after the models.
+            seconds: Estimated duration on a GPU, for the quota of ZeroGPU.
+            every: Minimum seconds between two steps; the last step is always yielded.
 
         Raises:
             GalleryError: A model cannot be loaded, or the request cannot be fulfilled.
         """
         keys = (models,) if isinstance(models, str) else tuple(models)
         yield from self._load(keys)
-        with self.turns.join(self._needs(keys)) as place:
-            while before := place.wait(POLL_SECONDS):
+        with self.turns.join(self._count_slots(keys)) as queued:
+            while before := queued.wait(POLL_SECONDS):
                 yield Waiting(f"Waiting for your turn · {before} before you")
             yield from self._load(keys)  # they may have been evicted in the meantime
             yield Waiting("One moment")
@@ -141,8 +140,8 @@ class Room:
                 for progress in loading:
                     yield Waiting(show_loading(self.catalog.get(key).title, progress))
 
-    def _needs(self, keys: Sequence[str]) -> Counter[str]:
-        """Slots by resource: rows of models that take steps for all together, else the device."""
+    def _count_slots(self, keys: Sequence[str]) -> Counter[str]:
+        """Return the slots needed by resource: rows of a batched model, else the device."""
         needs = Counter[str]()
         for key in keys:
             if self.catalog.get(key).is_batched:
@@ -159,7 +158,7 @@ class Room:
 
 
 def once(function: Callable[..., Step]) -> Callable[..., Iterator[Step]]:
-    """Make a generator for ``Room.run`` of ``function(*models, request)``: one step, its result."""
+    """Wrap ``function(*models, request)`` for ``Room.run``: one step, which is its result."""
     return partial(_yield_once, function)
 
 
@@ -169,7 +168,7 @@ def _yield_once(function: Callable[..., Step], *args: Any) -> Iterator[Step]:
 
 
 def show_loading(title: str, progress: Progress) -> str:
-    """Say in a line how far a load is, such as "Downloading SmolLM2 · 43 % of 270 MB"."""
+    """Describe the progress of a load, such as "Downloading SmolLM2 · 43 % of 270 MB"."""
     if progress.total:
         share, megabytes = progress.done / progress.total, progress.total / 1e6
         return f"{progress.stage} {title} · {100 * share:.0f} % of {megabytes:,.0f} MB"
@@ -177,23 +176,23 @@ def show_loading(title: str, progress: Progress) -> str:
 
 
 def throttle(steps: Iterable[Step], seconds: float) -> Iterator[Step]:
-    """Pass on the first step, then at most one per ``seconds``, and always the last.
+    """Yield the first step, then at most one per ``seconds``, and always the last.
 
-    A page cannot show a hundred updates a second, and sending them would slow the model down.
+    More updates than a page can show would slow the model down.
     """
-    last_sent, held = -math.inf, None
+    last_sent, pending = -math.inf, None
     for step in steps:
-        held = step
+        pending = step
         if time.monotonic() - last_sent >= seconds:
             yield step
-            last_sent, held = time.monotonic(), None
-    if held is not None:
-        yield held
+            last_sent, pending = time.monotonic(), None
+    if pending is not None:
+        yield pending
 
 
 @contextlib.contextmanager
 def stop_on_exit() -> Iterator[threading.Event]:
-    """A stop flag that is set on every way out, a closed generator included."""
+    """Give a stop flag that is set on exit, also when a generator is closed."""
     stop = threading.Event()
     try:
         yield stop

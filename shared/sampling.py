@@ -1,4 +1,4 @@
-"""Autoregressive sampling: the loop behind every room whose model writes one token at a time."""
+"""Autoregressive sampling: the loop of every model that writes one token at a time."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ALTERNATIVES = 10
 
 @dataclass(frozen=True)
 class SampledToken:
-    """A token, and what else might have stood in its place.
+    """A token, and its likeliest alternatives.
 
     Attributes:
-        id: Of the token in the vocabulary.
-        probability: That the model gave it, before any sampling rule.
+        id: Index in the vocabulary.
+        probability: From the model's logits, before any logits processor.
         alternatives: The likeliest tokens and their probabilities, likeliest first.
     """
 
@@ -34,7 +34,7 @@ class SampledToken:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How boldly a token is drawn.
+    """How the next token is drawn from the logits.
 
     Attributes:
         temperature: Divides the logits; 0 always takes the likeliest token.
@@ -43,8 +43,8 @@ class Sampling:
             (Holtzman et al. 2020, arXiv:1904.09751).
         min_p: Leave out tokens with less than this share of the likeliest one's probability
             (Nguyen et al. 2024, arXiv:2407.01082).
-        repetition_penalty: Divides what speaks for tokens that stand in the text already
-            (Keskar et al. 2019, arXiv:1909.05858); 1 is no penalty.
+        repetition_penalty: Lowers the logits of tokens that are already in the text (Keskar et al.
+            2019, arXiv:1909.05858); 1 is no penalty.
     """
 
     temperature: float = 1.0
@@ -54,35 +54,34 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def processors(self) -> tuple[LogitsProcessor, ...]:
-        """The rules of transformers, in the order in which its ``generate`` applies them."""
+        """Logits processors of transformers, in the order of its ``generate``."""
         return _make_processors(self)
 
 
 @dataclass
 class TokenSequence:
-    """A text in the making: what the drawing of its next token depends on.
+    """A text that is being written, and all that its next token depends on.
 
     Attributes:
-        ids: The prompt, at least one token id and fewer than the context holds, and then what is
-            written.
-        sampling: How boldly.
-        rng: On the CPU, so that a seed means the same on every device.
-        rules: Processors that come before those of ``sampling``.
-        propose: Guesses what follows ``ids``. A engine may look at a guess together with what
-            stands before it, which is faster than one after the other; what does not come true is
-            thrown away. It changes how fast the text is written, never the text (Stern et al. 2018,
-            arXiv:1811.03115).
+        ids: The prompt, then the tokens written so far. The prompt has at least one token and fewer
+            than the context holds.
+        sampling: How tokens are drawn.
+        rng: On the CPU, so that a seed gives the same text on every device.
+        processors: Applied before those of ``sampling``.
+        propose: Guesses the tokens that follow ``ids``. An engine may verify them all in one
+            forward pass and drop the wrong ones. This changes the speed, never the text (Stern et
+            al. 2018, arXiv:1811.03115).
     """
 
     ids: list[int]
     sampling: Sampling
     rng: torch.Generator
-    rules: Sequence[LogitsProcessor] = ()
+    processors: Sequence[LogitsProcessor] = ()
     propose: Callable[[Sequence[int]], Sequence[int]] | None = None
 
 
 class Engine(Protocol):
-    """Writes with a model; ``write`` may be called by several threads at once."""
+    """Generates tokens with a model; several threads may call ``write`` at once."""
 
     def write(self, sequence: TokenSequence, stop: Event) -> Iterator[SampledToken]:
         """Continue ``sequence``, adding to its ids, until the context is full or ``stop`` is set.
@@ -96,30 +95,30 @@ class Engine(Protocol):
 def _make_processors(sampling: Sampling) -> tuple[LogitsProcessor, ...]:
     import transformers as hf
 
-    rules: list[Any] = []
+    processors: list[Any] = []
     if sampling.repetition_penalty != 1:
-        rules.append(hf.RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+        processors.append(hf.RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
     if sampling.temperature == 0:
-        return (*rules, hf.TopKLogitsWarper(1))
+        return (*processors, hf.TopKLogitsWarper(1))
     if sampling.temperature != 1:
-        rules.append(hf.TemperatureLogitsWarper(sampling.temperature))
+        processors.append(hf.TemperatureLogitsWarper(sampling.temperature))
     if sampling.top_k:
-        rules.append(hf.TopKLogitsWarper(sampling.top_k))
+        processors.append(hf.TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:
-        rules.append(hf.TopPLogitsWarper(sampling.top_p))
+        processors.append(hf.TopPLogitsWarper(sampling.top_p))
     if sampling.min_p:
-        rules.append(hf.MinPLogitsWarper(sampling.min_p))
-    return tuple(rules)
+        processors.append(hf.MinPLogitsWarper(sampling.min_p))
+    return tuple(processors)
 
 
 def draw_tokens(sequences: Sequence[TokenSequence], logits: torch.Tensor) -> list[SampledToken]:
     """Draw the next token of each sequence and add it to its ids.
 
-    Texts with equal settings are handled together, which is faster and changes nothing: every row
-    is computed for itself and drawn with its own generator.
+    Rows with equal settings are processed as one batch, which is faster. The result is the same:
+    rows do not depend on each other, and each has its own ``rng``.
 
     Args:
-        sequences: B texts.
+        sequences: B sequences.
         logits: (B, V) float32, on the CPU.
     """
     import torch
@@ -128,70 +127,70 @@ def draw_tokens(sequences: Sequence[TokenSequence], logits: torch.Tensor) -> lis
     with torch.inference_mode():
         probabilities = logits.softmax(-1)
         likeliest = probabilities.topk(min(ALTERNATIVES, logits.shape[-1]))
-        chosen = [0] * len(sequences)
-        own = [0.0] * len(sequences)
+        tokens = [0] * len(sequences)
+        token_probabilities = [0.0] * len(sequences)
         for rows in _group(sequences):
             first = sequences[rows[0]]
-            together = slice(None) if len(rows) == len(sequences) else rows  # a list takes longer
-            scores, kept = logits[together], None
-            written: Any = None  # stacking it takes time, and few rules look at it
-            if first.rules or first.sampling.repetition_penalty != 1:
-                written = _pad([sequences[row].ids for row in rows])
-            for rule in (*first.rules, *first.sampling.processors()):
-                if isinstance(rule, TopKLogitsWarper) and rule not in first.rules:
-                    # The rules after it sort: faster among the few that are left. Same result.
-                    scores, kept = scores.topk(min(rule.top_k, scores.shape[-1]))
+            index = slice(None) if len(rows) == len(sequences) else rows  # a slice is faster
+            scores, kept = logits[index], None
+            input_ids: Any = None  # stacked only for the few processors that read it
+            if first.processors or first.sampling.repetition_penalty != 1:
+                input_ids = _pad([sequences[row].ids for row in rows])
+            for processor in (*first.processors, *first.sampling.processors()):
+                if isinstance(processor, TopKLogitsWarper) and processor not in first.processors:
+                    # Later processors sort, which is faster among k scores. Same result.
+                    scores, kept = scores.topk(min(processor.top_k, scores.shape[-1]))
                 else:
-                    scores = rule(written, scores)
-            # What torch.multinomial does for one row, with the dice of each: the token wins whose
-            # waiting time is the shortest when the likelier come the oftener.
-            waits = torch.empty_like(scores)
-            for row, wait in zip(rows, waits, strict=True):
-                wait.exponential_(generator=sequences[row].rng)
-            drawn = scores.softmax(-1).div_(waits).argmax(-1, keepdim=True)
+                    scores = processor(input_ids, scores)
+            # Exponential race: argmax(p_i / e_i), e_i ~ Exp(1). Equivalent to multinomial, with
+            # one RNG per row.
+            noise = torch.empty_like(scores)
+            for row, row_noise in zip(rows, noise, strict=True):
+                row_noise.exponential_(generator=sequences[row].rng)
+            drawn = scores.softmax(-1).div_(noise).argmax(-1, keepdim=True)
             drawn = drawn if kept is None else kept.gather(1, drawn)
-            given = probabilities[together].gather(1, drawn)
-            for row, (token,), (value,) in zip(rows, drawn.tolist(), given.tolist(), strict=True):
-                chosen[row], own[row] = token, value
+            values = probabilities[index].gather(1, drawn)
+            for row, (token,), (value,) in zip(rows, drawn.tolist(), values.tolist(), strict=True):
+                tokens[row], token_probabilities[row] = token, value
         tops = zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
-    for sequence, token in zip(sequences, chosen, strict=True):
+    for sequence, token in zip(sequences, tokens, strict=True):
         sequence.ids.append(token)
     return [
-        SampledToken(token, probability, tuple(zip(ids, values, strict=True)))
-        for token, probability, (ids, values) in zip(chosen, own, tops, strict=True)
+        SampledToken(token, probability, tuple(zip(*top, strict=True)))
+        for token, probability, top in zip(tokens, token_probabilities, tops, strict=True)
     ]
 
 
 def skip_draws(sequence: TokenSequence, count: int, vocabulary: int) -> None:
-    """Throw the dice of ``sequence`` as ``count`` tokens drawn would have, and write nothing.
+    """Advance the rng of ``sequence`` as if ``count`` tokens had been drawn.
 
     Args:
-        sequence: Has no rules of its own.
-        count: Tokens not drawn.
-        vocabulary: V, how many tokens there are.
+        sequence: Without ``processors``.
+        count: Number of tokens to skip.
+        vocabulary: V, the size of the vocabulary.
     """
     import torch
     from transformers import TopKLogitsWarper
 
-    # A throw waits for each token that it decides among: see draw_tokens.
+    # draw_tokens draws one number for each token that is left after top-k.
     kept = [
-        rule.top_k for rule in sequence.sampling.processors() if isinstance(rule, TopKLogitsWarper)
+        one.top_k for one in sequence.sampling.processors() if isinstance(one, TopKLogitsWarper)
     ]
-    waits = torch.empty(min([vocabulary, *kept]))
+    noise = torch.empty(min([vocabulary, *kept]))
     for _ in range(count):
-        waits.exponential_(generator=sequence.rng)
+        noise.exponential_(generator=sequence.rng)
 
 
 def _group(sequences: Sequence[TokenSequence]) -> Iterator[list[int]]:
-    """Yield the numbers of sequences with equal settings; rules of their own set a text apart."""
+    """Yield the rows with equal settings. A sequence with ``processors`` is a group by itself."""
     groups: dict[Any, list[int]] = {}
-    for number, sequence in enumerate(sequences):
-        groups.setdefault(number if sequence.rules else sequence.sampling, []).append(number)
+    for row, sequence in enumerate(sequences):
+        groups.setdefault(row if sequence.processors else sequence.sampling, []).append(row)
     yield from groups.values()
 
 
 def _pad(texts: Sequence[list[int]]) -> torch.Tensor:
-    """Stack ids, (B, T), repeating the last of shorter texts: to be there twice changes nothing."""
+    """Stack ids, (B, T); the last id of shorter texts is repeated, which no processor notices."""
     import torch
 
     longest = max(map(len, texts))
@@ -200,13 +199,13 @@ def _pad(texts: Sequence[list[int]]) -> torch.Tensor:
 
 
 class TransformersEngine:
-    """Writes with any causal language model of transformers, through its own ``forward``."""
+    """Runs any causal language model of transformers with its own ``forward``."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
 
     def write(self, sequence: TokenSequence, stop: Event) -> Iterator[SampledToken]:
-        """See ``Engine``. Keys and values are kept: each step computes one token only."""
+        """See ``Engine``. With a KV cache: each step computes one token."""
         import torch
 
         ids, past = list(sequence.ids), None

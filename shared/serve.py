@@ -1,4 +1,4 @@
-"""From a page to a running gallery: the cache, launching, ending, and what the gallery tells."""
+"""Runs the gallery: builds the cache, launches the page, logs, shuts down."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from shared.metrics import create_metrics_route
 from shared.model_cache import ModelCache
 from shared.settings import ROOT, Settings
 from shared.temporary_files import (
-    MOST_AGE,
+    MAX_AGE,
     SWEEP_SECONDS,
     ProcessFolder,
     open_process_folder,
@@ -62,7 +62,7 @@ def add_catalog_endpoints(cache: ModelCache, catalog: Catalog) -> None:
     def cache_snapshot() -> dict[str, Any]:
         """Return what the model cache holds, its budget, and its counts so far."""
         snapshot = cache.snapshot()
-        # Whoever knows the key of a visitor's own model could use it.
+        # Anyone who knows the key of a visitor's own model could use it.
         models = [one for one in snapshot["models"] if not is_visitor_model(one["key"])]
         return snapshot | {"models": models}
 
@@ -73,7 +73,7 @@ def add_catalog_endpoints(cache: ModelCache, catalog: Catalog) -> None:
 
 
 def _list_specs(catalog: Catalog) -> Iterator[ModelSpec]:
-    """Yield every entry, each followed by what writes in its place on this machine."""
+    """Yield every entry, each followed by its engine if this machine uses that."""
     for spec in catalog:
         yield spec
         engine_key = catalog.engine_key(spec.key)
@@ -82,7 +82,7 @@ def _list_specs(catalog: Catalog) -> Iterator[ModelSpec]:
 
 
 def create_cache(catalog: Catalog) -> ModelCache:
-    """Make the process's cache over the catalogue."""
+    """Make the cache of this process for the models of ``catalog``."""
     settings = catalog.settings
     return ModelCache(
         settings.cache_bytes,
@@ -95,9 +95,9 @@ def create_cache(catalog: Catalog) -> ModelCache:
 
 
 def launch(app: gr.Blocks, catalog: Catalog, **options: Any) -> Any:
-    """Queue and launch ``app`` with the gallery's look, limits and files for the page.
+    """Launch ``app`` with the gallery's theme, limits and asset routes.
 
-    ``options`` go to Gradio.
+    ``options`` are those of ``gr.Blocks.launch``.
     """
     app.queue(max_size=catalog.settings.max_queue, default_concurrency_limit=QUICK)
     app_options = options.pop("app_kwargs", {})
@@ -116,10 +116,10 @@ def launch(app: gr.Blocks, catalog: Catalog, **options: Any) -> Any:
 
 
 def serve(build: Callable[[ModelCache, Catalog], gr.Blocks]) -> None:
-    """Launch what ``build`` makes with the settings of the environment, until Ctrl-C or SIGTERM.
+    """Launch the app of ``build`` with the environment's settings, until Ctrl-C or SIGTERM.
 
-    Then loads are given up, and work under way has ``SHUTDOWN_SECONDS`` to end. The process ends
-    with 0, or with a plain message if it cannot start.
+    Then loads are cancelled, and running requests have ``SHUTDOWN_SECONDS`` to end. The exit status
+    is 0; if the gallery cannot start, the process exits with a message.
     """
     _log_to_stderr()
     try:
@@ -128,30 +128,30 @@ def serve(build: Callable[[ModelCache, Catalog], gr.Blocks]) -> None:
         cache = create_cache(catalog)
         folder = open_process_folder()
         app = build(cache, catalog)
-        app.delete_cache = (SWEEP_SECONDS, MOST_AGE)  # what passed through components
+        app.delete_cache = (SWEEP_SECONDS, MAX_AGE)  # files that Gradio knows of
         for key in settings.preload:
-            catalog.get(key)  # a misspelt one is told at once
+            catalog.get(key)  # report an unknown key at once
         preload = functools.partial(zero_gpu.preload, cache, catalog)
         if zero_gpu.ACTIVE:
             preload()
     except GalleryError as error:
         sys.exit(f"The gallery cannot start. {error}")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which is what Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         routes = [create_metrics_route(cache)] if settings.metrics else []
         launch(app, catalog, prevent_thread_lock=True, app_kwargs={"routes": routes})
-        gc.freeze()  # what is there by now stays
+        gc.freeze()  # what exists by now lives until the end
         gc.enable()
-        if not zero_gpu.ACTIVE:  # the page is up first
-            threading.Thread(target=_say_failure, args=[preload], daemon=True).start()
+        if not zero_gpu.ACTIVE:  # the page comes first
+            threading.Thread(target=_print_failure, args=[preload], daemon=True).start()
         while app.is_running:
-            time.sleep(0.5)  # and not one long wait, which Ctrl-C does not end on Windows
+            time.sleep(0.5)  # Ctrl-C does not end one long wait on Windows
     except KeyboardInterrupt:
         _end(app, cache, folder)
 
 
 def _log_to_stderr(level: int = logging.INFO) -> None:
-    """Let the gallery's own modules write what they do to the log."""
+    """Print the log of the gallery's own modules."""
     logger = logging.getLogger("shared")
     if not logger.handlers:
         handler = logging.StreamHandler()
@@ -161,21 +161,21 @@ def _log_to_stderr(level: int = logging.INFO) -> None:
 
 
 def _end(app: gr.Blocks, cache: ModelCache, folder: ProcessFolder) -> None:
-    for impatient in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(impatient, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a second one ends the process at once
+        signal.signal(number, signal.SIG_DFL)
     threading.Thread(target=app.close, args=[False], daemon=True).start()
     cache.close(SHUTDOWN_SECONDS)
     processes.stop()
     for worker in multiprocessing.active_children():  # those of ZeroGPU
         worker.terminate()
     folder.close()
-    # Threads may still be in the midst of a load, which nothing can interrupt. To wait for them
-    # may take minutes, and to take Python apart under them can crash.
+    # A thread may still be loading, which cannot be interrupted. Waiting for it may take minutes,
+    # and finalising Python while it runs can crash.
     sys.stdout.flush()
     os._exit(0)
 
 
-def _say_failure(preload: Callable[[], None]) -> None:
+def _print_failure(preload: Callable[[], None]) -> None:
     try:
         preload()
     except GalleryError as error:

@@ -1,4 +1,4 @@
-"""Settings, read once from the environment. Each is described in the README."""
+"""Settings from environment variables, read once. The README describes each."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _split_keys(value: Any) -> Any:
 
 
 def _split_folders(value: Any) -> Any:
-    """Read ``room/name=folder;room/name=folder``; every folder must be there."""
+    """Parse ``room/name=folder;room/name=folder``; every folder must exist."""
     if not isinstance(value, str):
         return value
     pairs = [pair.partition("=") for pair in value.split(";") if pair.strip()]
@@ -68,20 +68,19 @@ class Settings(BaseSettings):
     """How this process runs.
 
     Attributes:
-        models_dir: Folder with the bundled models.
-        cache_dir: Folder for copies of models that were converted; downloads are kept in the
-            Hugging Face cache.
+        models_dir: Folder of the bundled models.
+        cache_dir: Folder for converted models; downloads are in the Hugging Face cache.
         local_models: Catalogue keys and checkpoint folders of the operator.
-        cache_bytes: Memory of the host that loaded models may take together.
-        device_bytes: Memory that they may take on each graphics card; None for most of it.
-        idle_seconds: Drop models that nobody used for so long; None for never.
+        cache_bytes: Host memory that all loaded models may use.
+        device_bytes: Memory that they may use on each GPU; None for most of it.
+        idle_seconds: Drop models after this idle time; None for never.
         patience_seconds: How long a request waits for memory.
-        preload: Keys of models that are loaded at start and kept.
+        preload: Keys of models that are loaded at start and never dropped.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        offline: Never try to reach the model hub.
-        max_queue: Visitors who may wait in line at once.
-        metrics: Publish the cache's figures at ``/metrics``.
-        soundfont: A .sf2 or .sf3 file to play notes with; None for the one that is installed.
+        offline: Never connect to the Hugging Face hub.
+        max_queue: Requests that may wait in Gradio's queue.
+        metrics: Publish the metrics of the cache at ``/metrics``.
+        soundfont: A .sf2 or .sf3 file to play notes with; None for the installed one.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, enable_decoding=False, frozen=True)
@@ -111,21 +110,21 @@ class Settings(BaseSettings):
     def settings_customise_sources(  # type: ignore[override]
         cls, *_: Any, init_settings: Any, **__: Any
     ) -> tuple[Any, ...]:
-        """Let ``Settings()`` hold the defaults: only ``from_environment`` reads variables."""
+        """Make ``Settings()`` the defaults: only ``from_environment`` reads variables."""
         return (init_settings,)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Read ``GALLERY_*`` variables; what is not set, or empty, keeps its default.
+        """Read ``GALLERY_*`` variables; unset and empty ones keep their default.
 
         Raises:
-            GalleryError: A variable holds something else than it should.
+            GalleryError: A variable has an invalid value.
         """
         source = EnvSettingsSource(cls)
         source.env_vars = {
             variable.lower(): text.strip()
             for variable, text in environment.items()
-            if variable.isupper() and text.strip()  # compose files pass empty ones
+            if variable.isupper() and text.strip()  # compose files set empty ones
         }
         variables = [f"{_PREFIX}{name.upper()}" for name in cls.model_fields]
         for variable in environment:
@@ -140,9 +139,9 @@ class Settings(BaseSettings):
 
 
 def _explain(error: Any) -> str:
-    """Say in plain words which variable is wrong and what was expected."""
+    """Say which variable is invalid and what was expected."""
     name = error["loc"][0]
-    if error["type"] == "value_error":  # from a validator above, in plain words already
+    if error["type"] == "value_error":  # from a validator above, with its own message
         reason = str(error["ctx"]["error"])
     else:
         expected = Settings.model_fields[name].description

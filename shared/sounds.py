@@ -1,4 +1,4 @@
-"""Sound files: visitors' recordings in, WAV with the recipe in it out."""
+"""Sound files: reads visitors' recordings, writes WAV with a recipe."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 SHORTEST_SECONDS = 0.5
-RATES = 2_000, 384_000  # samples a second that a recording may have
-SILENCE = 10 ** (-60 / 20)  # a peak below -60 dB of full scale is nothing to go on from
+RATES = 2_000, 384_000  # lowest and highest sample rate of a recording, in Hz
+SILENCE = 10 ** (-60 / 20)  # a recording whose peak is below -60 dB of full scale is refused
 PEAK = 0.99
 USABLE = "Try a WAV, FLAC, OGG or MP3 file."
 
@@ -34,17 +34,17 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Duration."""
         return self.samples.shape[1] / self.rate
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What was read of a visitor's file.
+    """The part of a visitor's file that was read.
 
     Attributes:
-        sound: The part that was read.
-        seconds: Length of the whole file.
+        sound: That part.
+        seconds: Duration of the whole file.
     """
 
     sound: Sound
@@ -52,17 +52,17 @@ class Recording:
 
     @property
     def cut(self) -> bool:
-        """Whether there is more in the file."""
+        """Whether the file is longer than what was read."""
         return self.sound.seconds < self.seconds - 0.01
 
 
 def read_recording(
     path: str | Path, longest: float, part: Literal["beginning", "end"] = "beginning"
 ) -> Recording:
-    """Read at most ``longest`` seconds of a visitor's recording; the rest is not even decoded.
+    """Read at most ``longest`` seconds of a visitor's recording; the rest is not decoded.
 
     Raises:
-        InvalidRequest: No sound, damaged, too short, silent, or of an impossible rate.
+        InvalidRequest: No sound file, damaged, too short, silent, or outside ``RATES``.
     """
     import numpy as np
     import soundfile
@@ -83,7 +83,7 @@ def read_recording(
         raise
     except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError) as error:
         raise InvalidRequest(f"This file cannot be read as sound. {USABLE}") from error
-    # A file that was cut short can promise more than there is, or fill the rest with zeros.
+    # The header of a truncated file may promise more, or the decoder may fill up with zeros.
     if samples.shape[1] < min(wanted, round(SHORTEST_SECONDS * rate)):
         raise InvalidRequest(
             f"This recording cannot be read: the file is damaged or cut short. {USABLE}"
@@ -101,7 +101,7 @@ def read_recording(
 
 
 def convert(sound: Sound, rate: int, channels: int) -> Sound:
-    """Resample, and mix down to one channel or spread one over two."""
+    """Resample; mix down to one channel, or copy one to two."""
     import numpy as np
     import soxr
 
@@ -116,7 +116,7 @@ def convert(sound: Sound, rate: int, channels: int) -> Sound:
 
 
 def limit_peak(sound: Sound) -> Sound:
-    """Turn a sound down, all of it alike, where its peak would be clipped."""
+    """Scale a sound down if its peak would clip."""
     import numpy as np
 
     peak = float(np.abs(sound.samples).max(initial=0.0))
@@ -124,7 +124,7 @@ def limit_peak(sound: Sound) -> Sound:
 
 
 def save_wav(sound: Sound, path: Path, recipe: Mapping[str, Any] | None = None) -> None:
-    """Write 16-bit WAV that never clips, with its recipe as the file's comment."""
+    """Write 16-bit WAV, scaled down if it would clip, with its recipe as the comment."""
     import soundfile
 
     samples = limit_peak(sound).samples.T

@@ -1,7 +1,7 @@
 """Where checkpoints come from: this repository, an installed package, a folder. See also hub.py.
 
-Every source answers the same two questions: is the model here, and where are its files. The
-messages of ``ModelUnavailable`` begin with a verb; the catalogue puts the model's title in front.
+Each source says whether the model is here and returns its folder. The messages of
+``ModelUnavailable`` begin with a verb; the catalogue puts the model's title in front.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.loader import Report
 from shared.settings import ROOT, Settings
 
 _STAGE = "Converting, which is done once and takes about half a minute"
-_RECHECK = 0.25  # seconds between looks at whether somebody still waits
+_POLL_SECONDS = 0.25  # between calls of ``report``, which raises when nobody waits any more
 
 
 class Source(Protocol):
@@ -41,33 +41,33 @@ class Source(Protocol):
 
     @property
     def remedy(self) -> str:
-        """What to do when its files turn out damaged."""
+        """What to do if its files are damaged."""
 
     def is_here(self, settings: Settings) -> bool:
-        """Whether it can be loaded without a download. Cheap; asks nobody."""
+        """Whether it can be loaded without a download. Cheap; uses no network."""
 
     def fetch(self, settings: Settings, report: Report) -> Path:
-        """Return the folder to load, bringing it to this disk first if need be.
+        """Return the folder to load, downloaded or converted first if necessary.
 
         Raises:
-            ModelUnavailable: It cannot be had; the message says why.
-            Exception: Whatever ``report`` raises ends a download or a conversion.
+            ModelUnavailable: It cannot be provided; the message says why.
+            Exception: Any that ``report`` raises ends a download or a conversion.
         """
 
 
 @dataclass(frozen=True)
 class Bundled:
-    """A folder of ours, in ``models``.
+    """A folder of this repository, in ``models``.
 
     Attributes:
-        name: Of the folder.
+        name: Name of the folder.
     """
 
     name: str
 
     @property
     def version(self) -> str:
-        """All weights of ours come with the gallery's own version."""
+        """Bundled weights have the version of the gallery."""
         return "bundled"
 
     @property
@@ -104,7 +104,7 @@ class Folder:
 
     @property
     def remedy(self) -> str:
-        """Only the operator knows where it came from."""
+        """Points to the setting: only the operator knows where the folder came from."""
         return f"Check the folder {self.path.name!r} that GALLERY_LOCAL_MODELS names."
 
     def is_here(self, settings: Settings) -> bool:
@@ -114,7 +114,7 @@ class Folder:
     def fetch(self, settings: Settings, report: Report) -> Path:
         """Return the folder. One without safetensors or GGUF is refused: a pickle can run code.
 
-        Only audiocraft's checkpoints are pickles by nature; its loader reads nothing but tensors.
+        The exception is audiocraft's own format: its pickles are read with ``weights_only``.
         """
         if not self.is_here(settings):
             raise ModelUnavailable(f"is missing: its folder is gone. {self.remedy}")
@@ -130,10 +130,10 @@ class Folder:
 
 @dataclass(frozen=True)
 class ByHand:
-    """A repository of the hub whose commit is not pinned here: the operator fetches and names it.
+    """A hub repository whose commit is not pinned: the operator downloads it and sets its folder.
 
     Attributes:
-        key: Of the model in the catalogue.
+        key: Key of the model in the catalogue.
         repo: ``owner/name``.
     """
 
@@ -147,18 +147,18 @@ class ByHand:
 
     @property
     def remedy(self) -> str:
-        """The two commands that make it one of the operator's folders."""
+        """How the operator downloads it and sets its folder."""
         return (
             f"Run `hf download {self.repo} --local-dir FOLDER` and start the gallery with "
             f"GALLERY_LOCAL_MODELS={self.key}=FOLDER."
         )
 
     def is_here(self, settings: Settings) -> bool:
-        """It never is: a folder that the operator names is a ``Folder``."""
+        """Always False: a folder that the operator sets is a ``Folder``."""
         return False
 
     def fetch(self, settings: Settings, report: Report) -> Path:
-        """Say what to do."""
+        """Raise ``ModelUnavailable`` with what to do."""
         raise ModelUnavailable(f"is not here. {self.remedy}")
 
 
@@ -166,16 +166,15 @@ class ByHand:
 class Package:
     """A file inside an installed package, converted once to an ordinary checkpoint folder.
 
-    The package is never imported. The conversion runs in a process of its own, because building
-    a model beside another one is unsafe, because its memory goes back to the system at once,
-    and because a process can be ended at any time.
+    The package is never imported. The conversion runs in a separate process: building two models
+    at once in one process is unsafe, its memory is freed at once, and it can be killed at any time.
 
     Attributes:
         module: Import name of the package, which is also the name of its distribution.
         resource: Path of the file within the package.
-        convert: A module's function that reads the file and writes the folder.
-        needs: Packages that it takes beyond ``requirements.txt``.
-        suffix: Sets its copy apart from another conversion of the same file.
+        convert: A module-level function that reads the file and writes the folder.
+        needs: Packages that the conversion needs beyond ``requirements.txt``.
+        suffix: Distinguishes the folder from another conversion of the same file.
     """
 
     module: str
@@ -191,7 +190,7 @@ class Package:
 
     @property
     def remedy(self) -> str:
-        """The converted copy can always be made again."""
+        """The converted copy can always be recreated."""
         return f"Delete the folder converted/{self._name} in GALLERY_CACHE_DIR and try again."
 
     @property
@@ -206,11 +205,11 @@ class Package:
         return path if path.is_file() else None
 
     def is_here(self, settings: Settings) -> bool:
-        """Whether the package, and what converting it takes, is installed."""
+        """Whether the package and what its conversion needs are installed."""
         return self._find() is not None and all(map(find_spec, self.needs))
 
     def fetch(self, settings: Settings, report: Report) -> Path:
-        """Return the converted copy, made now if there is none of this version."""
+        """Return the converted copy; convert first if there is none of this version."""
         file = self._find()
         if not file or not self.is_here(settings):
             raise ModelUnavailable("needs packages that are not installed. Run: make models")
@@ -230,14 +229,14 @@ class Package:
         return folder
 
     def _convert(self, file: Path, folder: Path, report: Report) -> None:
-        """Convert beside ``folder``, then move it there: what lies there is always whole."""
+        """Convert into a temporary folder and rename it, so that ``folder`` is always complete."""
         report(_STAGE, 0, 0)
         unfinished = folder.with_name(f"{folder.name}.tmp")
-        shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)  # left by a killed process
         function = [self.convert.__module__, self.convert.__qualname__]
         paths = [str(path.resolve()) for path in (file, unfinished)]
         try:
-            _run_apart([*function, *paths], lambda: report(_STAGE, 0, 0))
+            _run_in_process([*function, *paths], lambda: report(_STAGE, 0, 0))
             unfinished.replace(folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -245,11 +244,11 @@ class Package:
 
 @contextlib.contextmanager
 def hold(path: Path, report: Report) -> Iterator[None]:
-    """Hold the lock ``path`` against other processes; while one has it, ask who still waits."""
+    """Hold the lock file ``path``; calls ``report`` while another process has it."""
     lock = FileLock(path)
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=_RECHECK)
+            lock.acquire(timeout=_POLL_SECONDS)
         except Timeout:
             report("Waiting for another program", 0, 0)
     try:
@@ -258,8 +257,8 @@ def hold(path: Path, report: Report) -> Iterator[None]:
         lock.release()
 
 
-def _run_apart(arguments: list[str], check: Callable[[], None]) -> None:
-    """Run ``convert_here`` in a new process, which is killed as soon as ``check`` raises."""
+def _run_in_process(arguments: list[str], check: Callable[[], None]) -> None:
+    """Run ``convert_here`` in a new process, which is killed if ``check`` raises."""
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
         subprocess.Popen(
@@ -278,28 +277,28 @@ def _run_apart(arguments: list[str], check: Callable[[], None]) -> None:
         try:
             while process.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_RECHECK)
+                    process.wait(_POLL_SECONDS)
                 check()
         except BaseException:
             process.kill()
             raise
         log.seek(0)
         if process.returncode:
-            _blame(log.read())
+            _raise_failure(log.read())
 
 
-def _blame(log: str) -> NoReturn:
+def _raise_failure(log: str) -> NoReturn:
     if os.strerror(errno.ENOSPC) in log:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     logging.getLogger(__name__).error("A conversion failed:\n%s", log)
     raise ModelUnavailable(
-        "cannot be converted; the reason stands in the gallery's log. "
+        "cannot be converted; the gallery's log says why. "
         "Make sure that there is 1 GB of free memory, or choose another model."
     )
 
 
 def convert_here() -> None:
-    """Call the function that the command line names. Ends when the parent process ends."""
+    """Call the function named on the command line. Ends when the parent process ends."""
 
     def end_with_parent() -> None:
         os.read(0, 1)  # returns only when the pipe from the parent breaks

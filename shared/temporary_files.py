@@ -1,11 +1,11 @@
-"""The one place for files that last no longer than a visit or the process.
+"""The folder for files that are needed no longer than a visit or the process.
 
-Each process has a folder of its own. While the process lives it holds a lock in the folder, which
-the system gives back however the process ends. So three rules leave nothing behind:
+Each process has its own folder and holds a lock in it, which the system releases however the
+process ends. Nothing is left behind:
 
-- A sweep removes what visitors were given once it is old; whether Gradio knows of it or not.
-- The folder is removed when the process ends in good order.
-- If it was killed, the next start finds the folder without a holder of its lock, and removes it.
+- A regular sweep removes old files that visitors were given, whether Gradio knows of them or not.
+- The folder is removed at a normal exit.
+- If the process was killed, the next start finds the folder unlocked and removes it.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from filelock import FileLock, Timeout
 
 from shared.errors import GalleryError
 
-# Seconds between sweeps of what visitors were given, and how old it may get.
-SWEEP_SECONDS, MOST_AGE = 3600, 86_400
+# Seconds between sweeps, and the age in seconds at which files are removed.
+SWEEP_SECONDS, MAX_AGE = 3600, 86_400
 PREFIX = "generative-gallery-"
-_GIVEN = "made"
+_NEW_FILES = "made"
 
 
 class ProcessFolder:
-    """A folder of this process, gone when the process is; nobody else on the machine can read it.
+    """The temporary folder of this process, readable only by its user.
 
     Attributes:
-        path: For files that nobody is served.
-        served: A folder in it, for files that Gradio serves by their address.
+        path: The folder, for files that are not served.
+        served: A folder in it for files that Gradio serves.
 
     Args:
-        base: An existing folder where it is made.
+        base: An existing folder to create it in.
 
     Raises:
         OSError: Nothing can be written there.
@@ -48,7 +48,7 @@ class ProcessFolder:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base)).resolve()
             self._lock = FileLock(self.path / "lock")
             with suppress(Timeout):
-                # Another start may look whether this folder is abandoned, just before it is locked.
+                # Another start may be testing this lock, see ``remove_abandoned``.
                 self._lock.acquire(timeout=0)
                 break
         self._owner = os.getpid()
@@ -56,19 +56,19 @@ class ProcessFolder:
         self.served.mkdir()
 
     def close(self) -> None:
-        """Remove the folder. Later calls do nothing, nor do those of forked processes."""
+        """Remove the folder. Does nothing the second time, and in forked processes."""
         if os.getpid() != self._owner:
             return
         shutil.rmtree(self.served, ignore_errors=True)
-        self._lock.release()  # Windows removes no file that is open
+        self._lock.release()  # Windows cannot remove open files
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def open_process_folder() -> ProcessFolder:
-    """Make this process's folder, make Gradio serve from it, and keep it swept.
+    """Create this process's folder, let Gradio use it, and sweep it regularly.
 
-    It lies in ``GRADIO_TEMP_DIR``, if that is set, or among the system's temporary files. Folders
-    that were abandoned there are removed. To be called before any component is made.
+    It is created in ``GRADIO_TEMP_DIR`` or the system's temporary folder; abandoned ones there are
+    removed. To be called before any component is created.
 
     Raises:
         GalleryError: Nothing can be written there.
@@ -84,52 +84,52 @@ def open_process_folder() -> ProcessFolder:
         ) from error
     os.environ["GRADIO_TEMP_DIR"] = str(folder.served)
 
-    def sweep_now_and_then() -> None:
+    def sweep_regularly() -> None:
         while True:
             time.sleep(SWEEP_SECONDS)
             sweep(folder.served)
 
     atexit.register(folder.close)
-    threading.Thread(target=sweep_now_and_then, daemon=True).start()
+    threading.Thread(target=sweep_regularly, daemon=True).start()
     return folder
 
 
 def remove_abandoned(base: Path) -> None:
-    """Remove the folders in ``base`` whose processes have ended."""
+    """Remove the folders in ``base`` whose process has ended."""
     for folder in base.glob(f"{PREFIX}*"):
-        with suppress(OSError, Timeout):  # also those of other users
+        with suppress(OSError, Timeout):  # such as folders of other users
             lock = folder / "lock"
-            if lock.is_file():  # else it is being made this moment
+            if lock.is_file():  # else it is just being created
                 with FileLock(lock, timeout=0):
                     shutil.rmtree(folder / "served", ignore_errors=True)
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_file(served: Path, name: str) -> Path:
-    """Return the path of a file to write below ``served``, in a folder of its own.
+    """Return the path of a new file below ``served``, in a new folder.
 
-    ``sweep`` removes it and its folder when it is ``MOST_AGE`` seconds old.
+    ``sweep`` removes both after ``MAX_AGE`` seconds.
     """
-    given = served / _GIVEN
-    given.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=given), name)
+    parent = served / _NEW_FILES
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=parent), name)
 
 
 def sweep(served: Path, *, now: float | None = None) -> None:
-    """Remove what ``new_file`` gave out and nobody wrote to for ``MOST_AGE`` seconds.
+    """Remove files of ``new_file`` that were last written ``MAX_AGE`` seconds ago.
 
-    Gradio removes its own files, and leaves their folders; those that are old and empty go, too.
+    Gradio removes its own files but not their folders; old empty ones are removed, too.
 
     Args:
         served: As for ``new_file``.
-        now: Seconds since the epoch; by default the present.
+        now: Time in seconds since the epoch; by default the current time.
     """
-    oldest = (time.time() if now is None else now) - MOST_AGE
+    oldest = (time.time() if now is None else now) - MAX_AGE
     for folder in served.glob("*/"):
-        with suppress(OSError):  # it has gone, or something came into it this moment
-            if folder.name != _GIVEN and folder.stat().st_mtime < oldest:
+        with suppress(OSError):  # it has just been removed or filled
+            if folder.name != _NEW_FILES and folder.stat().st_mtime < oldest:
                 folder.rmdir()
-    for folder in served.glob(f"{_GIVEN}/*/"):
+    for folder in served.glob(f"{_NEW_FILES}/*/"):
         with suppress(OSError):
             if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < oldest:
                 shutil.rmtree(folder, ignore_errors=True)

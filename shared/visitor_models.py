@@ -1,4 +1,4 @@
-"""Models that visitors trained here. Only their owner can use them, until the visit ends."""
+"""Models that visitors trained here. Only their owner can use them, for one visit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.model_cache import ModelCache
 from shared.settings import Settings
 from shared.sources import Folder
 
-# Waits until this process has ended in whatever way, then removes the folder.
+# Waits until this process has ended, also by a kill, then removes the folder.
 _CLEAN_UP = "import shutil, sys; sys.stdin.read(); shutil.rmtree(sys.argv[1], ignore_errors=True)"
 _lock = threading.Lock()
 _home: tuple[Path, subprocess.Popen[bytes]] | None = None
@@ -32,7 +32,7 @@ class Trained(Folder):
 
     @property
     def version(self) -> str:
-        """Nobody else has these weights."""
+        """The weights have no version: they exist only here."""
         return "trained here"
 
     @property
@@ -41,7 +41,7 @@ class Trained(Folder):
         return "It is kept for one visit only. Train another one."
 
     def fetch(self, settings: Settings, report: Report) -> Path:
-        """Return the folder. Messages do not name it: its name is part of the model's key."""
+        """Return the folder. Messages do not name it: its name is the secret of the model's key."""
         if not self.is_here(settings):
             raise ModelUnavailable(f"is missing. {self.remedy}")
         return self.path
@@ -51,8 +51,8 @@ class VisitorModels:
     """One visitor's models: the one that was trained last, and one that is kept.
 
     Args:
-        cache: Where kept models are loaded.
-        catalog: Finds kept models by their keys, which nobody can guess, and does not list them.
+        cache: Loads kept models.
+        catalog: Finds kept models by their unguessable keys, and does not list them.
 
     Raises:
         GalleryError: The gallery cannot write to a temporary folder.
@@ -71,22 +71,22 @@ class VisitorModels:
 
     @property
     def fresh(self) -> Path:
-        """Where a training leaves its model; there may be none."""
+        """The folder that a training writes its model to; it may not exist."""
         return self._folder / "fresh"
 
     def clear_fresh(self) -> None:
-        """Remove a model that was trained and not kept."""
+        """Remove the last trained model."""
         shutil.rmtree(self.fresh, ignore_errors=True)
 
     def keep(self, like: ModelSpec, title: str) -> ModelSpec:
-        """Make the fresh model one that can be used, in place of one that was kept before.
+        """Keep the last trained model, in place of the one kept before, and let it be used.
 
         Args:
-            like: The entry of a model of the same kind.
-            title: What the page calls it.
+            like: Catalogue entry of a model with the same architecture.
+            title: Title on the page.
 
         Raises:
-            GalleryError: There is no fresh model.
+            GalleryError: No model was trained.
         """
         folder = self._folder / secrets.token_hex(8)
         try:
@@ -105,7 +105,7 @@ class VisitorModels:
         return self.kept
 
     def discard(self) -> None:
-        """Forget the model that is kept, if there is one, and remove its files."""
+        """Remove the kept model, if there is one, and its files."""
         if self.kept:
             self._catalog.remove_visitor_model(self.kept.key)
             self._cache.unload(self.kept.key)
@@ -113,19 +113,19 @@ class VisitorModels:
             self.kept = None
 
     def close(self) -> None:
-        """Forget everything: the visitor has left."""
+        """Remove everything when the visitor has left."""
         self.discard()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _open_home() -> Path:
-    """Return the folder of all visitors' models, which is removed when this process ends."""
+    """Return the folder of all visitors' models; it is removed when this process ends."""
     global _home
     with _lock:
         if _home is None or not _home[0].is_dir():
             folder = Path(tempfile.mkdtemp(prefix="gallery-visitors-"))
             command = [sys.executable, "-I", "-S", "-c", _CLEAN_UP, str(folder)]
-            # In a new session: a Ctrl-C is meant for the gallery.
+            # In a new session, so that Ctrl-C does not reach it.
             cleaner = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
             _home = (folder, cleaner)
         return _home[0]

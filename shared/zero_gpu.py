@@ -1,23 +1,21 @@
-"""The eager profile of ZeroGPU Spaces, which lend a graphics card for seconds at a time.
+"""Support for ZeroGPU Spaces, where a process gets a GPU for seconds at a time.
 
-On other machines models are loaded when first asked for, and nothing here has any effect, except
-that ``preload`` keeps the models that the operator named.
+Elsewhere only ``preload`` has an effect.
 
-ZeroGPU forks the process for each use of the card and runs one function in the child. Hence:
+ZeroGPU forks the process for each use of the GPU and runs one function in the child. Hence:
 
-* Models go to ``cuda`` before the page is launched, in the main thread: only there does the
-  ``spaces`` package stand in for the card. What is loaded later runs on the CPU.
-* What crosses the fork is pickled. So not a whole event is sent, with its components, states and
-  pages of HTML, but only the generator beneath it that runs the model: plain requests go in, plain
-  steps come out. A wrong request costs the visitor nothing, as it is refused before the fork.
-* A stop flag does not cross the fork. It need not: the generator makes its own in the child, and
-  closing it here makes ``spaces`` close it there after the step under way. ``throttle`` belongs
-  inside it as well, or every step would be pickled only to be left out.
-* An error that is not Gradio's own would reach the visitor as "ZeroGPU worker error". Ours come
-  back as values and are raised here.
-* The child has the cache as it was when it was forked. Its leases are its own, and so
-  ``cache_snapshot`` does not count them.
-* Threads that the generator starts live in the child and are fine.
+* Models are moved to ``cuda`` in the main thread, before the page is launched: only there does the
+  ``spaces`` package emulate CUDA. Models that are loaded later run on the CPU.
+* Arguments and results are pickled. So only the generator that runs the model is decorated, not the
+  whole event with its components, states and HTML. Requests are validated before the fork, so a
+  wrong one does not cost the visitor's quota.
+* A stop flag does not reach the child. The generator makes its own there, and closing the iterator
+  here makes ``spaces`` close the generator in the child after the current step. ``throttle`` runs
+  in the child as well, since each step that is sent is pickled.
+* Visitors would read "ZeroGPU worker error" for any error but Gradio's own. So a ``GalleryError``
+  is sent as a value and raised in the parent.
+* The child has a copy of the cache. ``cache_snapshot`` does not count the child's leases.
+* Threads that the generator starts run in the child.
 """
 
 from __future__ import annotations
@@ -36,29 +34,29 @@ from shared.settings import Settings
 
 ACTIVE = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"}  # as `spaces` reads it
 if ACTIVE:
-    import spaces  # before anything touches CUDA: it stands in for the card until one is lent
+    import spaces  # must come before any use of CUDA, which it replaces
 
 Step = TypeVar("Step")
 Stream = Callable[[Sequence[str], Any], Iterator[Step]]
 
 
 def adapt(settings: Settings) -> Settings:
-    """Return the settings that ZeroGPU needs; elsewhere ``settings`` as they are.
+    """Return the settings that ZeroGPU needs; elsewhere ``settings`` unchanged.
 
-    Everything is loaded in host memory; ``preload`` then moves its models to the card.
+    Models are loaded to host memory; ``preload`` then moves its models to the GPU.
     """
     if not ACTIVE:
         return settings
-    worth_it = [spec.key for spec in Catalog(settings) if spec.bundled and spec.gpu]
-    changes = {"device": "cpu", "preload": settings.preload or tuple(worth_it)}
+    default = [spec.key for spec in Catalog(settings) if spec.bundled and spec.gpu]
+    changes = {"device": "cpu", "preload": settings.preload or tuple(default)}
     return settings.model_copy(update=changes)
 
 
 def preload(cache: ModelCache, catalog: Catalog) -> None:
-    """Load and keep the models that ``GALLERY_PRELOAD`` names; on ZeroGPU, move them to the card.
+    """Load and pin the models of ``GALLERY_PRELOAD``; on ZeroGPU, move them to the GPU.
 
     Raises:
-        GalleryError: Some cannot be loaded; the others are.
+        GalleryError: Some cannot be loaded; the others are loaded nevertheless.
     """
     failures = []
     for key in catalog.settings.preload:
@@ -78,19 +76,19 @@ def preload(cache: ModelCache, catalog: Catalog) -> None:
 
 
 def runs_on_gpu(catalog: Catalog, key: str) -> bool:
-    """Whether ``key`` runs on a card that ZeroGPU lends, and so costs the visitor's quota."""
+    """Whether ``key`` runs on a ZeroGPU, which uses up the visitor's quota."""
     return ACTIVE and key in catalog.settings.preload and catalog.get(key).gpu
 
 
 def on_gpu(
     catalog: Catalog, seconds: Callable[[Any], float]
 ) -> Callable[[Stream[Step]], Stream[Step]]:
-    """Decorate ``stream(keys, request)``: on ZeroGPU it runs where its models are.
+    """Decorate ``stream(keys, request)`` to run on a ZeroGPU if a model of ``keys`` does.
 
     Args:
-        catalog: Knows which models are worth a graphics card.
-        seconds: How long the card is needed for a request. The visitor's quota is charged with
-            it beforehand, and the work is cut off when it is over.
+        catalog: The models.
+        seconds: Estimated duration of a request, in seconds. It is charged to the visitor's quota
+            in advance, and the work is cut off after it.
     """
 
     def decorate(stream: Stream[Step]) -> Stream[Step]:
@@ -103,14 +101,16 @@ def on_gpu(
             except GalleryError as error:
                 yield error
 
-        lent = spaces.GPU(duration=lambda _, request: math.ceil(seconds(request)))(carry_errors)
+        run_on_gpu = spaces.GPU(duration=lambda _, request: math.ceil(seconds(request)))(
+            carry_errors
+        )
 
         @functools.wraps(stream)
         def choose(keys: Sequence[str], request: Any) -> Iterator[Step]:
             if not any(runs_on_gpu(catalog, key) for key in keys):
                 yield from stream(keys, request)
                 return
-            with contextlib.closing(lent(keys, request)) as steps:
+            with contextlib.closing(run_on_gpu(keys, request)) as steps:
                 for step in steps:
                     if isinstance(step, GalleryError):
                         raise step

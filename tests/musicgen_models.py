@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-SIZE, LEVELS, WIDTH = 32, 4, 16  # tokens of a codebook, codebooks of a channel, width of it all
-RATE, RATIOS = 3200, (8, 8)  # 50 frames a second, as the real ones have
+SIZE, LEVELS, WIDTH = 32, 4, 16  # tokens per codebook, codebooks per channel, hidden size
+RATE, RATIOS = 3200, (8, 8)  # 50 frames a second, as in the real ones
 
 
 def make_transformers_checkpoint(
@@ -51,7 +51,7 @@ def make_transformers_checkpoint(
         )
     )
     quantizers: Any = codec.quantizer.layers
-    for level, layer in enumerate(quantizers):  # which are born with noughts
+    for level, layer in enumerate(quantizers):  # which are initialised with zeros
         layer.codebook.embed.copy_(torch.randn(SIZE, WIDTH) / (level + 1))
     kind: Any = hf.MusicgenMelodyForConditionalGeneration
     config: Any = hf.MusicgenMelodyDecoderConfig
@@ -76,7 +76,7 @@ def make_transformers_checkpoint(
             }
         )
     )
-    for parameter in decoder.parameters():  # so that what it is told can be told from its answers
+    for parameter in decoder.parameters():  # so that conditions change the output
         torch.nn.init.normal_(parameter, std=0.3 if parameter.shape[-1] < 64 else 0.02)
     model = kind(text_encoder=text, audio_encoder=codec, decoder=decoder)
     if melody:
@@ -99,7 +99,7 @@ def make_audiocraft_checkpoint(
     from audiocraft.models import builders
     from omegaconf import OmegaConf
 
-    from shared.musicgen.with_audiocraft import _own_parts
+    from shared.musicgen.with_audiocraft import _local_conditioners
 
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def make_audiocraft_checkpoint(
     codec = builders.get_compression_model(codec_config).eval()
     for level, layer in enumerate(codec.quantizer.vq.layers):
         layer._codebook.embed.copy_(torch.randn(SIZE, WIDTH) / (level + 1))
-    with _own_parts(config, lambda name: folder):
+    with _local_conditioners(config, lambda name: folder):
         lm = builders.get_lm_model(config)
     files = {"state_dict.bin": (lm, config), "compression_state_dict.bin": (codec, codec_config)}
     for name, (model, its_config) in files.items():

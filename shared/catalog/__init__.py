@@ -1,16 +1,15 @@
 """The catalogue: every model the gallery offers, where it comes from and how it is loaded.
 
-A bundled model is a folder under ``models/``, a bigger one comes from the Hugging Face hub or from
-an installed package. All are ordinary checkpoint folders that go through the same loaders; only
-``ModelSpec.sources`` differs.
+A model comes from ``models/``, the Hugging Face hub or an installed package, as its
+``ModelSpec.sources`` say. Each is a checkpoint folder, and the same loaders load it.
 
-    spec.py            what an entry says
+    spec.py            the type of an entry
     entries.py         the entries
     local_models.py    entries for the operator's folders
     loaders.py         from a checkpoint folder to a model
-    language_model.py  what such a function returns for a language model
+    language_model.py  a loaded language model
     catalog.py         look-up by key
-    loader.py          what the model cache calls
+    loader.py          the loader that the model cache calls
 """
 
 from shared.catalog.catalog import Catalog

@@ -1,4 +1,4 @@
-"""Finds models by key: those of the gallery, the operator's folders and visitors' own."""
+"""Finds models by key: the gallery's, the operator's and visitors' own."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from shared.sources import Folder
 
 
 class Catalog:
-    """The models that can be chosen here, and some that are found by key only.
+    """The models of this process. Engines and visitors' models are found by key but not listed.
 
     Attributes:
-        settings: Those of the process, which has one catalogue.
+        settings: Settings of the process, which has one catalogue.
     """
 
     def __init__(self, settings: Settings, specs: Iterable[ModelSpec] = SPECS) -> None:
-        """Make a catalogue of ``specs`` and the operator's folders, for this process's settings.
+        """Make a catalogue of ``specs`` and the operator's folders.
 
         Raises:
-            GalleryError: A folder of ``settings.local_models`` is of no room or cannot be read.
+            GalleryError: A folder of ``settings.local_models`` has no room or cannot be read.
         """
         self.settings = settings
         self._visitor_models: dict[str, ModelSpec] = {}
@@ -47,19 +47,19 @@ class Catalog:
         return iter(self._specs.values())
 
     def get(self, key: str, task: Task | None = None) -> ModelSpec:
-        """Return the entry of ``key``, which must belong to ``task`` if one is named.
+        """Return the entry of ``key``, which must belong to ``task`` if that is given.
 
         Raises:
-            UnknownModel: There is none; the message lists the models there are.
+            UnknownModel: There is none; the message lists the models.
         """
         unlisted = self._visitor_models.get(key) or self._engines.get(key)
         if unlisted and task in (None, unlisted.task):
             return unlisted
         choice = {spec.key: spec for spec in (self.for_task(task) if task else self)}
         if key not in choice:
-            kind = f"{task} model" if task else "model"
+            model = f"{task} model" if task else "model"
             raise UnknownModel(
-                f"There is no {kind} {str(key)[:60]!r}. There are: {', '.join(choice)}."
+                f"There is no {model} {str(key)[:60]!r}. There are: {', '.join(choice)}."
             )
         return choice[key]
 
@@ -68,17 +68,17 @@ class Catalog:
         return [spec for spec in self if spec.task == task]
 
     def engine_key(self, key: str) -> str:
-        """The key of what writes fastest with the model of ``key`` here: itself, or its engine."""
+        """Return the key that runs this model fastest here: ``key`` or that of its engine."""
         from shared.llamacpp import is_available
 
         engine = self.get(key).engine
         if not engine or not engine.is_here(self.settings) or not is_available():
             return key
-        # On a graphics card there is no need for another copy of the model.
+        # On a GPU the model itself is fast.
         return key if self.devices(key)[0].startswith("cuda") else engine.key
 
     def devices(self, key: str) -> Sequence[str]:
-        """Where ``key`` may run, best first: all CUDA devices, then the CPU; or the one device."""
+        """Return where ``key`` may run, best first. With CUDA: all GPUs, then the CPU."""
         import torch
 
         if not self.get(key).gpu:
@@ -90,14 +90,14 @@ class Catalog:
         return [*(f"cuda:{index}" for index in cards), HOST]
 
     def download_bytes(self, key: str) -> int:
-        """What choosing ``key`` would download now: 0 if it is here already."""
+        """Return the size of the download that ``key`` needs now; 0 if it is here."""
         spec = self.get(key)
         return 0 if spec.is_here(self.settings) else spec.download_bytes
 
     def add_visitor_model(self, spec: ModelSpec) -> None:
-        """Let ``spec`` be found by its key; it is in no list."""
+        """Let ``get`` find ``spec`` by its key. It is not listed."""
         self._visitor_models[spec.key] = spec
 
     def remove_visitor_model(self, key: str) -> None:
-        """Forget a model that was added by ``add_visitor_model``."""
+        """Remove a model that was added with ``add_visitor_model``."""
         self._visitor_models.pop(key, None)

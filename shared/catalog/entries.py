@@ -24,7 +24,7 @@ from shared.sources import Bundled, ByHand, Package
 
 
 def _musicgen_hub(repo: str, revision: str, megabytes: int, audiocraft_megabytes: int) -> Hub:
-    """A repository with both formats: the files for the library that is installed."""
+    """Return a repository with both formats, with the files for the installed library."""
     if not with_audiocraft.is_available():
         return Hub(repo, revision, megabytes * 10**6, MUSICGEN_FILES)
     size = audiocraft_megabytes * 10**6 + T5.download_bytes
@@ -40,9 +40,9 @@ SPECS: tuple[ModelSpec, ...] = (
         summary="Our own, trained on fairy tales and children's poems. Old-fashioned English.",
         load=load_language_model,
         sources=(Bundled("text-storyteller"),),
-        gpu=False,  # one token of a model this small is faster without the way to the card
+        gpu=False,  # for a model this small the transfers to a GPU cost more than they gain
         is_batched=True,
-        memory=119_500_000,  # with another copy of most weights, and room for 16 texts
+        memory=119_500_000,  # with a second copy of most weights and a KV cache for 16 texts
     ),
     ModelSpec(
         key="text/smollm2-135m",
@@ -79,7 +79,7 @@ SPECS: tuple[ModelSpec, ...] = (
             ),
             gpu=False,
             dtype="q4_1",
-            memory=290_000_000,  # a third of it weights, the rest room for two texts
+            memory=290_000_000,  # one third weights, the rest the KV cache of two texts
         ),
     ),
     ModelSpec(
@@ -111,7 +111,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 download_bytes=1_520_000_000,  # its largest matrix is stored twice
             ),
         ),
-        # What its makers advise where it does not think aloud first.
+        # The model card's advice without thinking mode.
         defaults={"temperature": 0.7, "top_k": 20, "top_p": 0.8},
     ),
     ModelSpec(
@@ -135,7 +135,7 @@ SPECS: tuple[ModelSpec, ...] = (
             Hub(
                 "stabilityai/sd-turbo",
                 "b261bac6fd2cf515557d5d0707481eafa0485ec2",
-                download_bytes=2_600_000_000,  # half precision; single precision is twice that
+                download_bytes=2_600_000_000,  # in half precision; twice as much in single
                 allow_patterns=HALF_PIPELINE_FILES,
             ),
         ),
@@ -169,7 +169,7 @@ SPECS: tuple[ModelSpec, ...] = (
         load=load_tune_model,
         sources=(Bundled("music-tunes"),),
         gpu=False,
-        memory=123_100_000,  # with another copy of most weights, and room for 16 tunes
+        memory=123_100_000,  # with a second copy of most weights and a KV cache for 16 tunes
     ),
     ModelSpec(
         key="music/musicgen-small",

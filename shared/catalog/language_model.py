@@ -1,4 +1,4 @@
-"""A language model with its tokenizer and the engine that writes with it."""
+"""A loaded language model: tokenizer, engine and limits."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class LanguageModel:
     """A causal language model with its tokenizer.
 
     Attributes:
-        tokenizer: Of transformers, a fast one.
-        engine: What writes with the model.
-        context: Tokens that it can look back on, its own included.
-        ends: Tokens that end a text.
-        model: Of transformers, for looking inside; None where another engine writes.
-        chat_options: What its chat template wants to be told.
+        tokenizer: A fast tokenizer of transformers.
+        engine: Generates the tokens.
+        context: Context length in tokens.
+        ends: Token ids that end a text.
+        model: The model of transformers, for inspection; None if another library runs it.
+        chat_options: Options of its chat template.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -39,7 +39,7 @@ class LanguageModel:
         tokenizer: PreTrainedTokenizerBase,
         chat_options: Mapping[str, Any] | None = None,
     ) -> LanguageModel:
-        """Describe a model of transformers, which is written with in the fastest way."""
+        """Wrap a model of transformers with its fastest engine."""
         from shared.batching import choose_engine
 
         config: Any = model.generation_config

@@ -17,12 +17,12 @@ from shared.devices import pick_device, pick_dtype
 from shared.errors import GalleryError, ModelUnavailable
 from shared.loader import HOST, Loader, Report
 
-# What the allocators of the CPU, of MPS and of the CUDA driver say in a RuntimeError.
+# Messages of RuntimeErrors from the allocators of the CPU, MPS and the CUDA driver.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "CUDA error: out of memory")
 
 
 class GalleryLoader(Loader):
-    """The loader that the gallery's cache works with.
+    """The loader of the gallery's cache.
 
     Attributes:
         catalog: The models that it loads.
@@ -32,21 +32,21 @@ class GalleryLoader(Loader):
         self.catalog = catalog
 
     def name(self, key: str) -> str:
-        """The title of ``key``."""
+        """Return the title of ``key``."""
         return self.catalog.get(key).title
 
     def expected_bytes(self, key: str) -> int:
-        """Memory to set aside before loading ``key``."""
+        """Return the bytes to reserve for ``key``."""
         spec = self.catalog.get(key)
         per_weight = self._choose_placement(self.devices(key)[0], spec).dtype.itemsize
         return spec.memory or spec.parameters * per_weight
 
     def devices(self, key: str) -> Sequence[str]:
-        """Where ``key`` may run, best first."""
+        """Return where ``key`` may run, best first."""
         return self.catalog.devices(key)
 
     def fetch(self, key: str, report: Report) -> Path:
-        """Bring the files of ``key`` to this disk and return their folder.
+        """Return the folder of ``key``, downloaded or converted first if necessary.
 
         Raises:
             UnknownModel: There is no such key.
@@ -64,7 +64,7 @@ class GalleryLoader(Loader):
         report("Loading", 0, 0)
         try:
             return spec.load(files, self._choose_placement(device, spec))
-        except Exception as error:  # loaders raise dozens of types for a bad file
+        except Exception as error:  # the libraries raise dozens of types for a bad file
             if isinstance(error, ModelUnavailable):
                 raise ModelUnavailable(f"{spec.title} {error}") from error
             if isinstance(error, GalleryError) or self.is_out_of_memory(error):
@@ -76,7 +76,7 @@ class GalleryLoader(Loader):
             ) from error
 
     def measure(self, model: Any) -> dict[Hashable, int]:
-        """Bytes of each tensor storage of ``model``, by device and address, and of its engine."""
+        """Return the bytes of each tensor storage, by device and address, and of the engine."""
         return getattr(getattr(model, "engine", None), "memory", {}) | {
             (str(tensor.device), tensor.untyped_storage().data_ptr()): (
                 tensor.untyped_storage().nbytes()
@@ -86,7 +86,7 @@ class GalleryLoader(Loader):
         }
 
     def may_park(self, device: str) -> bool:
-        """Whether ``device`` has memory of its own: coming back is faster than loading again."""
+        """Whether ``device`` is a GPU: moving back to it is faster than loading again."""
         return device.startswith("cuda")
 
     def move(self, model: Any, device: str) -> None:
@@ -94,22 +94,22 @@ class GalleryLoader(Loader):
         move_modules(model, device)
 
     def free(self) -> None:
-        """Give what torch and the C library keep of freed memory back to the system."""
+        """Return memory that torch and the C library have freed but kept to the system."""
         if torch := sys.modules.get("torch"):
             if torch.cuda.is_available() and torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
             if torch.backends.mps.is_available():
                 torch.mps.empty_cache()
         if sys.platform == "linux":
-            with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+            with contextlib.suppress(OSError, AttributeError):  # not glibc
                 ctypes.CDLL("libc.so.6").malloc_trim(0)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether ``error``, or one that it was raised from, says that memory ran out."""
+        """Whether ``error``, or an error that caused it, says that memory ran out."""
         torch = sys.modules.get("torch")
-        kinds = (MemoryError, *([torch.OutOfMemoryError] if torch else []))
+        types = (MemoryError, *([torch.OutOfMemoryError] if torch else []))
         while True:
-            if isinstance(error, kinds) or getattr(error, "errno", None) == errno.ENOMEM:
+            if isinstance(error, types) or getattr(error, "errno", None) == errno.ENOMEM:
                 return True
             if isinstance(error, RuntimeError) and any(
                 words in str(error) for words in _OUT_OF_MEMORY
@@ -125,6 +125,6 @@ class GalleryLoader(Loader):
 
         chosen = pick_device(self.catalog.settings.device)
         if device == HOST and spec.task == "image" and spec.gpu and chosen.type == "cuda":
-            # There is a card, but no room on it: half precision, and one part at a time.
+            # There is a GPU without room for the whole model: half precision, one part at a time.
             return Placement(torch.device(HOST), pick_dtype(chosen), offload=chosen)
         return Placement(torch.device(device), pick_dtype(torch.device(device)))

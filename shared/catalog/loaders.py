@@ -1,4 +1,4 @@
-"""Functions that turn a checkpoint folder into a model, one per kind of model."""
+"""Functions that load a model from a checkpoint folder, one per type of model."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from shared.musicgen.engine import MusicGenEngine
     from shared.tunes.compose import TuneModel
 
-# Nothing is downloaded by a loader, and no code is run that comes with a checkpoint. Left open,
-# transformers would ask for permission on the terminal.
+# Loaders download nothing and run no code of a checkpoint. Without the second option, transformers
+# would ask for permission on the terminal.
 _ONLY_DATA: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
-# What reads the descriptions, for audiocraft; in transformers' format it is part of the checkpoint.
+# The text encoder of MusicGen for audiocraft; checkpoints in transformers format contain it.
 T5 = Hub(
     "google-t5/t5-base",
     "a9723ea7f1b39c1eae772870f3b547bf6ef7e6c1",
@@ -37,7 +37,7 @@ T5 = Hub(
 
 
 def load_language_model(folder: Path, placement: Placement) -> LanguageModel:
-    """Load any causal language model: in transformers format, or else a GGUF file."""
+    """Load a causal language model in transformers format or from a GGUF file."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -53,9 +53,9 @@ def load_language_model(folder: Path, placement: Placement) -> LanguageModel:
 
 
 def load_gguf(folder: Path, placement: Placement) -> LanguageModel:
-    """Load a GGUF file with llama.cpp, which computes with its few bits as they are, on the CPU.
+    """Load a GGUF file with llama.cpp, on the CPU, without dequantising it.
 
-    A tokenizer in transformers format lies beside it or is read from the file, which takes seconds.
+    The tokenizer is in the folder in transformers format, or is read from the file in seconds.
     """
     from transformers import AutoTokenizer
 
@@ -65,9 +65,9 @@ def load_gguf(folder: Path, placement: Placement) -> LanguageModel:
         raise ModelUnavailable("cannot be loaded without llama.cpp. Install it with: make models")
     _silence_progress_bars()
     file = min(folder.glob("*.gguf"))
-    beside = (folder / "tokenizer.json").is_file()
-    where: dict[str, Any] = {} if beside else {"gguf_file": file.name}
-    tokenizer = AutoTokenizer.from_pretrained(folder, **where, **_ONLY_DATA)
+    has_tokenizer = (folder / "tokenizer.json").is_file()
+    source: dict[str, Any] = {} if has_tokenizer else {"gguf_file": file.name}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **source, **_ONLY_DATA)
     engine = LlamaCppEngine(file)
     return LanguageModel(
         tokenizer=tokenizer,
@@ -79,18 +79,17 @@ def load_gguf(folder: Path, placement: Placement) -> LanguageModel:
 
 
 def _choose_chat_options(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """Tell models that think aloud before they answer not to: it takes minutes on a CPU."""
+    """Turn off the thinking mode of a chat template, which takes minutes on a CPU."""
     return {"enable_thinking": False} if "enable_thinking" in str(tokenizer.chat_template) else {}
 
 
 def load_image_pipeline(folder: Path, placement: Placement, *, wide: tuple[str, ...] = ()) -> Any:
-    """Load any text-to-image pipeline in diffusers format, from half precision files if need be.
+    """Load a text-to-image pipeline in diffusers format, with its safety checker if it has one.
 
     Args:
-        folder: The checkpoint; a safety checker in it is used.
-        placement: Where to.
-        wide: Parts whose numbers grow too large for float16; where the others are float16, these
-            are bfloat16.
+        folder: The checkpoint; its weights may exist in half precision only.
+        placement: Device and dtype.
+        wide: Components that overflow in float16; they use bfloat16 instead.
     """
     import torch
     from diffusers import AutoPipelineForText2Image
@@ -112,7 +111,7 @@ def load_image_pipeline(folder: Path, placement: Placement, *, wide: tuple[str, 
     )
     pipeline.set_progress_bar_config(disable=True)
     if placement.device.type == "cpu":
-        for part in find_modules(pipeline):  # convolutions on a CPU are faster that way round
+        for part in find_modules(pipeline):  # faster convolutions on a CPU
             use_channels_last(part)
     if placement.offload:
         pipeline.enable_model_cpu_offload(device=placement.offload)
@@ -121,7 +120,7 @@ def load_image_pipeline(folder: Path, placement: Placement, *, wide: tuple[str, 
 
 
 def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
-    """Load a model of ours that writes notes."""
+    """Load a model of this gallery that writes notes."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -144,10 +143,10 @@ def load_tune_model(folder: Path, placement: Placement) -> TuneModel:
 
 
 def load_musicgen(folder: Path, placement: Placement) -> MusicGenEngine:
-    """Load a MusicGen with the library that its checkpoint is made for.
+    """Load a MusicGen with the library of its checkpoint format.
 
     Raises:
-        ModelUnavailable: That is audiocraft, and it is not installed.
+        ModelUnavailable: It needs audiocraft, which is not installed.
     """
     from shared.musicgen.with_transformers import load_transformers
 
@@ -163,31 +162,31 @@ def load_musicgen(folder: Path, placement: Placement) -> MusicGenEngine:
 
 
 def _find_part(name: str) -> Path:
-    """Find on this disk what audiocraft's checkpoints only name."""
+    """Find a repository that an audiocraft checkpoint refers to in the Hugging Face cache."""
     return find_in_cache(T5.repo, T5.revision) if name == "t5-base" else find_in_cache(name)
 
 
 def is_musicgen(spec: ModelSpec) -> bool:
-    """Whether a model of the music room writes sound; the others write notes."""
+    """Whether a model of the music room generates sound; the others generate notes."""
     return spec.load is load_musicgen
 
 
 def load_vae(folder: Path, placement: Placement) -> Any:
-    """Load a convolutional VAE of ours."""
+    """Load a ``VAE``."""
     from shared.nets import VAE
 
     return _load_net(VAE, folder, placement)
 
 
 def load_gan(folder: Path, placement: Placement) -> Any:
-    """Load the generator of a GAN of ours."""
+    """Load the ``Generator`` of a GAN."""
     from shared.nets import Generator
 
     return _load_net(Generator, folder, placement)
 
 
 def load_judge(folder: Path, placement: Placement) -> Any:
-    """Load a classifier of ours."""
+    """Load a ``Judge``."""
     from shared.nets import Judge
 
     return _load_net(Judge, folder, placement)
@@ -199,18 +198,18 @@ def _load_net(net: Any, folder: Path, placement: Placement) -> Any:
 
 
 def convert_smollm2(file: Path, folder: Path) -> None:
-    """Turn the GGUF of SmolLM2 into a checkpoint folder that loads in half a second.
+    """Convert the GGUF of SmolLM2 to a checkpoint folder that loads in half a second.
 
-    transformers takes a quarter of a minute to read a GGUF and does not save what it read, because
-    it counts as quantised; a plain model with the same weights can be saved. Half precision holds
-    the four bits of each weight.
+    transformers takes a quarter of a minute to read a GGUF, and refuses to save the result because
+    it is marked as quantised. So the weights are copied to a plain model. Half precision is enough
+    for four-bit weights.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-    where: Any = {"gguf_file": file.name, **_ONLY_DATA}
-    tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
-    read: Any = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float16, **where)
+    source: Any = {"gguf_file": file.name, **_ONLY_DATA}
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
+    read: Any = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float16, **source)
     del read.config.quantization_config
     model: Any = LlamaForCausalLM(read.config).half()
     model.load_state_dict(read.state_dict())
@@ -221,7 +220,7 @@ def convert_smollm2(file: Path, folder: Path) -> None:
 
 
 def unpack_gguf(file: Path, folder: Path) -> None:
-    """Put a GGUF file and the tokenizer that is in it, seconds to read, side by side."""
+    """Put a GGUF file and its tokenizer into ``folder``: the tokenizer takes seconds to extract."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, **_ONLY_DATA)
@@ -233,16 +232,16 @@ def unpack_gguf(file: Path, folder: Path) -> None:
 
 
 def _silence_progress_bars() -> None:
-    """The page shows how far a load is; bars in the log of a server help nobody."""
+    """Disable progress bars in the log: the page shows the progress of a load."""
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    if diffusers := sys.modules.get("diffusers"):  # its import takes seconds: not for a text model
+    if diffusers := sys.modules.get("diffusers"):  # not imported here: it takes seconds
         diffusers.utils.logging.disable_progress_bar()
 
 
 def find_modules(model: Any) -> Iterator[torch.nn.Module]:
-    """Find the torch modules of a bare module, a diffusers pipeline or a dataclass of ours."""
+    """Find the torch modules of a module, a diffusers pipeline or a dataclass."""
     import torch
 
     if dataclasses.is_dataclass(model):

@@ -20,7 +20,7 @@ from shared.musicgen import with_audiocraft
 
 
 def describe_folder(key: str, path: Path) -> ModelSpec:
-    """Make an entry for a folder that the operator added to a room."""
+    """Make the entry of a folder that the operator added to a room."""
     from huggingface_hub import parse_local_safetensors_file_metadata
 
     loaders: dict[str, Load] = {
@@ -38,9 +38,9 @@ def describe_folder(key: str, path: Path) -> ModelSpec:
             f"There are: {', '.join(get_args(Task))}."
         )
     weights = list(path.rglob("*.safetensors"))
-    whole = [file for file in weights if ".fp16" not in file.name] or weights
+    files = [file for file in weights if ".fp16" not in file.name] or weights  # count each once
     try:
-        counts = [parse_local_safetensors_file_metadata(file).parameter_count for file in whole]
+        counts = [parse_local_safetensors_file_metadata(file).parameter_count for file in files]
     except Exception as error:
         raise GalleryError(f"GALLERY_LOCAL_MODELS: {path} has a damaged file: {error}") from error
     return ModelSpec(
@@ -65,7 +65,7 @@ def _is_musicgen_folder(path: Path) -> bool:
 
 
 def fit_gguf(path: Path) -> dict[str, Any]:
-    """Return the fields of an entry that differ for a folder that llama.cpp reads."""
+    """Return the fields of an entry that are different for a folder with a GGUF file."""
     files = list(path.glob("*.gguf"))
     if not files or any(path.rglob("*.safetensors")):
         return {}

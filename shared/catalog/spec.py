@@ -1,4 +1,4 @@
-"""What the gallery knows about a model: where it comes from, how it is loaded, its defaults."""
+"""The type of a catalogue entry: a model's sources, loader and defaults."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 Task = Literal["text", "image", "music", "latent"]
 Load = Callable[[Path, "Placement"], Any]
-VISITOR_PREFIX = "guest-"  # of the names of visitors' own models
+VISITOR_PREFIX = "guest-"  # begins the names of visitors' own models
 
 
 def is_visitor_model(key: str) -> bool:
-    """Whether ``key`` is that of a visitor's own model: whoever knows it can use the model."""
+    """Whether ``key`` belongs to a visitor's own model. Anyone who knows it can use the model."""
     return f"/{VISITOR_PREFIX}" in key
 
 
 def public_key(key: str) -> str:
-    """Return ``key`` as others may read it: all visitors' models of a room have the same."""
+    """Return ``key`` for others to read: the same for all visitors' models of a room."""
     return f"{key.split('/')[0]}/trained-by-a-visitor" if is_visitor_model(key) else key
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and how precisely a model is loaded.
+    """Device and dtype of a model.
 
     Attributes:
-        device: Of its weights.
-        dtype: Of its weights.
-        offload: A graphics card too small for all of it: a pipeline that lies in host memory can
-            send its parts there one after the other, as each is needed.
+        device: Device of its weights.
+        dtype: Dtype of its weights.
+        offload: A GPU that is too small for the whole model: a pipeline in host memory moves its
+            components there one at a time.
     """
 
     device: torch.device
@@ -52,20 +52,20 @@ class ModelSpec:
     """One model of the catalogue.
 
     Attributes:
-        key: ``task/name``; the name that endpoints and the cache use.
-        title: What the page shows.
+        key: ``task/name``, for endpoints and the cache.
+        title: Name on the page.
         licence: Licence of the weights.
         parameters: Number of weights; 0 if unknown.
         summary: One sentence: what it is and what it was trained on.
-        load: Turns a checkpoint folder into a model.
+        load: Loads a checkpoint folder.
         sources: Where the folder comes from: the first that is here, else the last.
-        defaults: Values that suit this model better than the room's own.
-        sizes: Sides in pixels that an image model draws well, besides its own.
-        gpu: Whether it gains from a graphics card; if not it always runs on the CPU.
-        is_batched: Whether one step writes a token for the texts of several visitors at once.
-        memory: Bytes in memory, where they do not follow from ``parameters``.
-        dtype: Of its weights, where it is not for the device to choose.
-        engine: The same model for an engine that only writes, but faster; it is listed nowhere.
+        defaults: Default parameters of this model, in place of the room's.
+        sizes: Side lengths in pixels that an image model supports, besides its native one.
+        gpu: Whether it is faster on a GPU; if not, it always runs on the CPU.
+        is_batched: Whether several requests run in one batch.
+        memory: Bytes in memory, if they do not follow from ``parameters``.
+        dtype: Dtype of its weights, if the device does not decide it.
+        engine: The same model for a faster library that only generates; not listed.
     """
 
     key: str
@@ -90,7 +90,7 @@ class ModelSpec:
 
     @property
     def public_key(self) -> str:
-        """The key as others may read it, in files and figures."""
+        """The key for others to read, in files and metrics."""
         return public_key(self.key)
 
     @property
@@ -100,12 +100,12 @@ class ModelSpec:
 
     @property
     def source(self) -> str | None:
-        """The hub repository that it can be downloaded from, if there is one."""
+        """The hub repository to download it from, if there is one."""
         return next((hub.repo for hub in self._hubs()), None)
 
     @property
     def origin(self) -> str:
-        """Where it comes from, in a word: local, bundled, or the hub repository."""
+        """Its source: ``local``, ``bundled``, ``not here`` or the hub repository."""
         if isinstance(self.sources[0], Folder):
             return "local"
         return self.source or ("bundled" if self.bundled else "not here")
@@ -117,15 +117,15 @@ class ModelSpec:
 
     @property
     def bytes(self) -> int:
-        """Expected size in memory, as float32 where nothing else is known."""
+        """Expected bytes in memory, in float32 unless ``memory`` is known."""
         return self.memory or 4 * self.parameters
 
     def pick(self, settings: Settings) -> Source:
-        """Return the source that is used now: the first that is here, else the last."""
+        """Return the source to use now: the first that is here, else the last."""
         return next((one for one in self.sources if one.is_here(settings)), self.sources[-1])
 
     def fetch(self, settings: Settings, report: Report) -> Path:
-        """Bring its files to this disk and return their folder.
+        """Return its folder, downloaded or converted first if necessary.
 
         Raises:
             ModelUnavailable: They are missing, or cannot be downloaded or converted.

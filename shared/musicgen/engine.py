@@ -1,8 +1,8 @@
-"""The decoding loop of MusicGen: tokens of several codebooks, frame by frame, beyond one window.
+"""The sampling loop of MusicGen: tokens of several codebooks, frame by frame, of any length.
 
-The engines bring the networks, and this loop does what is the same for all: the delay pattern,
-sampling with a generator of the call's own, and the window that slides over long pieces. Engines
-keep no settings, and what one call remembers (keys and values) is in the function it was given.
+Engines run the networks. This loop has what they share: the delay pattern, sampling with an rng per
+call, and the sliding window for long pieces. Engines have no state per request: the KV cache of a
+call is in the function that ``start`` returns.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-UNKNOWN = -1  # a token that is still to be drawn
-# Takes the columns of the delayed tokens that follow those of the call before, (K, S), and returns
-# the guided logits of the next column, (K, V), float32, on the CPU.
+UNKNOWN = -1  # a token that is not drawn yet
+# Takes the columns of delayed tokens since the last call, (K, S), and returns the guided logits of
+# the next column, (K, V), float32, on the CPU.
 Predict = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """What the decoder is told besides the tokens before.
+    """What the decoder is conditioned on.
 
     Attributes:
-        description: Plain words; empty for none.
-        cfg_coef: Weight of classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598); at 1
-            the half of the work that it costs is saved.
-        melody: Mono, at the engine's rate, as long as a window; None for none.
+        description: Text; empty for none.
+        cfg_coef: Weight of classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598); 1 turns
+            it off, which halves the work.
+        melody: Mono, at the engine's sample rate, as long as a window; None for none.
     """
 
     description: str
@@ -43,21 +43,21 @@ class Conditions:
 
     @property
     def guided(self) -> bool:
-        """Whether the decoder runs without conditions, too."""
+        """Whether the decoder also runs without conditions, for guidance."""
         return self.cfg_coef > 1 and bool(self.description.strip() or self.melody)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a model spells sound.
+    """How a model represents sound as tokens.
 
     Attributes:
-        sample_rate: Of its sound.
-        channels: Of its sound, 1 or 2. With two, codebooks alternate: left, right, left, right.
-        frame_rate: Frames of tokens per second of sound.
-        codebook_size: V, tokens of a codebook; the next one stands for "nothing here".
-        delays: Of each of the K codebooks, in frames.
-        window: Frames that the model has been trained to write in one go.
+        sample_rate: In Hz.
+        channels: 1 or 2. With two, codebooks alternate: left, right, left, right.
+        frame_rate: Frames of tokens per second.
+        codebook_size: V, tokens of a codebook; the token V is padding.
+        delays: Delay of each of the K codebooks, in frames.
+        window: Frames that the model was trained on.
     """
 
     sample_rate: int
@@ -82,33 +82,33 @@ class MusicGenEngine(Protocol):
 
     @property
     def layout(self) -> Layout:
-        """How it spells sound."""
+        """How it represents sound."""
 
     @property
     def follows_melody(self) -> bool:
-        """Whether it takes a melody."""
+        """Whether it can be conditioned on a melody."""
 
     def start(self, conditions: Conditions) -> Predict:
-        """Read the conditions once, and return what predicts column after column."""
+        """Encode the conditions and return a function that predicts column after column."""
 
     def encode(self, sound: Sound) -> np.ndarray:
-        """Turn sound of its own rate and channels into tokens, (K, T), int64."""
+        """Encode sound of its own rate and channels as tokens, (K, T), int64."""
 
     def decode(self, codes: np.ndarray, levels: Sequence[int]) -> Sound:
-        """Turn tokens, (K, T), into sound, from some levels of residual quantisation only."""
+        """Decode tokens, (K, T), using only ``levels`` of the residual quantisation."""
 
 
 @dataclass(frozen=True, eq=False)
 class Passage:
-    """What to write.
+    """What to generate.
 
     Attributes:
-        conditions: The melody in them is whole here, of any length.
-        frames: New ones, at least 1.
-        stride: Frames by which the window moves on when it is full; the rest of it is kept.
-        sampling: How boldly.
-        seed: Of the generator.
-        prompt: Tokens to go on from, (K, T); at most what is kept of a window is used.
+        conditions: Their melody may have any length here.
+        frames: Number of new frames, at least 1.
+        stride: Frames by which a full window advances; the rest of it stays as context.
+        sampling: How tokens are drawn.
+        seed: Seed of the rng.
+        prompt: Tokens to continue, (K, T); only the last ``window - stride`` frames are used.
     """
 
     conditions: Conditions
@@ -122,11 +122,10 @@ class Passage:
 def write_codes(
     engine: MusicGenEngine, passage: Passage, stop: Event
 ) -> Generator[np.ndarray, None, None]:
-    """Yield all complete frames after each step, (K, t), the prompt's included.
+    """Yield all complete frames after each step, (K, t), including the prompt.
 
-    The last yield has every frame; after ``stop`` there are no more. A seed gives the same tokens
-    each time. Beyond one window each next one begins with the end of the one before, as in
-    audiocraft; what lies further back is forgotten.
+    The last step has every frame; after ``stop`` there are no more steps. A seed always gives the
+    same tokens. Each window begins with the end of the one before, as in audiocraft.
     """
     import numpy as np
     import torch
@@ -153,7 +152,7 @@ def write_codes(
 
 
 def _conditions_at(engine: MusicGenEngine, conditions: Conditions, start: int) -> Conditions:
-    """The conditions of the window that begins at a frame: a melody begins again at its end."""
+    """Return the conditions of the window that begins at frame ``start``; a melody is looped."""
     import numpy as np
 
     if conditions.melody is None:
@@ -175,7 +174,7 @@ def _fill(
     known: int,
     stop: Event,
 ) -> Iterator[int]:
-    """Draw the frames of ``codes`` from ``known`` on; yield how many are complete."""
+    """Draw the frames of ``codes`` from ``known`` on; yield the number of complete frames."""
     import torch
 
     grid = torch.from_numpy(delay(codes, layout.delays, layout.codebook_size))
@@ -186,9 +185,9 @@ def _fill(
         column = grid[:, position]
         column[:] = torch.where(column == UNKNOWN, draw(predict(columns)), column)
         columns = grid[:, position : position + 1]
-        for book, lag in enumerate(layout.delays):
+        for codebook, lag in enumerate(layout.delays):
             if 0 <= (frame := position - 1 - lag) < codes.shape[1]:
-                codes[book, frame] = column[book]
+                codes[codebook, frame] = column[codebook]
         if (complete := position - max(layout.delays)) > known:
             yield complete
 
@@ -197,50 +196,50 @@ def draw(logits: torch.Tensor, sampling: Sampling, rng: torch.Generator) -> torc
     """Draw one token for each row of logits, (K, V) -> (K,)."""
     import torch
 
-    ids = torch.zeros(len(logits), 0, dtype=torch.long)  # these rules do not look back
-    for rule in sampling.processors():
-        logits = rule(ids, logits)
+    ids = torch.zeros(len(logits), 0, dtype=torch.long)  # these processors do not read them
+    for processor in sampling.processors():
+        logits = processor(ids, logits)
     return torch.multinomial(logits.softmax(-1), 1, generator=rng)[:, 0]
 
 
-def delay(codes: np.ndarray, delays: Sequence[int], nothing: int) -> np.ndarray:
-    """Shift each codebook to the right by its delay, after one empty column.
+def delay(codes: np.ndarray, delays: Sequence[int], padding: int) -> np.ndarray:
+    """Shift each codebook to the right by its delay, after one column of padding.
 
-    So the decoder draws the fine codebooks of a frame when it has heard the coarse ones.
+    So the fine codebooks of a frame are conditioned on its coarse ones.
 
     Args:
         codes: (K, T).
-        delays: Of each codebook.
-        nothing: What stands where no token is.
+        delays: Delay of each codebook, in frames.
+        padding: Token for empty places.
 
     Returns:
         (K, 1 + T + the longest delay).
     """
     import numpy as np
 
-    books, frames = codes.shape
-    grid = np.full((books, 1 + frames + max(delays)), nothing, codes.dtype)
-    for book, lag in enumerate(delays):
-        grid[book, 1 + lag : 1 + lag + frames] = codes[book]
+    codebooks, frames = codes.shape
+    grid = np.full((codebooks, 1 + frames + max(delays)), padding, codes.dtype)
+    for codebook, lag in enumerate(delays):
+        grid[codebook, 1 + lag : 1 + lag + frames] = codes[codebook]
     return grid
 
 
-def guide(logits: torch.Tensor, books: int, cfg_coef: float) -> torch.Tensor:
-    """Push what the conditions say away from what is likely without them.
+def guide(logits: torch.Tensor, codebooks: int, cfg_coef: float) -> torch.Tensor:
+    """Apply classifier-free guidance.
 
     Args:
-        logits: (2 K, V) with and then without conditions, or (K, V) if only with.
-        books: K.
-        cfg_coef: By how much.
+        logits: (2 K, V), conditional and then unconditional, or (K, V) without guidance.
+        codebooks: K.
+        cfg_coef: Weight of the guidance.
 
     Returns:
         (K, V), float32, on the CPU.
     """
     logits = logits.float().cpu()
-    if len(logits) == books:
+    if len(logits) == codebooks:
         return logits
-    told, untold = logits.split(books)
-    return untold + (told - untold) * cfg_coef
+    conditional, unconditional = logits.split(codebooks)
+    return unconditional + (conditional - unconditional) * cfg_coef
 
 
 def render(engine: MusicGenEngine, codes: np.ndarray) -> Sound:

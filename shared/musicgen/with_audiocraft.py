@@ -1,7 +1,7 @@
 """MusicGen through audiocraft, from Meta's own checkpoint format: two pickles of plain tensors.
 
-Meant for the build that requirements-audiocraft.txt names. Nothing of it is imported unless it is
-installed and a model asks for it.
+For the build in requirements-audiocraft.txt. It is imported only when a model that needs it is
+loaded.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-DESCRIPTION, MELODY = "description", "self_wav"  # what audiocraft calls the two conditions
+DESCRIPTION, MELODY = "description", "self_wav"  # audiocraft's names of the two conditions
 LANGUAGE_MODEL, CODEC = "state_dict.bin", "compression_state_dict.bin"
 Find = Callable[[str], Path]  # finds the folder of a hub repository that a checkpoint refers to
 
 
 def is_available() -> bool:
-    """Whether audiocraft is installed. It is not imported for that."""
+    """Whether audiocraft is installed. Does not import it."""
     return find_spec("audiocraft") is not None
 
 
@@ -43,11 +43,11 @@ class AudiocraftEngine:
     """See ``MusicGenEngine``.
 
     Attributes:
-        lm: The language model; calls work with a copy of it that shares its weights.
+        lm: The language model. Each call uses a copy that shares its weights.
         codec: The compression model, EnCodec.
-        layout: How it spells sound.
+        layout: How it represents sound.
         name: The library and its version.
-        text_encoder: T5, which audiocraft hides from its own modules; None for other kinds.
+        text_encoder: T5, which is not among the submodules of ``lm``; None for other encoders.
     """
 
     lm: Any
@@ -55,22 +55,24 @@ class AudiocraftEngine:
     layout: Layout
     name: str
     text_encoder: Any = None
-    _lock: Any = field(default_factory=Lock, repr=False)  # tokenizers switch their padding
+    _lock: Any = field(
+        default_factory=Lock, repr=False
+    )  # a call changes the padding of the tokenizer
 
     @property
     def follows_melody(self) -> bool:
-        """Whether there is a chroma conditioner."""
+        """Whether it has a chroma conditioner."""
         return MELODY in self.lm.condition_provider.conditioners
 
     def start(self, conditions: Conditions) -> Predict:
-        """Read the conditions once, and return what predicts column after column."""
+        """See ``MusicGenEngine``."""
         import torch
 
-        lm = self._borrow()
+        lm = self._copy_modules()
         with torch.inference_mode():
-            tensors = self._read(conditions)
+            tensors = self._encode_conditions(conditions)
         copies = 2 if conditions.guided else 1
-        # Kept on the copy's modules from here on: keys and values of all columns before.
+        # From now on the copy's modules keep the KV cache.
         lm._set_streaming(True)
 
         def predict(columns: torch.Tensor) -> torch.Tensor:
@@ -82,7 +84,7 @@ class AudiocraftEngine:
         return predict
 
     def encode(self, sound: Sound) -> np.ndarray:
-        """Turn sound into tokens, (K, T)."""
+        """See ``MusicGenEngine``."""
         import torch
 
         with torch.inference_mode():
@@ -92,12 +94,11 @@ class AudiocraftEngine:
         return array
 
     def decode(self, codes: np.ndarray, levels: Sequence[int]) -> Sound:
-        """Turn tokens into sound, from some levels only."""
+        """See ``MusicGenEngine``."""
         import torch
 
-        codec = (
-            self.codec.model if self.layout.channels == 2 else self.codec
-        )  # a pair has one for both
+        # The stereo codec wraps a mono one that it uses for both channels.
+        codec = self.codec.model if self.layout.channels == 2 else self.codec
         with torch.inference_mode():
             samples = [
                 _decode_levels(codec, codes[channel :: self.layout.channels], levels)
@@ -117,18 +118,17 @@ class AudiocraftEngine:
             return contextlib.nullcontext()
         return torch.autocast(self._device.type, torch.float16)
 
-    def _borrow(self) -> Any:
-        """Copy the modules, which remember what they heard, but neither weights nor conditioners.
+    def _copy_modules(self) -> Any:
+        """Copy the modules of ``lm``, but neither weights nor conditioners.
 
-        audiocraft keeps the state of a call on the modules, so that two calls on one model would
-        hear each other.
+        audiocraft keeps the state of a call on the modules, so that concurrent calls need copies.
         """
         shared = [*self.lm.parameters(), *self.lm.buffers(), self.lm.condition_provider]
         memo = {id(part): part for part in (*shared, self.lm.cfg)}
         return copy.deepcopy(self.lm, memo)
 
-    def _read(self, conditions: Conditions) -> dict[str, Any]:
-        """The conditions as tensors and, if there is guidance, those of none in the same batch."""
+    def _encode_conditions(self, conditions: Conditions) -> dict[str, Any]:
+        """Return the conditions as tensors; with guidance, the unconditional ones follow."""
         import torch
         from audiocraft.modules.conditioners import (
             ClassifierFreeGuidanceDropout,
@@ -136,21 +136,23 @@ class AudiocraftEngine:
             WavCondition,
         )
 
-        told = ConditioningAttributes(text={DESCRIPTION: conditions.description.strip() or None})
+        attributes = ConditioningAttributes(
+            text={DESCRIPTION: conditions.description.strip() or None}
+        )
         samples = torch.zeros(1, 1)
         if conditions.melody is not None:
             samples = torch.from_numpy(conditions.melody.samples)
         length = samples.shape[-1] if conditions.melody is not None else 0
-        told.wav[MELODY] = WavCondition(
+        attributes.wav[MELODY] = WavCondition(
             samples[None].to(self._device),
             torch.tensor([length], device=self._device),
             [self.layout.sample_rate],
             [None],
             [0.0],
         )
-        batch = [told]
+        batch = [attributes]
         if conditions.guided:
-            batch += ClassifierFreeGuidanceDropout(p=1.0)([told])
+            batch += ClassifierFreeGuidanceDropout(p=1.0)([attributes])
         provider = self.lm.condition_provider
         with self._lock, self._autocast():
             tensors: dict[str, Any] = provider(provider.tokenize(batch))
@@ -158,10 +160,10 @@ class AudiocraftEngine:
 
 
 def _decode_levels(codec: Any, codes: np.ndarray, levels: Sequence[int]) -> torch.Tensor:
-    """Decode one channel's tokens, (levels, T), with a codec of audiocraft: (1, samples)."""
+    """Decode the tokens of one channel, (levels, T), with audiocraft's codec: (1, samples)."""
     import torch
 
-    if not hasattr(codec, "quantizer"):  # one of transformers, wrapped
+    if not hasattr(codec, "quantizer"):  # a wrapped codec of transformers
         return decode_levels(codec.model, codes, levels)
     rows = torch.from_numpy(codes).to(next(codec.parameters()).device)
     looked_up = sum(codec.quantizer.vq.layers[level].decode(rows[None, level]) for level in levels)
@@ -170,18 +172,18 @@ def _decode_levels(codec: Any, codes: np.ndarray, levels: Sequence[int]) -> torc
 
 
 def load_audiocraft(folder: Path, device: torch.device, find: Find) -> AudiocraftEngine:
-    """Load a checkpoint folder in audiocraft's format, without its pickles running any code.
+    """Load a checkpoint folder in audiocraft's format; its pickles cannot run code.
 
     Args:
         folder: With ``state_dict.bin`` and ``compression_state_dict.bin``.
-        device: Where to; float32 on the CPU, else float16.
-        find: Finds what the checkpoint names instead of bringing it, such as ``t5-base``.
+        device: The device; float32 on the CPU, else float16.
+        find: Finds a repository that the checkpoint refers to, such as ``t5-base``.
     """
     import audiocraft
     from audiocraft.models import builders
 
     package, config = _read_package(folder / LANGUAGE_MODEL, device)
-    with _own_parts(config, find):
+    with _local_conditioners(config, find):
         lm = builders.get_lm_model(config)
     lm.load_state_dict(package["best_state"])
     lm.cfg = config
@@ -223,21 +225,21 @@ def _load_codec(folder: Path, device: torch.device, find: Find) -> Any:
     from audiocraft.models import HFEncodecCompressionModel, HFEncodecModel, builders
 
     package, config = _read_package(folder / CODEC, device)
-    if "pretrained" in package:  # by name, one of transformers
-        own = HFEncodecModel.from_pretrained(find(package["pretrained"]), local_files_only=True)
-        return HFEncodecCompressionModel(own).to(device)
+    if "pretrained" in package:  # the name of a codec of transformers
+        codec = HFEncodecModel.from_pretrained(find(package["pretrained"]), local_files_only=True)
+        return HFEncodecCompressionModel(codec).to(device)
     codec = builders.get_compression_model(config)
     codec.load_state_dict(package["best_state"])
     return codec
 
 
 @contextlib.contextmanager
-def _own_parts(config: Any, find: Find) -> Iterator[None]:
-    """Have the conditioners built from what is on this disk.
+def _local_conditioners(config: Any, find: Find) -> Iterator[None]:
+    """Let audiocraft build the conditioners without a download.
 
-    A text encoder is read from where ``find`` says. The melody is taken from the whole recording,
-    not from what Demucs separates from drums and bass: its weights lie on a server of their own,
-    without a commit to pin, and audiocraft would fetch them here and now.
+    The text encoder is loaded from the folder of ``find``. The melody is extracted from the whole
+    recording, without Demucs, which would separate drums and bass: audiocraft would download its
+    weights now, from another server and without a pinned commit.
     """
     from audiocraft.modules.conditioners import T5Conditioner
     from demucs import pretrained
@@ -250,7 +252,7 @@ def _own_parts(config: Any, find: Find) -> Iterator[None]:
             T5Conditioner.MODELS_DIMS[folder] = T5Conditioner.MODELS_DIMS[name]
             settings.t5.name = folder
         elif settings is not None and settings.model == "chroma_stem":
-            settings.chroma_stem.pop("cache_path", None)  # of those who trained it
+            settings.chroma_stem.pop("cache_path", None)  # a path of the training machine
     separator, pretrained.get_model = pretrained.get_model, _Unseparated
     try:
         yield
@@ -259,7 +261,7 @@ def _own_parts(config: Any, find: Find) -> Iterator[None]:
 
 
 class _Unseparated:
-    """Stands in for Demucs while the chroma conditioner is built."""
+    """Replaces Demucs while the chroma conditioner is built."""
 
     sources = ("vocals", "other")
 
@@ -272,7 +274,7 @@ class _Unseparated:
 
 
 def _mix(samples: torch.Tensor, rate: int, wanted: int) -> torch.Tensor:
-    """Mix a batch, (B, C, T), down to mono at the rate of the chroma conditioner: (B, 1, T')."""
+    """Mix a batch, (B, C, T), down to mono and resample it to ``wanted`` Hz: (B, 1, T')."""
     import torch
 
     mixed = [convert(Sound(one.cpu().numpy(), rate), wanted, 1).samples for one in samples]

@@ -1,4 +1,4 @@
-"""MusicGen through transformers, from its own checkpoint format."""
+"""MusicGen through transformers, from checkpoints in its format."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-WINDOW_SECONDS = 30  # that it was trained on; its checkpoints do not say it
-MAX_WORDS = 512  # tokens of a description
-# How Meta's melody model hears: a spectrum every eighth of a second (MusicgenMelodyFeatureExtractor
-# has the same numbers, but needs torchaudio, which does not import beside our torch).
+WINDOW_SECONDS = 30  # length of the training examples, which checkpoints do not contain
+MAX_TEXT_TOKENS = 512
+# Spectrogram of the melody model, as in MusicgenMelodyFeatureExtractor, which needs torchaudio and
+# so cannot be used with our torch.
 N_FFT, HOP_LENGTH = 16_384, 4_096
 
 
@@ -29,8 +29,8 @@ class TransformersEngine:
 
     Attributes:
         model: ``MusicgenForConditionalGeneration`` or its melody variant.
-        tokenizer: Of the text encoder; one thread at a time, as calls switch its padding.
-        layout: How it spells sound.
+        tokenizer: Tokenizer of the text encoder; under a lock, as calls change its padding.
+        layout: How it represents sound.
         name: The library and its version.
     """
 
@@ -42,16 +42,16 @@ class TransformersEngine:
 
     @property
     def follows_melody(self) -> bool:
-        """Only the melody variant has an idea of pitch."""
+        """Whether it is the melody variant."""
         return hasattr(self.model.config, "num_chroma")
 
     def start(self, conditions: Conditions) -> Predict:
-        """Read the conditions once, and return what predicts column after column."""
+        """See ``MusicGenEngine``."""
         import torch
 
-        decoder, books = self.model.decoder, len(self.layout.delays)
+        decoder, codebooks = self.model.decoder, len(self.layout.delays)
         with torch.inference_mode():
-            states = self._read(conditions)
+            states = self._encode_conditions(conditions)
         cache: Any = None
 
         def predict(columns: torch.Tensor) -> torch.Tensor:
@@ -59,30 +59,30 @@ class TransformersEngine:
             with torch.inference_mode():
                 output = decoder(
                     input_ids=columns.to(self.model.device).repeat(len(states), 1),
-                    # The melody variant hears what it is told once, before the first column.
+                    # The melody variant reads the conditions once, as a prefix.
                     encoder_hidden_states=None if self.follows_melody and cache else states,
                     past_key_values=cache,
                     use_cache=True,
                 )
                 cache = output.past_key_values
-                return guide(output.logits[:, -1], books, conditions.cfg_coef)
+                return guide(output.logits[:, -1], codebooks, conditions.cfg_coef)
 
         return predict
 
     def encode(self, sound: Sound) -> np.ndarray:
-        """Turn sound into tokens, (K, T)."""
+        """See ``MusicGenEngine``."""
         import numpy as np
         import torch
 
         codec = self.model.audio_encoder
         with torch.inference_mode():
             samples = torch.from_numpy(sound.samples).to(codec.device, codec.dtype)
-            # (frames, channels, levels, T): a codec without chunks makes one frame
+            # (frames, channels, levels, T): one frame, as the codec has no chunks
             (codes,) = codec.encode(samples[:, None]).audio_codes
         return np.ascontiguousarray(codes.transpose(0, 1).flatten(0, 1).cpu().numpy())
 
     def decode(self, codes: np.ndarray, levels: Sequence[int]) -> Sound:
-        """Turn tokens into sound, from some levels only."""
+        """See ``MusicGenEngine``."""
         import torch
 
         with torch.inference_mode():
@@ -94,18 +94,18 @@ class TransformersEngine:
             ]
             return Sound(torch.cat(samples).float().cpu().numpy(), self.layout.sample_rate)
 
-    def _read(self, conditions: Conditions) -> torch.Tensor:
-        """Hidden states of the conditions and, if there is guidance, of none: (1 or 2, S, D)."""
+    def _encode_conditions(self, conditions: Conditions) -> torch.Tensor:
+        """Return hidden states, conditional and, with guidance, unconditional: (1 or 2, S, D)."""
         import torch
 
-        told = self._read_words(conditions.description)
-        states = [told, torch.zeros_like(told)]
+        text = self._encode_text(conditions.description)
+        states = [text, torch.zeros_like(text)]
         if self.follows_melody:
-            heard, nothing = self._read_melody(conditions.melody), self._read_melody(None)
-            states = [torch.cat([heard, states[0]], 1), torch.cat([nothing, states[1]], 1)]
+            melody, silence = self._encode_melody(conditions.melody), self._encode_melody(None)
+            states = [torch.cat([melody, states[0]], 1), torch.cat([silence, states[1]], 1)]
         return torch.cat(states if conditions.guided else states[:1])
 
-    def _read_words(self, description: str) -> torch.Tensor:
+    def _encode_text(self, description: str) -> torch.Tensor:
         import torch
 
         model = self.model
@@ -113,32 +113,32 @@ class TransformersEngine:
             width = model.decoder.config.hidden_size
             return torch.zeros(1, 1, width, device=model.device, dtype=model.decoder.dtype)
         with self._lock:
-            words = self.tokenizer(
-                description, return_tensors="pt", truncation=True, max_length=MAX_WORDS
+            text = self.tokenizer(
+                description, return_tensors="pt", truncation=True, max_length=MAX_TEXT_TOKENS
             )
-        hidden = model.text_encoder(input_ids=words.input_ids.to(model.device)).last_hidden_state
+        hidden = model.text_encoder(input_ids=text.input_ids.to(model.device)).last_hidden_state
         project = getattr(model, "enc_to_dec_proj", None)
         return project(hidden) if project else hidden
 
-    def _read_melody(self, melody: Sound | None) -> torch.Tensor:
-        """What the decoder hears of a melody: (1, chroma_length, D)."""
+    def _encode_melody(self, melody: Sound | None) -> torch.Tensor:
+        """Return hidden states of a melody, or of silence: (1, chroma_length, D)."""
         import torch
 
         model = self.model
         chroma = torch.zeros(1, model.config.num_chroma)
-        chroma[0, 0] = 1  # which is what it takes for silence
+        chroma[0, 0] = 1  # as for silence in training
         if melody is not None:
             chroma = extract_chroma(melody, model.config.num_chroma)
         length = model.config.chroma_length
         chroma = chroma.repeat(-(-length // len(chroma)), 1)[:length]
-        heard: torch.Tensor = model.audio_enc_to_dec_proj(
+        states: torch.Tensor = model.audio_enc_to_dec_proj(
             chroma[None].to(model.device, model.dtype)
         )
-        return heard
+        return states
 
 
 def extract_chroma(melody: Sound, num_chroma: int) -> torch.Tensor:
-    """Which of the twelve pitch classes is the strongest at each time, (T, num_chroma), 0 or 1."""
+    """Return the strongest pitch class at each time, one-hot, (T, num_chroma)."""
     import torch
     from torch.nn.functional import one_hot, pad
     from transformers.audio_utils import chroma_filter_bank
@@ -157,9 +157,9 @@ def extract_chroma(melody: Sound, num_chroma: int) -> torch.Tensor:
 
 
 def decode_levels(codec: Any, codes: np.ndarray, levels: Sequence[int]) -> torch.Tensor:
-    """Decode one channel's tokens, (levels, T), with an EnCodec of transformers: (1, samples).
+    """Decode the tokens of one channel, (levels, T), with transformers' EnCodec: (1, samples).
 
-    The codec adds up what its quantisers looked up; here only those of ``levels``.
+    Only the quantisers of ``levels`` are added up.
     """
     import torch
 
@@ -180,13 +180,15 @@ def load_transformers(folder: Path, device: torch.device, dtype: torch.dtype) ->
     )
 
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    kind = AutoConfig.from_pretrained(folder, **options).model_type
+    model_type = AutoConfig.from_pretrained(folder, **options).model_type
     classes: dict[str, Any] = {
         "musicgen": MusicgenForConditionalGeneration,
         "musicgen_melody": MusicgenMelodyForConditionalGeneration,
     }
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    model = classes[kind].from_pretrained(folder, dtype=dtype, use_safetensors=True, **options)
+    model = classes[model_type].from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, **options
+    )
     torch.nn.Module.to(model, device)
     return TransformersEngine(model.eval(), tokenizer, _read_layout(model))
 
@@ -199,6 +201,6 @@ def _read_layout(model: Any) -> Layout:
         channels=channels,
         frame_rate=codec.frame_rate,
         codebook_size=decoder.vocab_size,
-        delays=tuple(book // channels for book in range(decoder.num_codebooks)),
+        delays=tuple(index // channels for index in range(decoder.num_codebooks)),
         window=round(WINDOW_SECONDS * codec.frame_rate),
     )

@@ -1,4 +1,4 @@
-"""Our own torch modules: the generator that the VAE and the GAN share, and what trains each."""
+"""Our own networks: VAE, GAN and the attribute classifier."""
 
 from shared.nets.gan import Discriminator, ProjectedDiscriminator
 from shared.nets.generator import Generator, GeneratorConfig, use_channels_last

@@ -1,7 +1,6 @@
-"""What a generator learns from in a GAN (Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661).
+"""Discriminators and losses of a GAN (Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661).
 
-The discriminator is trained to tell drawn pictures from real ones, the generator to pass as real.
-Only the generator is needed afterwards; see ``shared.nets.generator``.
+They are used in training only. The generator is in ``shared.nets.generator``.
 """
 
 from typing import Any
@@ -16,68 +15,69 @@ from shared.nets.judge import Judge
 
 
 class Discriminator(nn.Module):
-    """Scores pictures: high for real, low for drawn.
+    """Scores pictures: high for real, low for generated.
 
-    The last layers also see how much the batch varies, so that a generator that repeats itself
-    gives itself away (Karras et al. 2018, https://arxiv.org/abs/1710.10196). Nothing in it is
-    normalised: ``r1_penalty`` keeps its score from changing faster than the generator can follow.
+    A minibatch standard deviation layer detects mode collapse (Karras et al. 2018,
+    https://arxiv.org/abs/1710.10196). There is no normalisation: ``r1_penalty`` regularises it.
     """
 
     def __init__(self, channels: tuple[int, ...] = (48, 96, 192, 256)) -> None:
         super().__init__()
         stages: list[nn.Module] = []
-        wide = 3
-        for narrow in channels:
+        in_channels = 3
+        for out_channels in channels:
             stages += [
-                nn.Conv2d(wide, narrow, 4, stride=2, padding=1),
+                nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1),
                 nn.LeakyReLU(SLOPE),
             ]
-            wide = narrow
+            in_channels = out_channels
         self.features = nn.Sequential(*stages)
         self.head = nn.Sequential(
-            nn.Conv2d(wide + 1, wide, 3, padding=1),
+            nn.Conv2d(in_channels + 1, in_channels, 3, padding=1),
             nn.LeakyReLU(SLOPE),
             nn.Flatten(),
-            nn.Linear(wide * 4 * 4, 1),
+            nn.Linear(in_channels * 4 * 4, 1),
         )
         use_channels_last(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Score images (B, 3, 64, 64) in [-1, 1]: (B, 1)."""
         x = self.features(images)  # (B, C, 4, 4)
-        spread = x.std(dim=0, unbiased=False).mean().expand(len(x), 1, *x.shape[2:])
-        return self.head(torch.cat([x, spread], dim=1))
+        deviation = x.std(dim=0, unbiased=False).mean().expand(len(x), 1, *x.shape[2:])
+        return self.head(torch.cat([x, deviation], dim=1))
 
 
 class ProjectedDiscriminator(nn.Module):
-    """Scores what a trained, frozen network sees in pictures, at each of its four depths.
+    """Scores the features of a pretrained, frozen network, at each of its four depths.
 
-    Who knows eyes and mouths already need not learn them while it is being fooled (Projected GAN,
-    Sauer et al. 2021, https://arxiv.org/abs/2111.01007, here without the random projections). Its
-    own convolutions are held back by spectral normalisation (Miyato et al. 2018,
-    https://arxiv.org/abs/1802.05957).
+    Pretrained features spare the discriminator learning them adversarially (Projected GAN, Sauer et
+    al. 2021, https://arxiv.org/abs/2111.01007, here without the random projections). Its own
+    convolutions have spectral normalisation (Miyato et al. 2018, https://arxiv.org/abs/1802.05957).
 
     Args:
-        eyes: The frozen network. It must not be the one that measures the result.
+        features: The pretrained network. It must not be the one that evaluates the result.
     """
 
-    def __init__(self, eyes: Judge) -> None:
+    def __init__(self, features: Judge) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(eyes.stages()).requires_grad_(False).eval()
+        self.stages = nn.ModuleList(features.stages()).requires_grad_(False).eval()
         self.heads = nn.ModuleList()
-        for wide, size in zip(eyes.config.channels, (32, 16, 8, 4), strict=True):
-            narrow = min(2 * wide, 192)
+        for in_channels, size in zip(features.config.channels, (32, 16, 8, 4), strict=True):
+            out_channels = min(2 * in_channels, 192)
             layers: list[nn.Module] = []
             while size > 4:
-                layers += [_conv(wide, narrow, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-                wide, size = narrow, size // 2
+                layers += [
+                    _conv(in_channels, out_channels, 4, stride=2, padding=1),
+                    nn.LeakyReLU(SLOPE),
+                ]
+                in_channels, size = out_channels, size // 2
             if not layers:
-                layers = [_conv(wide, narrow, 3, padding=1), nn.LeakyReLU(SLOPE)]
-            self.heads.append(nn.Sequential(*layers, _conv(narrow, 1, 4), nn.Flatten()))
+                layers = [_conv(in_channels, out_channels, 3, padding=1), nn.LeakyReLU(SLOPE)]
+            self.heads.append(nn.Sequential(*layers, _conv(out_channels, 1, 4), nn.Flatten()))
         use_channels_last(self)
 
     def train(self, mode: bool = True) -> "ProjectedDiscriminator":
-        """Train the heads alone: the eyes stay as they are."""
+        """Set the mode of the heads; the pretrained network stays in evaluation mode."""
         super().train(mode)
         self.stages.eval()
         return self
@@ -92,24 +92,24 @@ class ProjectedDiscriminator(nn.Module):
         return torch.cat(scores, dim=1)
 
 
-def _conv(wide: int, narrow: int, kernel: int, **options: Any) -> nn.Module:
-    return spectral_norm(nn.Conv2d(wide, narrow, kernel, **options))
+def _conv(in_channels: int, out_channels: int, kernel: int, **options: Any) -> nn.Module:
+    return spectral_norm(nn.Conv2d(in_channels, out_channels, kernel, **options))
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Logistic loss on scores (B, K): the log-likelihood of telling real from drawn."""
+    """Logistic loss on scores (B, K)."""
     return (F.softplus(-real) + F.softplus(fake)).sum(dim=1).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """Non-saturating loss on scores (B, K): the generator wants its pictures taken for real."""
+    """Non-saturating loss on scores (B, K)."""
     return F.softplus(-fake).sum(dim=1).mean()
 
 
 def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
-    """How steep the score is around real pictures (B, 3, H, W): the squared gradient, averaged.
+    """Mean squared gradient of the score at real pictures (B, 3, H, W).
 
-    Punishing it makes GAN training converge (Mescheder et al. 2018,
+    This penalty makes GAN training converge (Mescheder et al. 2018,
     https://arxiv.org/abs/1801.04406).
     """
     real = real.detach().requires_grad_(True)

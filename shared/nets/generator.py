@@ -1,11 +1,11 @@
 """The network that turns a latent vector into a picture.
 
-The VAE uses it as decoder and the GAN as generator, with the same configuration: whatever differs
-between their pictures comes from how they were trained and not from size.
+The VAE uses it as decoder and the GAN as generator, with the same configuration: their pictures
+differ because of the training, not the size.
 """
 
-# No ``from __future__ import annotations`` in this package's model files: huggingface_hub reads the
-# real type of ``config`` to rebuild the dataclass from config.json.
+# No ``from __future__ import annotations`` in this package's model files: huggingface_hub needs the
+# actual type of ``config`` to rebuild the dataclass from config.json.
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ class GeneratorConfig:
     """Size of a generator.
 
     Attributes:
-        z_dim: Numbers in a latent vector.
+        z_dim: Dimensions of a latent vector.
         channels: Feature channels at 4, 8, 16, 32 and 64 pixels a side.
     """
 
@@ -43,15 +43,15 @@ class GeneratorConfig:
 
 
 def use_channels_last(module: nn.Module) -> None:
-    """Lay out weights so that convolutions of few channels run several times faster on CPUs."""
+    """Store weights as channels-last, which makes convolutions several times faster on CPUs."""
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class PretrainedModule(nn.Module, PyTorchModelHubMixin):
-    """A module with ``save_pretrained`` and ``from_pretrained`` (a folder, or a hub id).
+    """A module with ``save_pretrained`` and ``from_pretrained`` (a folder or a hub id).
 
-    Weights are float16 on disk, which halves the download and costs no visible quality, and float32
-    once loaded, which is what CPUs are fast in.
+    Weights are float16 on disk, which halves their size without visible loss, and float32 in
+    memory, which is faster on CPUs.
     """
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -65,17 +65,17 @@ class PretrainedModule(nn.Module, PyTorchModelHubMixin):
     def _load_as_safetensor(
         cls, model: Any, model_file: str, map_location: str, strict: bool
     ) -> Any:
-        # Always strict: the mixin's own would let missing weights pass unseen.
-        model.load_state_dict(load_file(model_file))  # copies into the float32 that is there
+        # Always strict: the mixin's own would ignore missing weights.
+        model.load_state_dict(load_file(model_file))  # converts to float32
         return model.to(map_location).eval()
 
 
 class Generator(PretrainedModule):
     """Maps z ~ N(0, I) to pictures in [-1, 1].
 
-    The classic stack of doubling sizes and convolutions with batch normalisation (DCGAN, Radford et
-    al. 2016, https://arxiv.org/abs/1511.06434). Sizes are doubled by repeating pixels and not by
-    transposed convolutions, which leave a checkerboard (Odena et al. 2016,
+    Convolutions with batch normalisation that double the size again and again (DCGAN, Radford et
+    al. 2016, https://arxiv.org/abs/1511.06434). Nearest-neighbour upsampling avoids the
+    checkerboard artefacts of transposed convolutions (Odena et al. 2016,
     https://distill.pub/2016/deconv-checkerboard).
     """
 
@@ -85,20 +85,20 @@ class Generator(PretrainedModule):
         first, *later = config.channels
         self.stem = nn.Linear(config.z_dim, first * 4 * 4, bias=False)
         stages: list[nn.Module] = [nn.BatchNorm2d(first), nn.ReLU()]
-        wide = first
-        for narrow in later:
+        in_channels = first
+        for out_channels in later:
             stages += [
                 nn.Upsample(scale_factor=2),
-                nn.Conv2d(wide, narrow, 3, padding=1, bias=False),
-                nn.BatchNorm2d(narrow),
+                nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+                nn.BatchNorm2d(out_channels),
                 nn.ReLU(),
             ]
-            wide = narrow
-        self.body = nn.Sequential(*stages, nn.Conv2d(wide, 3, 3, padding=1), nn.Tanh())
+            in_channels = out_channels
+        self.body = nn.Sequential(*stages, nn.Conv2d(in_channels, 3, 3, padding=1), nn.Tanh())
         use_channels_last(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Draw one picture per latent vector.
+        """Generate one picture per latent vector.
 
         Args:
             z: (B, z_dim).

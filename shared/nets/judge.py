@@ -1,4 +1,4 @@
-"""A classifier that reads the attributes of a picture off it: what drawn pictures are judged by."""
+"""A classifier of a picture's attributes, for evaluating generated pictures."""
 
 from dataclasses import dataclass, field
 
@@ -10,12 +10,12 @@ from shared.nets.generator import PretrainedModule, use_channels_last
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    """Size of the classifier, and what it knows.
+    """Size and classes of the classifier.
 
     Attributes:
-        values: Attribute -> the words that its answers stand for, in this order.
+        values: Class names of each attribute, in the order of the logits.
         channels: Feature channels at 32, 16, 8 and 4 pixels a side.
-        features: Numbers that it sums a picture up in.
+        features: Dimensions of the feature vector.
     """
 
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -36,19 +36,19 @@ class Judge(PretrainedModule):
         super().__init__()
         self.config = config
         stages: list[nn.Module] = [nn.PixelUnshuffle(2)]
-        wide, stride = 12, 1
-        for narrow in config.channels:
+        in_channels, stride = 12, 1
+        for out_channels in config.channels:
             stages += [
-                nn.Conv2d(wide, narrow, 3, stride=stride, padding=1, bias=False),
-                nn.BatchNorm2d(narrow),
+                nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False),
+                nn.BatchNorm2d(out_channels),
                 nn.ReLU(),
-                nn.Conv2d(narrow, narrow, 3, padding=1, bias=False),
-                nn.BatchNorm2d(narrow),
+                nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+                nn.BatchNorm2d(out_channels),
                 nn.ReLU(),
             ]
-            wide, stride = narrow, 2
+            in_channels, stride = out_channels, 2
         self.body = nn.Sequential(
-            *stages, nn.Flatten(), nn.Linear(wide * 4 * 4, config.features), nn.ReLU()
+            *stages, nn.Flatten(), nn.Linear(in_channels * 4 * 4, config.features), nn.ReLU()
         )
         self.heads = nn.ModuleDict(
             {name: nn.Linear(config.features, len(words)) for name, words in config.values.items()}
@@ -56,7 +56,7 @@ class Judge(PretrainedModule):
         use_channels_last(self)
 
     def stages(self) -> list[nn.Sequential]:
-        """The convolutions of each size, 32 to 4 pixels a side, to be run one after the other."""
+        """Return the layers of each size, 32 to 4 pixels a side, to be applied in sequence."""
         layers = list(self.body)[1:]
         stages = [layers[start : start + 6] for start in range(0, 24, 6)]
         return [
@@ -65,24 +65,26 @@ class Judge(PretrainedModule):
         ]
 
     def extract_features(self, images: Tensor) -> Tensor:
-        """What it sees before it decides: (B, 3, 64, 64) in [-1, 1] to (B, features)."""
+        """Return features (B, D) of images (B, 3, 64, 64) in [-1, 1]."""
         return self.body(images.contiguous(memory_format=torch.channels_last))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits per attribute, (B, number of its values) each."""
+        """Return the logits of each attribute, (B, number of its values)."""
         features = self.extract_features(images)
         return {name: head(features) for name, head in self.heads.items()}
 
 
 @torch.inference_mode()
 def judge(model: Judge, images: Tensor, batch: int = 250) -> tuple[Tensor, dict[str, Tensor]]:
-    """Features (N, D) and the likeliest value of each attribute (N,) of images in [-1, 1]."""
+    """Return features (N, D) and each attribute's likeliest class (N,) of images in [-1, 1]."""
     device = next(model.parameters()).device
-    features, answers = [], []
+    features, predictions = [], []
     for part in images.split(batch):
-        seen = model.extract_features(part.to(device))
-        features.append(seen.cpu())
-        answers.append({name: head(seen).argmax(1).cpu() for name, head in model.heads.items()})
+        hidden = model.extract_features(part.to(device))
+        features.append(hidden.cpu())
+        predictions.append(
+            {name: head(hidden).argmax(1).cpu() for name, head in model.heads.items()}
+        )
     return torch.cat(features), {
-        name: torch.cat([answer[name] for answer in answers]) for name in model.heads
+        name: torch.cat([prediction[name] for prediction in predictions]) for name in model.heads
     }

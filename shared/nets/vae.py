@@ -17,7 +17,7 @@ from shared.nets.generator import (
 
 @dataclass(frozen=True)
 class VAEConfig(GeneratorConfig):
-    """Size of a VAE: that of its decoder, which is a ``Generator``, and of its encoder.
+    """Size of a VAE: of its decoder, a ``Generator``, and of its encoder.
 
     Attributes:
         encoder_channels: Feature channels at 32, 16, 8 and 4 pixels a side, multiples of 8.
@@ -31,10 +31,10 @@ class VAEConfig(GeneratorConfig):
 
 
 class VAE(PretrainedModule):
-    """Squeezes pictures into z and draws them again.
+    """Encodes pictures as z and decodes them again.
 
-    The encoder answers with a Gaussian per picture, N(mu, exp(logvar)), not with a point. Training
-    keeps these close to N(0, I), so that the decoder can draw from any z ~ N(0, I).
+    The encoder returns a Gaussian per picture, N(mu, exp(logvar)). Training keeps these close to
+    N(0, I), so that the decoder can decode any z ~ N(0, I).
     """
 
     def __init__(self, config: VAEConfig) -> None:
@@ -42,20 +42,20 @@ class VAE(PretrainedModule):
         self.config = config
         first, *later = config.encoder_channels
         stages: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, first, 3, padding=1)]
-        wide = first
-        for narrow in later:
+        in_channels = first
+        for out_channels in later:
             stages += [
-                nn.GroupNorm(GROUPS, wide),
+                nn.GroupNorm(GROUPS, in_channels),
                 nn.LeakyReLU(SLOPE),
-                nn.Conv2d(wide, narrow, 4, stride=2, padding=1),
+                nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1),
             ]
-            wide = narrow
+            in_channels = out_channels
         self.encoder = nn.Sequential(
             *stages,
-            nn.GroupNorm(GROUPS, wide),
+            nn.GroupNorm(GROUPS, in_channels),
             nn.LeakyReLU(SLOPE),
             nn.Flatten(),
-            nn.Linear(wide * 4 * 4, 2 * config.z_dim),
+            nn.Linear(in_channels * 4 * 4, 2 * config.z_dim),
         )
         self.decoder = Generator(config)
         use_channels_last(self)
@@ -75,21 +75,21 @@ class VAE(PretrainedModule):
         return mu, logvar
 
     def decode(self, z: Tensor) -> Tensor:
-        """Draw z (B, z_dim) as pictures (B, 3, 64, 64) in [-1, 1]."""
+        """Decode z (B, z_dim) to pictures (B, 3, 64, 64) in [-1, 1]."""
         return self.decoder(z)
 
     def forward(
         self, images: Tensor, rng: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode, sample and decode: the pictures again, ``mu`` and ``logvar``."""
+        """Encode, sample and decode: return reconstructions, ``mu`` and ``logvar``."""
         mu, logvar = self.encode(images)
         return self.decode(reparameterize(mu, logvar, rng)), mu, logvar
 
 
 def reparameterize(mu: Tensor, logvar: Tensor, rng: torch.Generator | None = None) -> Tensor:
-    """Sample N(mu, exp(logvar)) so that gradients reach both: mu + sigma * noise, (B, z_dim).
+    """Sample N(mu, exp(logvar)) differentiably: mu + sigma * noise, (B, z_dim).
 
-    The noise is drawn on the CPU, so that a seed means the same on every device.
+    The noise is drawn on the CPU, so that a seed gives the same on every device.
     """
     noise = torch.randn(mu.shape, generator=rng).to(mu)
     return mu + torch.exp(0.5 * logvar) * noise

@@ -1,4 +1,4 @@
-"""Controls that several rooms have: the picker of models, sliders, buttons, the seed."""
+"""Controls that several rooms share: model picker, sliders, buttons, seed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def choose_model(
     none: str = "",
     keep: Callable[[ModelSpec], bool] = lambda spec: True,
 ) -> gr.Dropdown:
-    """A picker of the room's models; the first, bundled one is chosen.
+    """Create a picker of the room's models; its value is a key, at first that of a bundled model.
 
-    With ``none``, that is chosen instead, and its value is "". ``keep`` says which are offered.
+    ``none`` is the label of an additional first choice with the value "". ``keep`` filters models.
     """
     specs = [spec for spec in catalog.for_task(task) if keep(spec)]
     choices = [(none, "")] if none else []
@@ -36,21 +36,21 @@ def choose_model(
     return gr.Dropdown(choices, value=chosen, label=label, elem_classes="model")
 
 
-def _take_in_range(slider: gr.Slider, payload: float | None) -> float | None:
-    """Return what was typed beside a slider, within its range, as the page does a moment later."""
+def _clamp(slider: gr.Slider, payload: float | None) -> float | None:
+    """Clamp a number typed beside a slider to its range, as the page does a moment later."""
     value = slider.minimum if payload is None else payload
     return Number.round_to_precision(
         min(max(value, slider.minimum), slider.maximum), slider.precision
     )
 
 
-# Gradio's own raises while a number is being typed: "9" on the way to "90", or an emptied field. A
+# Gradio's own raises while a number is being typed, such as the "9" of "90", or an empty field. A
 # subclass would make Gradio write a .pyi file beside this one.
-gr.Slider.preprocess = _take_in_range  # type: ignore[method-assign,assignment]
+gr.Slider.preprocess = _clamp  # type: ignore[method-assign,assignment]
 
 
 def create_slider(request: type[Request], name: str, *, step: float, **options: Any) -> gr.Slider:
-    """A slider with the range and default that ``request`` declares for field ``name``."""
+    """Create a slider with the range and default of field ``name`` of ``request``."""
     minimum, maximum, default = request.limits(name)
     label = options.pop("label", name.replace("_", " ").capitalize())
     value = options.pop("value", default)
@@ -59,7 +59,7 @@ def create_slider(request: type[Request], name: str, *, step: float, **options: 
 
 @dataclass(frozen=True)
 class RunButtons:
-    """The room's main button, the Stop that takes its place, and what one is waiting for."""
+    """A tab's main button, the Stop that replaces it, and the line that says what it waits for."""
 
     run: gr.Button
     stop: gr.Button
@@ -67,7 +67,7 @@ class RunButtons:
 
     @classmethod
     def create(cls, label: str) -> RunButtons:
-        """Add them to the current column."""
+        """Add them to the current block."""
         run = gr.Button(label, variant="primary", size="lg")
         stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_classes="stop")
         return cls(run, stop, gr.HTML("", **CAPTION))
@@ -75,7 +75,7 @@ class RunButtons:
 
 @dataclass(frozen=True)
 class SeedControl:
-    """The seed field of a room, and the button that puts the last seed back into it."""
+    """A seed field, and the button that copies the last seed into it."""
 
     seed: gr.Number
     used: gr.State
@@ -83,7 +83,7 @@ class SeedControl:
 
     @classmethod
     def create(cls, last: int = -1) -> SeedControl:
-        """Add the field and the button to the current column; ``last`` is that of an example."""
+        """Add both to the current block; ``last`` is the seed of the example that is shown."""
         with gr.Row(elem_classes="seed-row", equal_height=True):
             seed = gr.Number(-1, label="Seed", info="-1 draws a new one", min_width=110)
             reuse = gr.Button("Keep last seed", size="sm", min_width=110)

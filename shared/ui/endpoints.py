@@ -1,4 +1,4 @@
-"""Endpoints for programs."""
+"""Endpoints of the API."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def add_endpoint(
     *,
     heavy: bool = True,
 ) -> None:
-    """Publish ``function``, which no button of the page calls, as an endpoint.
+    """Publish ``function`` as an endpoint that no button of the page calls.
 
     Args:
         api_name: Name of the endpoint.
         function: Its docstring becomes the documentation of the endpoint.
-        defaults: Parameters in order, each with its default value, or a component for a file.
-        outputs: Hidden components that carry the results.
-        heavy: Whether it runs a model: all of these share one queue, where they may wait.
+        defaults: Parameters in order, each with its default value or an input component.
+        outputs: Hidden components for the results.
+        heavy: Whether it runs a model; all such endpoints share one queue.
     """
     inputs = [
         value if isinstance(value, gr.components.Component) else _hidden_input(name, value)
@@ -44,12 +44,12 @@ def add_endpoint(
 
 
 def _hidden_input(name: str, value: Any) -> Any:
-    # An Api component takes any value as it is: the request, not the component, judges it.
-    kinds = {str: "string", int: "integer", float: "number", bool: "boolean"}
-    return Api(value, {"type": kinds[type(value)]}, label=name.replace("_", " "))
+    # An Api component does not validate: the request does.
+    types = {str: "string", int: "integer", float: "number", bool: "boolean"}
+    return Api(value, {"type": types[type(value)]}, label=name.replace("_", " "))
 
 
 def create_list(name: str, item: dict[str, str]) -> Api:
-    """A parameter of an endpoint that takes a list, empty by default; ``item`` is a JSON schema."""
+    """Create a list parameter of an endpoint, empty by default; ``item`` is a JSON schema."""
     schema: Any = {"type": "array", "items": item}
     return Api([], schema, label=name.replace("_", " "))

@@ -1,4 +1,4 @@
-"""What happens when a button is pressed: run, wait, show, stop, say what went wrong."""
+"""Gradio events that run a model: waiting, showing steps, stopping, errors."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from shared.ui.controls import RunButtons
 _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # Events that end within milliseconds.
 QUICK = _PRIVATE | {"queue": False}
-# The same for what changes a state: Gradio reports that change only if the event was queued.
+# The same for events that change a state: Gradio fires its change event only if they are queued.
 QUEUED = _PRIVATE | {"concurrency_limit": None}
-# Events that follow typing or a slider: of several that come meanwhile, only the last counts.
+# Events that follow typing or a slider: while one runs, only the last of the others is kept.
 LIVE = _PRIVATE | {
     "trigger_mode": "always_last",
     "concurrency_id": "live",
     "concurrency_limit": QUEUES["live"],
 }
 
-# What a caption says of the time to come is in such an element: it goes when nothing comes.
+# The part of a caption about the remaining time, which is removed after a Stop.
 _LEFT = re.compile(r'<span class="left">.*?</span>')
-# On a narrow screen the button may have been pressed a page below what it fills.
+# On a narrow screen the exhibit may be far above the button: scroll to it.
 _SHOW_EXHIBIT = """() => {
   const exhibits = [...document.querySelectorAll(".tab-columns > .exhibit")];
   const exhibit = exhibits.find((one) => one.offsetParent); // that of the open tab
@@ -55,9 +55,9 @@ def wire_generation(
 ) -> list[Any]:
     """Run ``generate`` on a click of the run button (and on events ``also``); end it on Stop.
 
-    It yields values for ``outputs`` and, before the first of them, the ``Waiting`` of ``Room.run``,
-    which the line under the buttons shows. Whatever a visitor has made so far stays on the page
-    when it ends, however it ends; after a Stop the ``caption`` says so.
+    ``generate`` yields values for ``outputs`` and, before them, the ``Waiting`` of ``Room.run``,
+    which are shown under the buttons. The last step stays on the page however the run ends; after
+    a Stop the ``caption`` says so.
 
     Args:
         buttons: Start and stop it.
@@ -66,17 +66,16 @@ def wire_generation(
         outputs: Components that it yields values for, as a sequence or a dict.
         caption: The line under the exhibit.
         also: Further events that start it.
-        begin: Events that start it instead of the button, whose click is the tab's to handle.
+        begin: Events that start it instead of the button, if the tab handles the click itself.
         end_on: Further events that end it.
 
     Returns:
-        The two events it can end with, done and stopped, for a tab that has something to add to
-        either.
+        The events after success and on Stop, for a tab to continue from.
     """
     run, stop, waiting = buttons.run, buttons.stop, buttons.waiting
     busy = [gr.update(visible=False), gr.update(visible=True), show_waiting("One moment")]
     ready = [gr.update(visible=True), gr.update(visible=False), ""]
-    places = [run, stop, waiting]
+    controls = [run, stop, waiting]
 
     def show_steps(*args: Any) -> Iterator[Any]:
         with contextlib.closing(generate(*args)) as steps:  # type: ignore[type-var]
@@ -91,13 +90,13 @@ def wire_generation(
     def end(shown: str, caption: str) -> list[Any]:
         if "failed" in shown:
             return [*ready[:2], gr.skip(), gr.skip()]
-        # Nothing has been made while one waits: the caption belongs to what was there before.
+        # While it waits there is no result: the caption belongs to the one before.
         if shown:
             return [*ready[:2], "Stopped before anything was made.", gr.skip()]
         return [*ready, f"{_LEFT.sub('', caption)} · stopped"]
 
     started = gr.on(
-        [*(begin or [run.click]), *also], lambda: busy, None, places, js=_SHOW_EXHIBIT, **QUICK
+        [*(begin or [run.click]), *also], lambda: busy, None, controls, js=_SHOW_EXHIBIT, **QUICK
     )
     running = started.then(
         keep_message(show_steps, waiting),
@@ -109,37 +108,36 @@ def wire_generation(
         show_progress_on=list(outputs),
         api_visibility="private",
     )
-    done = running.success(lambda: ready, None, places, **QUICK)
-    # After an error; and after a Stop, once the work has really ended. Until then the page would
-    # ignore another click of the run button, and what is still on its way would write over the
-    # caption.
-    running.failure(end, [waiting, caption], [*places, caption], **QUICK)
+    done = running.success(lambda: ready, None, controls, **QUICK)
+    # After an error, and after a Stop when the run has really ended. Earlier, the page would ignore
+    # another click of the run button, and late steps would overwrite the caption.
+    running.failure(end, [waiting, caption], [*controls, caption], **QUICK)
     stopped = gr.on([stop.click, *end_on], lambda: None, None, None, cancels=[running], **QUICK)
     return [done, stopped]
 
 
 def show_waiting(text: str) -> str:
-    """The line under the buttons; like the cursor, it shows while there is a Stop."""
+    """Return the line under the buttons; CSS shows it while the Stop is visible."""
     return f'<span class="waking" role="status">{html.escape(text)} …</span>'
 
 
 def keep_message(
-    function: Callable[..., Iterator[Any]], place: gr.HTML
+    function: Callable[..., Iterator[Any]], output: gr.HTML
 ) -> Callable[..., Iterator[Any]]:
-    """Let a GalleryError stay on the page, in ``place``: a message goes after seconds."""
+    """Keep a GalleryError on the page, in ``output``: Gradio's message disappears after seconds."""
 
     def generate(*args: Any) -> Iterator[Any]:
         try:
             yield from function(*args)
         except GalleryError as error:
-            yield {place: f'<span class="failed">{html.escape(str(error))}</span>'}
+            yield {output: f'<span class="failed">{html.escape(str(error))}</span>'}
             raise
 
     return say_errors(generate)
 
 
 def say_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Show a GalleryError as its message, without a traceback. Works for generators, too."""
+    """Show a GalleryError as a message, without a traceback. Works for generators, too."""
 
     @contextlib.contextmanager
     def translated() -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Files that the page hands out."""
+"""Files for download."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shared import temporary_files
 
 
 def new_file(name: str) -> Path:
-    """Return the path of a file to write, where Gradio serves and clears its files."""
+    """Return the path of a new file that Gradio can serve."""
     return temporary_files.new_file(Path(get_upload_folder()), name)
 
 
 def offer_download(label: str, path: Path) -> gr.DownloadButton:
-    """A button that hands out a file and says how large it is."""
+    """Create a download button whose label has the size of the file."""
     size = path.stat().st_size
     shown = f"{size / 1e6:.1f} MB" if size > 5e5 else f"{size / 1e3:.0f} kB"
     return gr.DownloadButton(f"{label} ({shown})", value=str(path), interactive=True)

@@ -1,4 +1,4 @@
-"""The parts of a page: within a tab the controls beside the exhibit, below it what is inside."""
+"""The layout of a tab: controls beside the exhibit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CAPTION: dict[str, Any] = {"elem_classes": "caption", "padding": False}
 
 @dataclass(frozen=True)
 class TabColumns:
-    """The two places of a tab: ``with columns.controls: ...``."""
+    """The two columns of a tab: ``with columns.controls: ...``."""
 
     controls: gr.Column
     exhibit: gr.Column

@@ -12,7 +12,7 @@ _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 
 def create_theme() -> gr.themes.Base:
-    """Make the gallery's theme: plain walls, local fonts, the accent left to each room."""
+    """Make the gallery's theme with system fonts; each room sets its own accent colour."""
     return gr.themes.Base(neutral_hue="stone", radius_size="md", font=_SANS, font_mono=_MONO).set(
         body_background_fill="#f7f5f0",
         body_background_fill_dark="#161514",

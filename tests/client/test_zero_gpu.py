@@ -32,7 +32,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(log: Path) -> Iterator[Client]:
-    """The real app, told that it runs on ZeroGPU; there is no card, so ``cuda`` is the CPU."""
+    """The real app with ZeroGPU switched on; without a GPU, ``cuda`` is the CPU here."""
     environment = {"SPACES_ZERO_GPU": "true", "PYTHONPATH": STUBS, "STUB_SPACES_LOG": str(log)}
     with run_app(log.with_name("app.txt"), **environment) as url:
         client = Client(url, verbose=False)

@@ -1,4 +1,4 @@
-"""A loader of pretended models and a clock that a test moves, for the tests of the cache."""
+"""A loader of fake models and a clock that a test sets, for the tests of the cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.model_cache import ModelCache
 
 
 class FakeModel:
-    """A model that knows its key and where it lies."""
+    """A model that knows its key and its device."""
 
     def __init__(self, key: str, device: str) -> None:
         self.key = key
@@ -22,16 +22,16 @@ class FakeModel:
 
 
 class FakeLoader(Loader):
-    """Loads ``FakeModel``; attributes say how, and what happened."""
+    """Loads ``FakeModel``; attributes control it and record calls."""
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self.sizes = dict(sizes)
-        self.measured: dict[str, Mapping[Hashable, int]] = {}  # else a piece of its own
+        self.measured: dict[str, Mapping[Hashable, int]] = {}  # by default one piece per model
         self.places: Sequence[str] = ("cpu",)
-        self.errors: list[Exception | None] = []  # of the next loads; None for none
-        self.gate = threading.Event()  # holds loads back while it is closed
+        self.errors: list[Exception | None] = []  # of the next loads; None for success
+        self.gate = threading.Event()  # loads wait while it is not set
         self.gate.set()
-        self.arrived = threading.Event()  # a load has come to the gate
+        self.arrived = threading.Event()  # a load has reached the gate
         self.fetches: Counter[str] = Counter()
         self.loads: Counter[str] = Counter()
         self.moves: list[tuple[str, str]] = []
@@ -74,7 +74,7 @@ class FakeLoader(Loader):
 
 
 class FakeClock:
-    """Seconds that pass only when told, but for a trace that keeps calls in order."""
+    """Time that a test sets; each call adds a microsecond, so that calls are ordered."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -91,7 +91,7 @@ def damaged(key: str) -> ModelUnavailable:
 def make_cache(
     budget: int = 20, *, patience: float = 0.0, grace: float = 0.0, **options: Any
 ) -> tuple[ModelCache, FakeLoader, FakeClock]:
-    """A cache for models a, b, c of 10 bytes (or those in ``sizes``), which waits for nothing."""
+    """Make a cache for models a, b, c of 10 bytes (or ``sizes``), by default without waiting."""
     loader = FakeLoader(options.pop("sizes", {"a": 10, "b": 10, "c": 10}))
     clock = FakeClock()
     cache = ModelCache(budget, loader, clock=clock, patience=patience, grace=grace, **options)
@@ -106,23 +106,23 @@ def use(cache: ModelCache, *keys: str) -> None:
 
 
 def states(cache: ModelCache) -> dict[str, str]:
-    """State by key of all that the cache knows."""
+    """Return the state of each model by key."""
     return {model["key"]: model["state"] for model in cache.snapshot()["models"]}
 
 
 def find(cache: ModelCache, key: str) -> dict[str, Any]:
-    """What the snapshot says of ``key``."""
+    """Return the entry of ``key`` in the snapshot."""
     return next(model for model in cache.snapshot()["models"] if model["key"] == key)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Return once ``holds`` does; fail after ten seconds without."""
+    """Wait until ``holds`` returns true; fail after ten seconds."""
     deadline = time.monotonic() + 10
     while not holds():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.001)  # a core that spins is missing where the work is done
+        assert time.monotonic() < deadline, "the condition never became true"
+        time.sleep(0.001)  # leaves the core to the other threads
 
 
 def wait_for_waiters(cache: ModelCache, count: int) -> None:
-    """Wait until so many visitors wait."""
+    """Wait until at least ``count`` visitors wait."""
     wait_until(lambda: cache.snapshot()["waiters"] >= count)

@@ -167,7 +167,7 @@ def test_progress_is_a_bar_that_screen_readers_know() -> None:
 def test_buttons_offer_what_can_be_done(
     state: dict[str, Any] | None, mine: bool, names: list[str]
 ) -> None:
-    buttons = Reader(show_row(STORYTELLER, state, mine=mine)).all("button")
+    buttons = Reader(show_row(STORYTELLER, state, own=mine)).all("button")
     assert [button["aria-label"] for button in buttons] == names
 
 
@@ -193,7 +193,7 @@ def test_more_in_memory_than_allowed_does_not_break_the_bar() -> None:
 
 
 def test_counts_and_waiting_visitors_are_told() -> None:
-    text = Reader(show_panel(snapshot(waiters=2), SPECS, {}, in_line=1)).text
+    text = Reader(show_panel(snapshot(waiters=2), SPECS, {}, queued=1)).text
     assert "found awake 12 found asleep 3 sent to sleep 1 failed 0" in text
     assert "2 visitors waiting for a model, 1 visitor in line for the machine." in text
     assert "Nobody is waiting." in Reader(show_panel(snapshot(), SPECS, {})).text

@@ -14,7 +14,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from shared.batching import BatchEngine, choose_engine
-from shared.numpy_llama import LEAST_ALIKE, NumpyLlama, can_run
+from shared.numpy_llama import MIN_SHARED_PREFIX, NumpyLlama, can_run
 from shared.sampling import SampledToken, Sampling, TokenSequence, TransformersEngine, draw_tokens
 
 CONTEXT = 48
@@ -94,9 +94,9 @@ def test_texts_of_different_lengths_do_not_disturb_each_other(model: LlamaForCau
 
 @pytest.mark.parametrize("kv_heads", [2, 4])
 def test_a_text_that_begins_like_another_is_read_on_from_where_they_part(kv_heads: int) -> None:
-    model = make_model(kv_heads, context=2 * LEAST_ALIKE)
+    model = make_model(kv_heads, context=2 * MIN_SHARED_PREFIX)
     llama = NumpyLlama(model)
-    beginning = [n * n % 50 for n in range(LEAST_ALIKE + 3)]
+    beginning = [n * n % 50 for n in range(MIN_SHARED_PREFIX + 3)]
     texts = [[*beginning, 4, 17, 25], [*beginning, 8, 9], beginning, [*beginning, 4, 17]]
     llama.read(0, texts[0])
     for row, ids in enumerate(texts[1:], start=1):
@@ -284,7 +284,7 @@ def fail_to_guess(ids: Sequence[int]) -> Sequence[int]:
     raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("fault", [{"rules": [Failing()]}, {"propose": fail_to_guess}])
+@pytest.mark.parametrize("fault", [{"processors": [Failing()]}, {"propose": fail_to_guess}])
 def test_a_text_whose_own_rules_fail_spoils_no_other(
     model: LlamaForCausalLM, fault: dict[str, Any]
 ) -> None:
@@ -304,12 +304,12 @@ def test_a_text_whose_own_rules_fail_spoils_no_other(
 def test_stop_ends_it_before_the_next_token_and_the_row_is_free_again(
     engine: Any, model: LlamaForCausalLM
 ) -> None:
-    stop, lent = Event(), engine(model)
-    tokens = lent.write(make_sequence(), stop)
+    stop, reused = Event(), engine(model)
+    tokens = reused.write(make_sequence(), stop)
     next(tokens)
     stop.set()
     assert list(tokens) == []
-    assert write(lent, 5) == write(engine(model), 5)
+    assert write(reused, 5) == write(engine(model), 5)
 
 
 @pytest.mark.parametrize("engine", [TransformersEngine, BatchEngine])

@@ -73,7 +73,7 @@ def test_the_mp4_is_what_browsers_play_and_keeps_the_recipe(tmp_path: Path) -> N
     last = frames[-1].astype(int)
     for place, colour in [((100, 100), (0, 160, 0)), ((400, 100), (220, 0, 0))]:
         assert np.abs(last[place] - colour).max() < 25
-    # What a player reads first stands first: it need not wait for the whole file.
+    # The index comes first: players need not wait for the whole file.
     data = (tmp_path / "walk.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 

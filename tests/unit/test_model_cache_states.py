@@ -30,7 +30,7 @@ any_visitor = st.integers(0, 99)
 
 
 class Ledger(Loader):
-    """Loads as it is told, and keeps books beside the cache's; c and d share a piece."""
+    """Loads on command, and counts independently of the cache; c and d share a piece."""
 
     def __init__(self) -> None:
         self.outcomes: SimpleQueue[type[Exception] | None] = SimpleQueue()
@@ -74,20 +74,20 @@ class Ledger(Loader):
 
 
 class Visitor(threading.Thread):
-    """Asks for a lease and keeps it until told to leave."""
+    """Requests a lease and keeps it until ``leave`` is set."""
 
     def __init__(self, cache: ModelCache, key: str, faults: list[str]) -> None:
         super().__init__(daemon=True)
         self.cache, self.key, self.faults = cache, key, faults
         self.holds = threading.Event()
-        self.told_to_leave = threading.Event()
+        self.leave = threading.Event()
         self.start()
 
     def run(self) -> None:
         try:
             with self.cache.lease(self.key) as model:
                 self.holds.set()
-                self.told_to_leave.wait()
+                self.leave.wait()
                 if model is None or model.key != self.key:
                     self.faults.append(f"{self.key} was mixed up")
                 if self.key not in loaded(self.cache):
@@ -125,7 +125,7 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(which=any_visitor)
     def release(self, which: int) -> None:
         if self.visitors:
-            self.visitors[which % len(self.visitors)].told_to_leave.set()
+            self.visitors[which % len(self.visitors)].leave.set()
 
     @rule(key=keys)
     def watch(self, key: str) -> None:
@@ -160,14 +160,14 @@ class CacheMachine(RuleBasedStateMachine):
         self.clock.now += 2 * GRACE
 
     def visitors_of(self, key: str) -> list[Visitor]:
-        return [v for v in self.visitors if v.key == key and not v.told_to_leave.is_set()]
+        return [v for v in self.visitors if v.key == key and not v.leave.is_set()]
 
     @invariant()
     def no_fault_was_noticed(self) -> None:
         assert not self.ledger.faults
 
     @invariant()
-    def the_books_are_within_the_budget(self) -> None:
+    def the_sizes_are_within_the_budget(self) -> None:
         for device in self.cache.snapshot()["devices"]:
             assert device["used_bytes"] <= device["budget_bytes"]
 
@@ -176,7 +176,7 @@ class CacheMachine(RuleBasedStateMachine):
         for watcher in self.watchers:
             watcher.close()
         for visitor in self.visitors:
-            visitor.told_to_leave.set()
+            visitor.leave.set()
         # One for each visitor, and one for each load that was begun for somebody who has left.
         for _ in range(len(self.visitors) + self.cache.snapshot()["misses"]):
             self.ledger.outcomes.put(None)

@@ -81,11 +81,11 @@ def test_a_wav_file_keeps_no_more_than_other_programs_read(tmp_path: Path) -> No
         recipe = {"seed": 7, "settings": {"description": "a" * length, "style": "waltz"}}
         save_wav(Sound(SILENCE, 8000), path, recipe)
         with soundfile.SoundFile(path) as file:
-            told = json.loads(file.comment)
-        assert read_recipe(path) == told
-        assert (told["seed"], told["settings"]["style"]) == (7, "waltz")
+            comment = json.loads(file.comment)
+        assert read_recipe(path) == comment
+        assert (comment["seed"], comment["settings"]["style"]) == (7, "waltz")
         whole = len(json.dumps(recipe)) <= WAV_BYTES
-        assert (told == recipe) == whole, "what fits stays whole"
+        assert (comment == recipe) == whole, "what fits stays whole"
 
 
 def test_a_longer_comment_in_an_old_wav_file_is_read(tmp_path: Path) -> None:

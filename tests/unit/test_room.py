@@ -1,4 +1,4 @@
-"""Running models: nobody waits for ever, and whoever waits can leave at once."""
+"""Running models: no request waits for ever, and a waiting request can be closed at once."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def leftovers(settings: Settings) -> list[str]:
-    """What stands beside the converted folders, but for lock files."""
+    """Return what is beside the converted folders, without lock files."""
     found = (path.name for path in (settings.cache_dir / "converted").iterdir())
     return [name for name in found if not name.endswith(".lock")]
 

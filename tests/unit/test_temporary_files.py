@@ -12,7 +12,7 @@ import pytest
 
 from shared.settings import ROOT
 from shared.temporary_files import (
-    MOST_AGE,
+    MAX_AGE,
     PREFIX,
     ProcessFolder,
     new_file,
@@ -51,13 +51,13 @@ def test_a_sweep_leaves_no_file_and_no_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "hash-of-an-upload").mkdir()
     sweep(tmp_path)
     assert len(list(tmp_path.glob("made/*"))) == 2, "they are new"
-    sweep(tmp_path, now=time.time() + MOST_AGE + 60)
+    sweep(tmp_path, now=time.time() + MAX_AGE + 60)
     assert list(tmp_path.rglob("*")) == [tmp_path / "made"]
 
 
 def test_a_tune_that_is_being_played_stays(tmp_path: Path) -> None:
     old, recent = (
-        write(tmp_path, "old.flac", age=MOST_AGE + 60),
+        write(tmp_path, "old.flac", age=MAX_AGE + 60),
         write(tmp_path, "new.flac", age=60),
     )
     sweep(tmp_path)
@@ -66,7 +66,7 @@ def test_a_tune_that_is_being_played_stays(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_still_written_to_stays(tmp_path: Path) -> None:
-    path = write(tmp_path, "film.gif", age=MOST_AGE + 60)
+    path = write(tmp_path, "film.gif", age=MAX_AGE + 60)
     path.with_suffix(".mp4").write_bytes(b"film")
     os.utime(path.parent, (0, 0))
     sweep(tmp_path)
@@ -76,7 +76,7 @@ def test_a_folder_that_is_still_written_to_stays(tmp_path: Path) -> None:
 def test_gradios_own_files_are_left_to_it(tmp_path: Path) -> None:
     (tmp_path / "hash").mkdir()
     (tmp_path / "hash" / "example.mp3").write_bytes(b"kept for the page")
-    sweep(tmp_path, now=time.time() + 10 * MOST_AGE)
+    sweep(tmp_path, now=time.time() + 10 * MAX_AGE)
     assert (tmp_path / "hash" / "example.mp3").is_file()
 
 

@@ -76,4 +76,6 @@ def test_a_request_that_can_never_be_served_is_refused() -> None:
 
 def test_all_that_may_wait_at_once_fits_into_the_servers_threads() -> None:
     assert sum(QUEUES.values()) + QUICK_THREADS <= THREADS
-    assert QUEUES["training"] > MOST_IN_LINE, "one more must come in to be told that it is full"
+    assert QUEUES["training"] > MOST_IN_LINE, (
+        "one more must get a thread to read that the line is full"
+    )
