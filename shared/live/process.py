@@ -25,7 +25,7 @@ import psutil
 from shared.errors import GalleryError
 from shared.limits import QUEUES
 from shared.settings import ROOT
-from shared.turns import Place, Turns
+from shared.turns import QueuedRequest, Turns
 
 FREE_BYTES = 300_000_000  # weights, optimizers and pictures of the longest run, with a margin
 STALL_SECONDS = 300.0  # without a report: even a busy machine draws a sample in less
@@ -39,7 +39,7 @@ TRAINING_TURNS = Turns({TRAINING: 1})
 
 
 @contextmanager
-def join_training_queue() -> Iterator[Place]:
+def join_training_queue() -> Iterator[QueuedRequest]:
     """Wait in ``TRAINING_TURNS``, and train once ``wait`` returns 0; leaving the block ends that.
 
     Raises:
