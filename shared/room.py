@@ -62,7 +62,7 @@ class Room:
     ) -> None:
         self.task, self.cache, self.catalog = task, cache, catalog
         self.settings = catalog.settings
-        self.turns = turns or Turns()
+        self.turns = Turns() if turns is None else turns  # one without requests is falsy
         self.holder = f"the {task} room"
         # On ZeroGPU this must exist before the page is launched.
         self._stream = on_gpu(catalog, lambda job: job.seconds)(self._stream_here)

@@ -90,6 +90,16 @@ def test_whoever_waits_for_the_device_leaves_at_once_and_so_does_who_has_it(room
     assert room.finish(count, VAE, 3) == 2, "the device is free again"
 
 
+def test_rooms_share_the_device(room: Room) -> None:
+    other = Room("latent", room.cache, room.catalog, room.turns)
+    busy = hold_device(room)
+    waiting = other.run(count, VAE, 3)
+    texts = [cast(Waiting, step).text for step in (next(waiting), next(waiting))]
+    assert "Waiting for your turn · 1 before you" in texts
+    close(waiting)
+    close(busy)
+
+
 def test_a_model_that_writes_for_all_together_does_not_wait_for_the_device(room: Room) -> None:
     busy = hold_device(room)
     steps = list(run_text(room, BUNDLED, TextRequest.parse(prompt="Once", max_new_tokens=3)))
