@@ -1,14 +1,14 @@
 """Tunes: controls and notes to tokens and back, notes to sound.
 
-controls.py     what may be asked of a tune
+controls.py     the settings of a tune: style, key, tempo, instruments
 tokens.py       scores to the tokens that the model reads and writes, and back
-grammar.py      which tokens may follow which
-compose.py      tunes written by a model, bar by bar
-copying.py      whether they repeat what it was trained on
-measures.py     bars of notes: tokens and text are turned into them
-chords.py       bars of a melody to chords, by a stated rule
-arrangement.py  bars to what is played: key, tempo, players
-soundfont.py    the instruments' sounds
+grammar.py      which token may come after which
+compose.py      a model writes tunes bar by bar
+copying.py      detects passages copied from the training data
+measures.py     bars of notes, from and to tokens and text
+chords.py       chords for a melody, by a fixed rule
+arrangement.py  bars to notes in seconds: key, tempo, instruments
+soundfont.py    finds and reads SoundFonts
 sound.py        scores to sound
-loudness.py     how loud it is, and making it as loud as it should be
+loudness.py     measures and normalizes loudness
 """

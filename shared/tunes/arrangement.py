@@ -1,6 +1,6 @@
-"""Bars as they are played: in a key, at a tempo, by instruments, over chords.
+"""Turns bars into notes in seconds: in a key, at a tempo, for instruments, with chords.
 
-The same bars can be arranged in another way at any time; composing has no part in it.
+The same bars can be arranged again in another way without composing anything.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from symusic import Score
 
-TICKS = 480  # a quarter, in the scores that are made here
+TICKS = 480  # per quarter note, in the scores that are made here
 STRONG, WEAK = 100, 84  # MIDI velocities of the melody, on the first beat and elsewhere
 BASS_VELOCITY, CHORD_VELOCITY = 80, 64
-ACCOMPANIMENT_VOLUME = 84  # as MIDI has it, 0 to 127, where the melody has 100
-_SAME = 1e-6  # seconds; what is nearer is the same moment
+ACCOMPANIMENT_VOLUME = 84  # MIDI volume, 0 to 127; the melody has 100
+_SAME = 1e-6  # seconds; times closer than this are equal
 HARMONIZED = {"Chorale", "Lied"}  # styles whose chords the model writes
 ACCOMPANYING = {"chords", "piano"}  # parts that the second instrument plays
 
@@ -38,16 +38,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Bars as they are played, from the first note on.
+    """Notes and chords of a piece in seconds. Time 0 is the first note.
 
     Attributes:
-        parts: In the order of ``PlayedNote.track``.
-        notes: In seconds, in order of their start.
-        bar_starts: Seconds at which each bar begins; that of an upbeat is negative.
-        seconds: Length of all bars, from the first note on; the last notes may sound longer.
-        chords: Seconds and name of each chord where it changes.
-        tempo: Quarters a minute.
-        meters: Seconds and meter where it changes, the first at the first bar.
+        parts: ``PlayedNote.track`` is an index into it.
+        notes: Sorted by start.
+        bar_starts: Start of each bar in seconds; negative for an upbeat.
+        seconds: Time at which the last bar ends; the last notes may sound longer.
+        chords: Time in seconds and name of each chord change.
+        tempo: Quarter notes per minute.
+        meters: Time in seconds and meter of each meter change; the first is the first bar.
     """
 
     parts: tuple[Part, ...]
@@ -59,19 +59,20 @@ class Arrangement:
     meters: tuple[tuple[float, str], ...]
 
     def between(self, start: float, end: float) -> list[PlayedNote]:
-        """Return the notes that begin from ``start`` on and before ``end``, in seconds."""
+        """Return the notes with ``start`` <= note start < ``end``, in seconds."""
         return [note for note in self.notes if start - _SAME <= note.start < end - _SAME]
 
 
 def arrange(
     bars: Sequence[Measure], controls: TuneControls, *, is_complete: bool = True
 ) -> Arrangement:
-    """Arrange ``bars``, which are in C, in the key and tempo and for the players of ``controls``.
+    """Arrange ``bars``, which are in C, in the key, tempo and instruments of ``controls``.
 
-    What a bar sounds like depends on no later bar, but for the last of a complete tune. A tune may
-    begin with an upbeat, a bar that is mostly rest: nobody wants to wait for it, so time 0 is the
-    first note. A loop begins with its first full bar instead, and does not come to rest at its end.
-    Notes that are too high for the instruments sound in a lower octave.
+    The notes of a bar never depend on later bars, so bars can be played while others are composed.
+    The only exception is the last bar of a complete tune, which gets a closing chord. A tune may
+    begin with an upbeat, a bar that is mostly rest. Time 0 is the first note, so that playback
+    starts without a pause. A loop drops the upbeat and gets no closing chord. Notes that are too
+    high for the instruments are moved down by octaves.
     """
     if controls.loop:
         bars = bars[1:] if len(bars) > 1 and bars[0].is_upbeat else bars
@@ -119,7 +120,7 @@ def arrange(
 
 
 def _parts(played: Sequence[Sequence[BarNote]], controls: TuneControls) -> tuple[Part, ...]:
-    """List the parts, those that accompany last, each with its instrument, if it has one."""
+    """List the parts that have an instrument; accompanying parts come last."""
     found = dict.fromkeys(note.part for notes in played for note in notes)
     names = sorted(found, key=lambda name: name in ACCOMPANYING)
     players = {
@@ -157,14 +158,14 @@ def _name_chords(
 def to_score(
     arrangement: Arrangement, start: float | None = None, end: float = float("inf")
 ) -> Score:
-    """Write the notes that begin from ``start`` to ``end``, in seconds, as a score from 0 on.
+    """Write the notes that begin between ``start`` and ``end``, in seconds, as a score.
 
-    Without ``start`` it is the whole from the first bar line on, with its meters: an upbeat then
-    has its rest before it.
+    ``start`` becomes tick 0. Without ``start``, the score begins at the first bar line, so an
+    upbeat keeps the rest before it, and the score has the time signatures.
     """
     from symusic import ControlChange, Note, Score, Tempo, TimeSignature, Track
 
-    ticks = TICKS * arrangement.tempo / 60  # a second
+    ticks = TICKS * arrangement.tempo / 60  # per second
     offset = min(arrangement.bar_starts[:1], default=0.0) if start is None else start
     score = Score(TICKS)
     score.tempos.append(Tempo(0, arrangement.tempo))

@@ -1,16 +1,16 @@
-"""Chords for a melody by a stated rule, and how they are played. No model has a part in this.
+"""Chords for a melody by a fixed rule, and how they are played. No model is involved.
 
-**Which chord.** A segment is half a bar in 4/4, 6/8 and 12/8, otherwise a bar. Each triad of the
-mode gets the share of the segment's melody that it covers, by sounding time, notes on the beat
-counting more, minus what it leaves out; ``_LIKING`` adds a little for chords that are common, and
-``_AFTER`` for how well one follows the chord before (subdominant to dominant to tonic). Every
-fourth bar likes to end on the tonic, reached from the dominant. The best sum wins. In minor, the
-dominant is major where the melody has the raised leading tone.
+**Which chord.** A segment is half a bar in 4/4, 6/8 and 12/8, otherwise a bar. Every triad of the
+mode gets a score for the segment: the share of the melody's sounding time that is in the chord
+(notes on the beat count more), minus a penalty for the share that is not. ``_LIKING`` adds a bonus
+for common chords, ``_AFTER`` one for common progressions (subdominant to dominant to tonic). Every
+fourth bar gets a bonus for ending on the tonic, reached from the dominant. The highest score wins.
+In minor, the dominant is major where the melody has the raised leading tone.
 
-A chord depends only on the melody up to its own segment: what is composed later never changes what
-has been played. Only the very last bar knows that it is the last.
+A chord depends only on the melody up to the end of its segment, so bars that are composed later
+never change what has been played. Only the last bar of a tune is treated as an ending.
 
-Pitches are those of the model, which writes all tunes in C.
+All pitches are in C, like everything that the model writes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from functools import lru_cache
 from shared.tunes.controls import TuneControls, spell_note
 from shared.tunes.measures import BarNote, Measure
 
-ON_BEAT = 1.5  # how much more a note counts that begins on a beat
-MISSED = 0.6  # what a note outside the chord costs, if one inside is worth 1
-STAYING = 0.06  # for the chord that sounds already
+ON_BEAT = 1.5  # weight of a note that begins on a beat
+MISSED = 0.6  # penalty for notes outside the chord; notes inside it score 1
+STAYING = 0.06  # bonus for keeping the chord
 CADENCE_BARS = 4
 CADENCE, ENDING = 0.2, 0.6
 
@@ -44,7 +44,7 @@ class Chord:
         return self.root, (self.root + third) % 12, (self.root + fifth) % 12
 
     def name(self, fifths: int = 0) -> str:
-        """Its name, such as ``Em``, in the key this many fifths above C, spelt as that key asks."""
+        """Return the name, such as ``Em``, in the key that is ``fifths`` fifths above C."""
         return spell_note(fifths + (7 * self.root + 4) % 12 - 4) + self.quality
 
 
@@ -72,7 +72,7 @@ _LIKING: dict[str, dict[Chord, float]] = {
     },
     "Mixolydian": {_I: 0.15, _FLAT_VII: 0.1, _IV: 0.06, _V_MINOR: 0.0, _II: -0.05, _VI: -0.05},
 }  # fmt: skip
-# Degrees, by the letter name of the root in C.
+# Scale degree by the chord's root in C.
 _DEGREES = {0: 1, 2: 2, 3: 3, 4: 3, 5: 4, 7: 5, 8: 6, 9: 6, 10: 7}
 _AFTER = {
     (2, 5): 0.2, (4, 5): 0.12, (4, 1): 0.1, (5, 1): 0.25, (7, 1): 0.15, (5, 6): 0.05, (6, 2): 0.1,
@@ -90,12 +90,11 @@ _SCALES = {
 def choose_chords(
     bars: Sequence[Measure], mode: str | None, *, is_complete: bool = True
 ) -> list[tuple[PlacedChord, ...]]:
-    """Choose the chords of every bar; see the module.
+    """Choose the chords of every bar; see the module docstring.
 
     Args:
-        bars: A melody in C. Of a first bar that begins with more than half a bar of rest, an
-            upbeat, the rests get no chord.
-        mode: Of the tune; None finds it out from the melody so far.
+        bars: A melody in C. The rests of an upbeat get no chord.
+        mode: Mode of the tune; None estimates it from the melody so far.
         is_complete: Whether the last bar ends the tune.
     """
     heard = [0.0] * 12
@@ -124,7 +123,7 @@ def choose_chords(
 
 
 def split_bar(meter: str) -> list[tuple[float, float]]:
-    """Return start and duration, in quarters, of the segments of a bar that get a chord each."""
+    """Return start and duration, in quarters, of the segments of a bar; each gets one chord."""
     beats, unit = map(int, meter.split("/"))
     quarters = 4 * beats / unit
     if meter in ("4/4", "6/8", "12/8"):
@@ -133,10 +132,10 @@ def split_bar(meter: str) -> list[tuple[float, float]]:
 
 
 def find_mode(heard: Sequence[float]) -> str:
-    """Return the mode whose scale holds most of what was heard, Major first among equals.
+    """Return the mode whose scale covers most of ``heard``; the first in ``_SCALES`` on a tie.
 
     Args:
-        heard: Sounding time of each pitch class, 12 numbers, the tonic first.
+        heard: Sounding time of each of the 12 pitch classes, the tonic first.
     """
     return max(_SCALES, key=lambda mode: sum(heard[pitch] for pitch in _SCALES[mode]))
 
@@ -148,7 +147,7 @@ def hear_mode(bars: Sequence[Measure]) -> str:
 
 
 def _weigh(bar: Measure, start: float, end: float) -> list[float]:
-    """Return for each pitch class how much of it sounds between two moments of a bar."""
+    """Return how long each pitch class sounds from ``start`` to ``end``, on-beat notes weighted."""
     beat = 1.5 if bar.meter.endswith("/8") else 1.0
     weights = [0.0] * 12
     for note in bar.notes:
@@ -175,7 +174,7 @@ def _choose(
         covered = sum(weights[pitch] for pitch in chord.pitch_classes) / total if total else 0.0
         value = covered - MISSED * (1 - covered) + _LIKING[mode][chord] + wish.get(degree, 0.0)
         if mode == "Minor" and degree == 5:
-            # The leading tone, sounding now or used so far, makes the dominant major.
+            # The leading tone, in this segment or so far, makes the dominant major.
             raised = weights[11] or (not weights[10] and heard[11] >= heard[10])
             value += 0.1 if (chord == _V) == bool(raised) else -0.4
         if chord == before:
@@ -187,8 +186,8 @@ def _choose(
     return max(_LIKING[mode], key=score)
 
 
-# How it is played: moments of a bar, in quarters, at which the bass or the chord is struck, and for
-# how long. "fifth" is a bass note, too: the fifth if the chord was struck before in this bar.
+# Accompaniment pattern of a bar: (start, duration) in quarters, and what is played. "fifth" is a
+# bass note: the chord's fifth if the chord's root was played before in this bar, else the root.
 _Strokes = tuple[tuple[float, float, str], ...]
 
 
@@ -202,7 +201,7 @@ def _strokes(meter: str, style: str | None) -> _Strokes:
         return tuple(strokes)
     if meter == "3/4":
         return (0.0, 0.9, "bass"), (1.0, 0.7, "chord"), (2.0, 0.7, "chord")
-    if style in ("Air", None) and beats == 4:  # broken chords, as a harp would
+    if style in ("Air", None) and beats == 4:  # broken chords, as on a harp
         tones = ("bass", "middle", "low", "middle", "bass", "middle", "low", "middle")
         return tuple((0.5 * place, 1.0, tone) for place, tone in enumerate(tones))
     if beats == 2:  # 2/4: bass on the beat, chord on the off-beat
@@ -213,7 +212,7 @@ def _strokes(meter: str, style: str | None) -> _Strokes:
     )
 
 
-BASS, BASS_TOP = 38, 50  # MIDI pitches: a bass note lies in this octave
+BASS, BASS_TOP = 38, 50  # MIDI pitches: the octave of the bass notes
 CHORD, CHORD_TOP = 52, 64
 
 
@@ -224,15 +223,15 @@ def accompany(
     *,
     is_complete: bool = True,
 ) -> list[tuple[BarNote, ...]]:
-    """Play ``chords`` under every bar: bass and off-beat chords, or broken ones under an air.
+    """Play ``chords`` under every bar: bass and off-beat chords, or broken chords for an air.
 
-    A bar that is more than a melody, as in a chorale, needs none and gets none. The last
-    bar of a complete tune is one long chord.
+    A bar with several parts, as in a chorale, gets no accompaniment. The last bar of a complete
+    tune gets held chords.
 
     Args:
         bars: The melody in C.
-        chords: What ``choose_chords`` says.
-        controls: The style decides on the figures; whatever the key, they stay in their register.
+        chords: What ``choose_chords`` returned.
+        controls: The style selects the pattern; the key is needed to stay in the same register.
         is_complete: Whether the last bar ends the tune.
     """
     played: list[tuple[BarNote, ...]] = []
@@ -247,7 +246,7 @@ def accompany(
 
 
 def _hold(placed: Sequence[PlacedChord]) -> _Strokes:
-    """Strike every chord of a bar once; one that stays sounds on."""
+    """Play every chord of a bar once, held until the next different chord."""
     starts = [
         one.start
         for number, one in enumerate(placed)

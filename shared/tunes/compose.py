@@ -1,4 +1,4 @@
-"""Tunes written by a model, bar by bar."""
+"""A model writes tunes bar by bar."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from shared.sampling import Engine
     from shared.tunes.copying import CopyGuard
 
-REDRAWS = 8  # of a bar that completes a copy, before the tune ends there
-BOLDER, BOLD = 1.15, 0.5  # each is drawn at a higher temperature, at least BOLD
+REDRAWS = 8  # of a bar that copies the training data, before the tune ends there
+BOLDER, BOLD = 1.15, 0.5  # factor on the temperature per redraw, and its least start value
 
 
 @dataclass(frozen=True)
 class TuneModel:
-    """A causal transformer over note tokens and what belongs to it.
+    """A causal transformer over note tokens, with its tokenizer and engine.
 
     Attributes:
         model: The transformer.
-        tokenizer: Its own.
-        engine: Writes with it.
-        guard: Knows what it was trained on, if that was kept.
+        tokenizer: The model's tokenizer.
+        engine: Samples from the model.
+        guard: Detects copies of the training data; None if their hashes were not saved.
     """
 
     model: PreTrainedModel
@@ -45,7 +45,7 @@ class TuneModel:
 
     @property
     def context(self) -> int:
-        """Tokens that the model looks back on."""
+        """Context length in tokens."""
         return int(self.model.config.max_position_embeddings)
 
 
@@ -55,8 +55,8 @@ class WrittenBar:
 
     Attributes:
         tune: The number of its tune, from 1.
-        tokens: Its own, the bar line first.
-        controls: Those that the model got.
+        tokens: The tokens of the bar, the bar line first.
+        controls: The controls that the model got.
     """
 
     tune: int
@@ -65,7 +65,7 @@ class WrittenBar:
 
     @property
     def ids(self) -> list[int]:
-        """The same without probabilities."""
+        """The token ids."""
         return [token.id for token in self.tokens]
 
 
@@ -77,19 +77,19 @@ def write_bars(
     stop: Event,
     begun: Sequence[Sequence[int]] = (),
 ) -> Generator[WrittenBar, None, None]:
-    """Yield bars for ever, tune after tune as players join them into a set, until ``stop``.
+    """Yield bars until ``stop``. When a tune ends, the next one begins, as in a set of tunes.
 
-    All are in the meter of the first. ``rng`` alone decides: other calls at the same time, which
-    may share the engine, do not.
+    All bars have the meter of the first. The result depends on ``rng`` only, not on other calls
+    that share the engine.
 
     Args:
-        tune_model: Writes.
-        controls: What is asked for; a meter that is not said is the first bar's.
-        sampling: How boldly.
+        tune_model: The model.
+        controls: What to compose; without a meter, the first bar's meter is kept.
+        sampling: Temperature and top-p.
         rng: On the CPU.
-        stop: Ends it within a token; what is left of a bar is dropped.
-        begun: Bars, each from its bar line on, that the first tune goes on from. They are not
-            yielded again.
+        stop: Ends the generation within a token; an unfinished bar is dropped.
+        begun: Token ids of the bars that the first tune continues, each from its bar line on. They
+            are not yielded again.
     """
     for tune in count(1):
         if begun:
@@ -112,11 +112,11 @@ def write_ending(
     stop: Event,
     begun: Sequence[Sequence[int]],
 ) -> WrittenBar | None:
-    """Return a bar that follows ``begun`` and comes to rest on the key note; see ``write_tune``.
+    """Return a last bar after ``begun`` that ends on the key note; see ``write_tune``.
 
-    A model that is cut off in the middle of a tune does not know that it writes the last bar. So
-    this one is drawn again, among what comes to rest: see ``BarGrammar``. None after a stop, or
-    where it would be a copy.
+    A model that is cut off in the middle of a tune does not know that this bar is the last. So the
+    bar is sampled again under a grammar that allows endings only, see ``BarGrammar``. Returns None
+    after a stop, or if every attempt was a copy.
     """
     bars = write_tune(tune_model, controls, sampling, rng, stop, begun, is_ending=True)
     tokens = next(bars, None)
@@ -135,14 +135,14 @@ def write_tune(
 ) -> Iterator[list[SampledToken]]:
     """Yield the bars of one tune until the model ends it, or ``stop``; see ``write_bars``.
 
-    With ``is_ending``, bars come to rest, see ``BarGrammar``. A bar that would complete a passage
-    of the training data is drawn again, more boldly each time. Should that never help, the tune
-    ends before it.
+    With ``is_ending``, bars end on the key note, see ``BarGrammar``. A bar that completes a passage
+    of the training data is sampled again, at a higher temperature each time. After ``REDRAWS``
+    attempts the tune ends before that bar.
     """
     tokenizer, context = tune_model.tokenizer, tune_model.context
     line, end = tokenizer["Bar_None"], tokenizer["EOS_None"]
     longest = context // 3
-    grammar: Any = BarGrammar(  # it does what a LogitsProcessor does
+    grammar: Any = BarGrammar(  # has the interface of a LogitsProcessor
         tokenizer,
         longest_bar=longest,
         highest_pitch=HIGHEST - controls.transposition,
@@ -178,12 +178,12 @@ def write_tune(
             bars.append(ids)
             given, bar = [token], [token]
         else:
-            # The context is full: go on from the latest bars, which the model has learnt.
+            # The context is full: continue from the latest bars. Training had such windows too.
             first = _first_in(bars, context // 2)
 
 
 def _dare(sampling: Sampling, redraws: int) -> Sampling:
-    """Return ``sampling``, bolder after each redraw."""
+    """Return ``sampling`` with a temperature that grows with each redraw."""
     if not redraws:
         return sampling
     return replace(sampling, temperature=max(sampling.temperature, BOLD) * BOLDER**redraws)
@@ -192,7 +192,7 @@ def _dare(sampling: Sampling, redraws: int) -> Sampling:
 def _fork(rng: torch.Generator) -> torch.Generator:
     """Return a separate generator for one sequence.
 
-    A engine may draw ahead of what is used, by how much depends on others.
+    An engine may draw more numbers than are used; how many depends on its other sequences.
     """
     import torch
 
@@ -201,7 +201,7 @@ def _fork(rng: torch.Generator) -> torch.Generator:
 
 
 def _first_in(bars: Sequence[Sequence[int]], room: int) -> int:
-    """Return the number of the first of the latest bars that fit into ``room``, at least one."""
+    """Return the index of the first of the latest bars that fit into ``room``, at least one."""
     first = max(len(bars) - 1, 0)
     size = len(bars[-1]) if bars else 0
     while first and size + len(bars[first - 1]) <= room:

@@ -1,4 +1,4 @@
-"""What may be asked of a tune: style, mode, meter, key, tempo and instrument."""
+"""The settings of a tune: style, mode, meter, key, tempo and instruments."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 ANY = "Any"
 STYLES = ("Air", "Reel", "Jig", "SlipJig", "Hornpipe", "Strathspey", "March", "Chorale", "Lied")
 MODES = ("Major", "Minor", "Dorian", "Mixolydian")
-STYLE_NAMES = {"SlipJig": "Slip jig", "Lied": "Song with piano"}  # where a style is shown
+STYLE_NAMES = {"SlipJig": "Slip jig", "Lied": "Song with piano"}  # display names
 METERS = ("2/4", "3/4", "4/4", "6/8", "9/8")
 OTHER_KEY_NAMES = {"Db": "C#", "D#": "Eb", "Gb": "F#", "Ab": "G#", "A#": "Bb"}
 KEY_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
-"""By pitch class, where one is chosen; ``TuneControls.key_name`` names one in use."""
-KEY_LABELS = {"C#": "C# / Db", "G#": "G# / Ab"}  # those whose usual name the mode decides
-_LETTERS = "FCGDAEB"  # a fifth from each to the next
+"""By pitch class, as in the menu; ``TuneControls.key_name`` spells the key of a tune."""
+KEY_LABELS = {"C#": "C# / Db", "G#": "G# / Ab"}  # the usual name of these depends on the mode
+_LETTERS = "FCGDAEB"  # in fifths
 
 QUARTERS_PER_MINUTE = {
     ANY: 110, "Air": 84, "Reel": 190, "Jig": 168, "SlipJig": 160, "Hornpipe": 160,
@@ -30,25 +30,26 @@ INSTRUMENTS = {
     "recorder": 74, "pan pipe": 75, "whistle": 78, "chip": 80, "banjo": 105, "bagpipe": 109,
     "fiddle": 110,
 }  # fmt: skip
-"""General MIDI programs by plain name. They colour the sound; the model never sees them."""
+"""General MIDI programs by plain name. The model never sees them."""
 
 
 @dataclass(frozen=True)
 class TuneControls:
-    """What a description asks for. None leaves the choice to the model.
+    """What a description asks for. None means that the model chooses.
 
     Attributes:
         style: One of ``STYLES``.
         mode: One of ``MODES``.
         meter: One of ``METERS``.
-        tonic: Pitch class of the key note, 0 (C) to 11 (B). The default, D, suits the fiddle.
+        tonic: Pitch class of the key note, 0 (C) to 11 (B). D is a usual fiddle key.
         tempo: Quarter notes a minute, ``SLOWEST`` to ``FASTEST``.
-        instrument: A name in ``INSTRUMENTS``, for the melody or for all parts of a choir.
-        accompaniment: Another, for chords or for the piano of a song; None for none.
+        instrument: A name in ``INSTRUMENTS``; plays the melody, or all parts of a choir.
+        accompaniment: A name in ``INSTRUMENTS``; plays the chords, or the piano part of a song.
+            None for no accompaniment.
         bars: Length in bars.
         seconds: Length in seconds.
-        loop: The end leads back into the beginning.
-        understood: The words of the description that were used.
+        loop: Whether the piece is played in a loop without a seam.
+        understood: The words of the description that were understood.
         unknown: The words that were not.
     """
 
@@ -72,13 +73,13 @@ class TuneControls:
 
     @property
     def fifths(self) -> int:
-        """Fifths from C up to the key note, as it is spelt in few signs: Db major, C# minor."""
+        """Fifths from C up to the key note, spelled with few accidentals: Db major, C# minor."""
         lowest = -3 if self.mode in ("Minor", "Dorian") else -5
         return (7 * self.tonic - lowest) % 12 + lowest
 
     @property
     def key_name(self) -> str:
-        """The key in words: "Db major"; "D" if the mode is open."""
+        """The key in words: "Db major"; "D" without a mode."""
         return f"{spell_note(self.fifths)} {(self.mode or '').lower()}".rstrip()
 
     @property
@@ -97,7 +98,7 @@ class TuneControls:
 
 
 def find_instrument(program: int) -> str | None:
-    """Return the name of a General MIDI program, or of the next in its family of eight, if any."""
+    """Return the name of a General MIDI program, or of the nearest in its family of eight."""
     family = [name for name, other in INSTRUMENTS.items() if other // 8 == program // 8]
     return min(family, key=lambda name: abs(INSTRUMENTS[name] - program), default=None)
 

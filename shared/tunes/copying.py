@@ -1,4 +1,4 @@
-"""Does a tune repeat what the model was trained on? Found by hashes, which hold no music."""
+"""Detects tunes that repeat the training data. Only hashes are stored, no music."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy as np
 
 FILE = "training-bars.npz"
 PASSAGE = 3  # bars
-COMMON = 3  # a passage in this many pieces is common property
+COMMON = 3  # a passage in at least this many pieces is common stock
 
 
 class CopyGuard:
-    """Knows every passage of ``PASSAGE`` bars in a model's training pieces.
+    """A set of hashes of all passages of ``PASSAGE`` bars in a model's training pieces.
 
-    A passage counts as the tokens of its bars, so it is one in every key, octaves apart. Passages
-    that ``COMMON`` or more pieces have are common stock, and those that end a piece are cadences:
-    neither is in it. A hash has 32 bits: of passages that are in no piece, one in some twenty
-    thousand is taken for a copy, and drawn again for nothing.
+    A passage is the tokens of its bars. All pieces are in C, so a passage matches in every key, but
+    not in another octave. Two sorts of passages are left out: those in ``COMMON`` or more pieces,
+    which are common stock, and those that end a piece, which are cadences. A hash has 32 bits:
+    about one in twenty thousand new passages is taken for a copy and sampled again.
     """
 
     def __init__(self, hashes: np.ndarray) -> None:
-        """Take the sorted hashes of passages, (N,) uint32."""
+        """Use ``hashes``, sorted, (N,) uint32."""
         self.hashes = hashes
 
     @classmethod
     def build(cls, pieces: Iterable[Sequence[Sequence[int]]]) -> CopyGuard:
-        """Learn ``pieces``, each a list of bars, each a list of token ids."""
+        """Hash ``pieces``, each a list of bars, each a list of token ids."""
         owners: defaultdict[int, set[int]] = defaultdict(set)
         for number, bars in enumerate(pieces):
             for passage in _hash_passages(bars[:-1]):
@@ -39,7 +39,7 @@ class CopyGuard:
 
     @classmethod
     def load(cls, folder: Path) -> CopyGuard | None:
-        """Read what ``save`` wrote beside the weights in ``folder``; None where there is none."""
+        """Read what ``save`` wrote into ``folder``; None if there is no such file."""
         path = folder / FILE
         if not path.is_file():
             return None
@@ -51,7 +51,7 @@ class CopyGuard:
         np.savez_compressed(folder / FILE, hashes=self.hashes)
 
     def copies(self, bars: Sequence[Sequence[int]]) -> bool:
-        """Whether the latest ``PASSAGE`` of ``bars`` (token ids) are a passage of the training."""
+        """Whether the last ``PASSAGE`` of ``bars`` (token ids) are in the training data."""
         return any(self._knows(passage) for passage in _hash_passages(bars[-PASSAGE:]))
 
     def _knows(self, passage: int) -> bool:

@@ -1,4 +1,4 @@
-"""Which note tokens may follow which."""
+"""Restricts sampling to token sequences that are valid bars."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     import torch
     from miditok import MusicTokenizer
 
-TRIAD, FIFTH = 3, 7  # the least notes of a chord at rest, and an interval in semitones
+TRIAD, FIFTH = 3, 7  # least number of notes in a closing chord; interval in semitones
 
 
 class BarGrammar:
-    """A sampling rule that leaves only tokens from which bars can be read, whatever the model says.
+    """A logits processor that allows only tokens that form valid bars.
 
-    A bar is its line, its meter (always that of the bar before), then at ever later positions one
-    or more notes, each a pitch and a duration; sung ones are marked and come before the others. In
-    a melody no note begins before the last one has ended, so that every bar adds up. A trained
-    model hardly needs the rule; an untrained one still gives a score that can be played.
+    A bar is a bar line, a meter (the same as in the bar before), and then positions in increasing
+    order, each with one or more notes. A note is a pitch and a duration; sung notes are marked and
+    come before the others. In a melody no note begins before the previous one has ended. A trained
+    model rarely breaks these rules; with them, even an untrained model gives a playable score.
 
-    A bar may also have to come to rest: then the key note begins on its last strong beat and is
-    held to the end. Where there are several parts, it is the lowest of a chord of the key.
+    With ``is_ending``, the key note begins on the last strong beat of the bar and is held to the
+    end. If there are several parts, it is the lowest note of a chord of the key.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class BarGrammar:
         """Make the rule for the vocabulary of ``tokenizer``.
 
         Args:
-            tokenizer: The model's.
-            longest_bar: Tokens after which a bar must end; no real bar comes near.
-            highest_pitch: MIDI pitch of the highest note that may be written.
-            is_ending: Whether bars come to rest.
+            tokenizer: The model's tokenizer.
+            longest_bar: Tokens after which a bar must end; real bars are much shorter.
+            highest_pitch: MIDI pitch of the highest note that is allowed.
+            is_ending: Whether bars must end on the key note.
         """
         self._names: dict[int, str] = {id_: name for name, id_ in tokenizer.vocab.items()}
         self._ids: dict[str, int] = tokenizer.vocab
@@ -53,10 +53,10 @@ class BarGrammar:
         self._song = self._ids.get("Scoring_VoicePiano")
         self._longest_bar = longest_bar
         self._is_ending = is_ending
-        self._hiding: dict[tuple[int, ...], torch.Tensor] = {}  # to be added, by what is left
+        self._hiding: dict[tuple[int, ...], torch.Tensor] = {}  # logit mask by allowed ids
 
     def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Set the logits (1, V) of all that cannot follow ``ids`` (1, T) to minus infinity."""
+        """Set the logits (1, V) of tokens that cannot follow ``ids`` (1, T) to minus infinity."""
         import torch
 
         allowed = tuple(self.next_ids(ids[0].tolist()))
@@ -66,7 +66,7 @@ class BarGrammar:
         return logits + self._hiding[allowed]
 
     def next_ids(self, ids: list[int]) -> list[int]:
-        """Return the ids that can follow ``ids``, which holds a bar line at least."""
+        """Return the ids that can follow ``ids``, which must contain a bar line."""
         start = len(ids) - 1 - ids[::-1].index(self._ids["Bar_None"])
         bar = [self._names[id_] for id_ in ids[start:]]
         allowed = self._next_ids(ids, bar, start)
@@ -79,7 +79,7 @@ class BarGrammar:
         return allowed
 
     def _next_ids(self, ids: list[int], bar: list[str], start: int) -> list[int]:
-        """Return what can follow in any bar; ``bar`` are the names of the tokens from ``start``."""
+        """Return what can follow in any bar; ``bar`` holds the token names from ``start`` on."""
         head = ids[: len(CONTROLS)]
         sung = self._kinds["Voice"] if self._song in head else []
         match bar[-1].split("_")[0]:
@@ -106,14 +106,14 @@ class BarGrammar:
         return [*ends, *chord, *later]
 
     def _bar_before(self, ids: list[int], start: int) -> list[str]:
-        """Return the names of the tokens of the bar that ends at ``start``; none in a first bar."""
+        """Return the token names of the bar that ends at ``start``; empty before the first bar."""
         line = self._ids["Bar_None"]
         before = next((place for place in range(start - 1, -1, -1) if ids[place] == line), start)
         return [self._names[id_] for id_ in ids[before:start]]
 
 
 def _leads_to_rest(bar: list[str], name: str, *, is_melody: bool) -> bool:
-    """Whether a bar that has to come to rest may go on with the token ``name``."""
+    """Whether a last bar may continue with the token ``name``; see ``BarGrammar``."""
     beats, unit = map(int, bar[1].removeprefix("TimeSig_").split("/"))
     beat = 3 if unit == 8 else 1
     strong = POSITIONS_PER_BEAT * beat * (beats // beat // 2)
@@ -144,14 +144,14 @@ def _leads_to_rest(bar: list[str], name: str, *, is_melody: bool) -> bool:
 
 
 def _unsung(names: list[str]) -> list[int]:
-    """Return the pitches of the notes that the voice of a song does not have."""
+    """Return the pitches of the notes that are not sung."""
     pairs = pairwise(["", *names])
     notes = (name for before, name in pairs if not before.startswith("Voice"))
     return [value_of(name) for name in notes if name.startswith("Pitch")]
 
 
 def _end(bar: list[str]) -> int:
-    """Return the position at which the last note of a bar has ended, 0 without notes."""
+    """Return the position at which the last note of a bar ends, 0 without notes."""
     end = position = 0
     for name in bar:
         kind, value = name.split("_", 1)

@@ -1,4 +1,4 @@
-"""Bars of notes: what tokens, text and MIDI files are turned into before anything is played."""
+"""Bars of notes, the common form of tokens, text and MIDI files before they are played."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from shared.tunes.tokens import (
 if TYPE_CHECKING:
     from miditok import MusicTokenizer
 
-PARTS = (VOICE, PIANO, CHOIR)  # what a model may write besides a melody
-TICKS = 2 * POSITIONS_PER_BEAT  # a quarter; the beat may be an eighth
+PARTS = (VOICE, PIANO, CHOIR)  # parts that a model may write instead of a melody
+TICKS = 2 * POSITIONS_PER_BEAT  # per quarter note; the beat may be an eighth
 _NOTE = re.compile(r"([\d/]{1,9}):(\d{1,3}):([\d/]{1,9})(?::(voice|piano|choir))?")
 
 
@@ -48,18 +48,18 @@ class Measure:
 
     @property
     def quarters(self) -> float:
-        """Its length."""
+        """Its length in quarter notes."""
         beats, unit = map(int, self.meter.split("/"))
         return 4 * beats / unit
 
     @property
     def is_upbeat(self) -> bool:
-        """Whether the first half of it, or more, is rest."""
+        """Whether at least the first half is rest."""
         return not self.notes or self.notes[0].start >= self.quarters / 2
 
     @property
     def is_melody(self) -> bool:
-        """Whether one part plays one note at a time."""
+        """Whether there is a single part with one note at a time."""
         starts = {note.start for note in self.notes}
         return len(starts) == len(self.notes) and all(note.part == MELODY for note in self.notes)
 
@@ -67,7 +67,7 @@ class Measure:
 def ids_to_measure(
     tokenizer: MusicTokenizer, ids: Sequence[int], style: str | None = None
 ) -> Measure:
-    """Return the notes of one bar of tokens, bar line first; ``style`` is their kind."""
+    """Return the notes of one bar of tokens, bar line first, of a tune in ``style``."""
     score = ids_to_score(tokenizer, ids, TuneControls(style=style, tonic=0))
     quarter = score.ticks_per_quarter
     notes = [
@@ -109,13 +109,13 @@ def measures_to_ids(tokenizer: MusicTokenizer, measures: Sequence[Measure]) -> l
         if id_ == line:
             bars.append([])
         bars[-1].append(id_)
-    # What is rest at the end has no tokens.
+    # Bars of rest at the end have no tokens.
     rests = [[line, tokenizer[f"TimeSig_{measure.meter}"]] for measure in measures[len(bars) :]]
     return bars + rests
 
 
 def write_measures(measures: Iterable[Measure]) -> str:
-    """Write bars as text, one a line: ``6/8 0:67:1/2 1/2:69:1`` has start, pitch and duration."""
+    """Write bars as text, one per line: ``6/8 0:67:1/2`` is meter, then start:pitch:duration."""
     return "\n".join(
         " ".join([measure.meter, *(_write_note(note) for note in measure.notes)])
         for measure in measures

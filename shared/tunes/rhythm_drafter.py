@@ -1,7 +1,7 @@
-"""What a tune's next tokens are likely to be, by its rhythm so far.
+"""Drafts the next tokens of a tune from its rhythm so far, for speculative decoding.
 
-The pitches of a melody are the model's secret, but its rhythm repeats, and where one note ends the
-next begins. A guess costs little: see ``shared.sampling.TokenSequence``.
+The pitches of a melody cannot be guessed, but its rhythm repeats, and a note usually begins where
+the previous one ends. A wrong draft costs little: see ``shared.sampling.TokenSequence``.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 class RhythmDrafter:
-    """Foretells the tokens of one tune, of which it sees more at every call."""
+    """Drafts tokens of one tune; each call gets the tune so far."""
 
     def __init__(self, tokenizer: MusicTokenizer) -> None:
         self._ids: dict[str, int] = tokenizer.vocab
         self._names: dict[int, str] = {id_: name for name, id_ in tokenizer.vocab.items()}
         self._melody = self._ids.get("Scoring_Melody")
-        self._read = 0  # tokens
+        self._read = 0  # number of tokens read
         self._meter = ""
-        self._place = (0, 0)  # the position in the bar, and how many notes have begun there
-        self._durations: dict[tuple[int, int], str] = {}  # the latest at each place
+        self._place = (0, 0)  # position in the bar, and number of notes begun there
+        self._durations: dict[tuple[int, int], str] = {}  # latest duration token at each place
 
     def __call__(self, ids: Sequence[int]) -> list[int]:
-        """Return what may follow ``ids``, which begins with what it was called with before."""
+        """Return a draft of what follows ``ids``, which must extend those of the previous call."""
         for id_ in ids[self._read :]:
             self._observe(self._names[id_])
         self._read = len(ids)

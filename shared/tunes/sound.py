@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from symusic import Score, Track
 
 SAMPLE_RATE = 44_100
-_RATE = 48_000  # the synthesizer knows no other
-HIGHEST = 96  # MIDI pitch: three octaves above middle C, where most instruments end
-VOLUME, FULL_VOLUME = 7, 100  # MIDI's controller for it, and what General MIDI begins with
+_RATE = 48_000  # the synthesizer's only sample rate
+HIGHEST = 96  # MIDI pitch: three octaves above middle C, the top of most instruments
+VOLUME, FULL_VOLUME = 7, 100  # MIDI controller number, and the default of General MIDI
 LOUDEST_VOLUME = 127
-TAIL = 2.0  # seconds in which the last notes and the room die away
-_FADE = 0.3  # seconds at the end: some bells ring on for longer
-LEVEL, QUIETEST = -20.0, -60.0  # LUFS of an instrument's scale; quieter ones are missing
+TAIL = 2.0  # seconds for the last notes and the reverb to decay
+_FADE = 0.3  # seconds at the end, because some bells ring longer than TAIL
+LEVEL, QUIETEST = -20.0, -60.0  # LUFS of a test scale; below the second it is missing
 _SCALE = (48, 55, 60, 64, 67, 72, 76, 79)
-_SILENT = 1e-4  # of full scale, before it is as loud as it should be
+_SILENT = 1e-4  # of full scale, before normalization
 
 
 @dataclass(frozen=True)
 class PlayedNote:
-    """A note as heard: ``start`` and ``duration`` in seconds, MIDI ``pitch`` and ``velocity``."""
+    """A note: ``start`` and ``duration`` in seconds, MIDI ``pitch`` and ``velocity``."""
 
     start: float
     duration: float
@@ -44,11 +44,11 @@ class PlayedNote:
 
 @dataclass(frozen=True)
 class RenderedChunk:
-    """What there is to say of a sound in a file.
+    """Levels of a sound in a file.
 
     Attributes:
-        scale: Factor on the volume of the file.
-        peak: Of the sound, 1 being full scale.
+        scale: Factor to multiply the samples of the file by.
+        peak: Highest absolute sample value of the sound; 1 is full scale.
     """
 
     scale: float
@@ -63,23 +63,23 @@ def score_to_midi_bytes(score: Score) -> bytes:
 def synthesize(
     score: Score, sample_rate: int = SAMPLE_RATE, soundfont: Path | None = None
 ) -> np.ndarray:
-    """Play ``score`` through a SoundFont, in a room that reverberates a little.
+    """Play ``score`` through a SoundFont, with a little reverb.
 
-    SoundFonts differ in how loud their instruments are, by as much as 14 dB within one. So each
-    instrument is brought to the same level first: then velocities and the volume of a track, MIDI's
-    controller 7, alone set the balance.
-    The sound of a score is the sum of the sounds of its notes, each with its own dying away.
+    The instruments of one SoundFont differ in loudness by up to 14 dB. So each instrument is first
+    brought to the same level; the balance then depends only on velocities and on the volume of a
+    track, MIDI controller 7. The result is linear: the sound of a score is the sum of the sounds of
+    its notes, each with its decay.
 
-    The synthesizer holds the interpreter for as long as it plays. Where others wait for answers,
-    call this in another process, see ``shared.processes``.
+    The synthesizer holds the GIL while it runs. In a server, call this in another process, see
+    ``shared.processes``.
 
     Args:
-        score: Any; one without notes is silence.
-        sample_rate: Of the sound.
-        soundfont: A .sf2 or .sf3 file; None for the one that is installed.
+        score: Any score; one without notes is silence.
+        sample_rate: Sample rate of the result.
+        soundfont: A .sf2 or .sf3 file; None for the installed one.
 
     Returns:
-        Stereo sound, float32, shape (samples, 2), that ends when the last notes have died away.
+        Stereo sound, float32, shape (samples, 2), that ends when the last notes have decayed.
 
     Raises:
         GalleryError: The SoundFont is missing or cannot be read or played.
@@ -101,7 +101,7 @@ def synthesize(
 def render(
     score: Score, sample_rate: int = SAMPLE_RATE, soundfont: Path | None = None
 ) -> np.ndarray:
-    """Play ``score`` as ``synthesize`` does, brought to ``LOUDNESS`` and never over ``CEILING``."""
+    """Play ``score`` as ``synthesize`` does, normalized to ``LOUDNESS`` below ``CEILING``."""
     return normalize(synthesize(score, sample_rate, soundfont), sample_rate)
 
 
@@ -111,19 +111,19 @@ def render_chunk(score: Score, path: Path, soundfont: Path | None = None) -> Ren
 
     sound = synthesize(score, SAMPLE_RATE, soundfont)
     peak = float(np.abs(sound).max(initial=0.0))
-    scale = max(peak, 1e-3)  # for the 16 bits to be used
+    scale = max(peak, 1e-3)  # so that all 16 bits are used
     soundfile.write(path, sound / scale, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
     return RenderedChunk(scale, peak)
 
 
 def _volume(track: Track) -> np.float32:
-    """Return the factor that a track's volume asks for."""
+    """Return the gain of a track's MIDI volume."""
     value = next((c.value for c in track.controls if c.number == VOLUME), FULL_VOLUME)
     return np.float32((value / FULL_VOLUME) ** 2)
 
 
 def _play(score: Score, tracks: Sequence[Track], soundfont: Path) -> np.ndarray:
-    """Return the sound of some tracks of ``score`` as it comes, (samples, 2), at ``_RATE``."""
+    """Return the unscaled sound of some tracks of ``score``, (samples, 2), at ``_RATE``."""
     import midirenderer
     from symusic import ControlChange, Score
 
@@ -131,10 +131,10 @@ def _play(score: Score, tracks: Sequence[Track], soundfont: Path) -> np.ndarray:
     alone.tempos = score.tempos
     for track in tracks:
         own = track.copy()
-        # The quieter, the coarser the 16 bits it comes in, and the less of it the room gives back.
+        # Render at full volume: quiet tracks lose resolution in 16 bits, and get less reverb.
         own.controls = [ControlChange(0, VOLUME, LOUDEST_VOLUME)]
         alone.tracks.append(own)
-    # It stops at the last event: let that be one that does nothing, after the dying away.
+    # The synthesizer stops at the last event: add one without effect after the decay.
     tempo = score.tempos[-1].qpm if score.tempos else 120
     end = alone.end() + round(TAIL * tempo / 60 * score.ticks_per_quarter)
     alone.tracks[0].controls.append(ControlChange(end, VOLUME, LOUDEST_VOLUME))
@@ -148,7 +148,7 @@ def _play(score: Score, tracks: Sequence[Track], soundfont: Path) -> np.ndarray:
 
 
 def _finish(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Resample from ``_RATE``, end where it is silent, and fade the end out."""
+    """Resample from ``_RATE``, trim the silence at the end, and fade out."""
     import soxr
 
     sound = np.asarray(soxr.resample(sound, _RATE, sample_rate), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""SoundFonts: the one that is installed, and compressed ones made readable."""
+"""Finds the installed SoundFont, and unpacks compressed ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.errors import GalleryError
 
 # A sample's header: name, start, end, loop's start and end, rate, pitch, correction, link, type.
 _SAMPLE = struct.Struct("<20sIIIIIBbHH")
-_COMPRESSED = 0x10  # in the type
+_COMPRESSED = 0x10  # flag in the type
 _GAP = 46  # silent frames after each sample
 
 
@@ -40,9 +40,9 @@ def find_soundfont() -> Path:
 
 @lru_cache(2)
 def read_soundfont(path: Path) -> bytes:
-    """Return a SoundFont in the format 2, which synthesizers read.
+    """Return a SoundFont in format 2 (.sf2), which synthesizers can read.
 
-    The format 3 (.sf3) is the same with each sample as Ogg Vorbis; it is unpacked.
+    Format 3 (.sf3) is the same with each sample as Ogg Vorbis; its samples are decoded.
 
     Raises:
         GalleryError: It cannot be read.
@@ -57,7 +57,7 @@ def read_soundfont(path: Path) -> bytes:
 
 
 def explain_damage(path: Path) -> str:
-    """Say that a SoundFont cannot be used, and what to do."""
+    """Return the message for a SoundFont that cannot be read."""
     return (
         f"The SoundFont {path.name} cannot be read: it is damaged, or no .sf2 or .sf3 "
         "file. Whoever runs the gallery can name another one in GALLERY_SOUNDFONT."
@@ -78,7 +78,7 @@ def _unpack(data: bytes) -> bytes:
     place = 0
     for header in _SAMPLE.iter_unpack(lists["pdta"]["shdr"]):
         name, start, end, loop_start, loop_end, *rest, kind = header
-        if kind & _COMPRESSED:  # the loop is counted from the sample's own beginning
+        if kind & _COMPRESSED:  # loop points are relative to the start of the sample
             sample, _ = soundfile.read(io.BytesIO(packed[start:end]), dtype="int16")
         else:
             sample = np.frombuffer(packed[2 * start : 2 * end], "<i2")
@@ -98,7 +98,7 @@ def _unpack(data: bytes) -> bytes:
 
 
 def _lists(data: bytes) -> dict[str, dict[str, bytes]]:
-    """Read the chunks of the three lists: INFO, sdta and pdta."""
+    """Return the chunks of the three lists INFO, sdta and pdta."""
     return {
         body[:4].decode("ascii"): dict(_chunks(body[4:]))
         for name, body in _chunks(data[12:])

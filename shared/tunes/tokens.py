@@ -6,16 +6,16 @@ https://arxiv.org/abs/2002.00212) as miditok makes them, without velocities. A s
     Style_x Mode_x Tempo_x Scoring_x BOS | Bar TimeSig_6/8 Position_0 Pitch_67 Duration_1.0.12 ...
     | EOS
 
-Every bar starts with ``Bar`` and its time signature, so a bar is over as soon as the next ``Bar``
-or ``EOS`` appears. ``Style_Any`` and its like mean "not said". A window that begins in the
-middle of a tune has the control tokens but no ``BOS``.
+Every bar starts with ``Bar`` and its time signature, so a bar is finished when the next ``Bar`` or
+``EOS`` appears. ``Style_Any``, ``Mode_Any`` and so on mean "not specified". A window that begins in
+the middle of a tune has the control tokens but no ``BOS``.
 
-In a song, the token ``Voice`` before a note's pitch says that the singer has it; notes without it
-are the piano's. That takes one token for each sung note, where programs would take one for each
-change between the two.
+In a song, the token ``Voice`` before a note's pitch marks a sung note; the other notes are for the
+piano. That is one extra token per sung note. Program tokens would need one for each change between
+the two.
 
-The model knows one tonic only: tunes were moved to C before training, and what it writes is moved
-to the key that was asked for. Every key is then equally well known, and always met.
+All music is in C: tunes were transposed to C for training, and what the model writes is transposed
+to the requested key. So every key works equally well.
 """
 
 from __future__ import annotations
@@ -40,16 +40,17 @@ MELODY, CHOIR, VOICE, PIANO = ("melody", "choir", "voice", "piano")
 PACES = ("Slow", "Moderate", "Fast")
 SCORINGS = ("Melody", "Choir", "VoicePiano")
 CONTROLS = {"Style": STYLES, "Mode": MODES, "Tempo": PACES, "Scoring": SCORINGS}
-_SLOW, _FAST = 76, 112  # beats a minute: below is slow, from there on is fast
+_SLOW, _FAST = 76, 112  # beats per minute: slow is below the first, fast from the second on
 _STRONG, _WEAK = 100, 84  # MIDI velocities
-_SOFTER = 18  # what accompanies a singer
+_SOFTER = 18  # velocity difference of the piano in a song
 
 
 def build_tokenizer() -> REMI:
     """Build the REMI tokenizer of the music model.
 
-    Twelve positions a beat (an eighth in 6/8 and 9/8, else a quarter) hold triplets and sixteenths
-    alike. The control tokens and ``Voice`` are special tokens, which miditok skips when it decodes.
+    Twelve positions per beat (an eighth in 6/8 and 9/8, else a quarter) can represent both triplets
+    and sixteenths. The control tokens and ``Voice`` are special tokens, which miditok skips when it
+    decodes.
     """
     from miditok import REMI, TokenizerConfig
 
@@ -71,10 +72,10 @@ def build_tokenizer() -> REMI:
 
 
 def load_tokenizer(folder: Path) -> REMI:
-    """Read the tokenizer that was saved beside the weights in ``folder``.
+    """Read the tokenizer that was saved with the weights in ``folder``.
 
     Raises:
-        ValueError: It is none of a model that writes tunes.
+        ValueError: It is not the tokenizer of a music model.
     """
     from miditok import REMI
 
@@ -85,20 +86,20 @@ def load_tokenizer(folder: Path) -> REMI:
 
 
 def pace_of(tempo: float, meter: str | None) -> str:
-    """Name a tempo in quarter notes a minute; compound meters are felt in dotted quarters."""
+    """Name a tempo in quarter notes per minute; in compound meters a beat is a dotted quarter."""
     beats = tempo / 1.5 if meter in ("6/8", "9/8") else tempo
     return PACES[(beats >= _SLOW) + (beats >= _FAST)]
 
 
 def scoring_of(style: str | None) -> str:
-    """Name who plays a piece of ``style``; what may be any style is a melody."""
+    """Return the scoring of ``style``; without a style it is a melody."""
     return {"Chorale": "Choir", "Lied": "VoicePiano"}.get(style or ANY, "Melody")
 
 
 def control_ids(tokenizer: MusicTokenizer, controls: TuneControls) -> list[int]:
     """Return the tokens that every window starts with.
 
-    Only songs say how fast they are, so only songs carry a tempo token.
+    Only the songs in the training data have a tempo, so only songs get a tempo token.
     """
     said = {
         "Style": controls.style or ANY,
@@ -111,13 +112,13 @@ def control_ids(tokenizer: MusicTokenizer, controls: TuneControls) -> list[int]:
 
 
 def name_controls(tokenizer: MusicTokenizer, said: Mapping[str, str]) -> list[int]:
-    """Return a token for each of ``CONTROLS``, said or not, but for those a tokenizer lacks."""
+    """Return a token for each of ``CONTROLS`` in the vocabulary, ``Any`` if not in ``said``."""
     names = [f"{kind}_{said.get(kind, ANY)}" for kind in CONTROLS]
     return [tokenizer[name] for name in names if name in tokenizer.vocab]
 
 
 def prompt_ids(tokenizer: MusicTokenizer, controls: TuneControls) -> list[int]:
-    """Return the tokens a new tune starts with: controls, BOS, the first Bar, the meter if said."""
+    """Return the first tokens of a new tune: controls, BOS, Bar, and the meter if it is given."""
     ids = control_ids(tokenizer, controls)
     ids += [tokenizer["BOS_None"], tokenizer["Bar_None"]]
     return [*ids, tokenizer[f"TimeSig_{controls.meter}"]] if controls.meter else ids
@@ -126,7 +127,7 @@ def prompt_ids(tokenizer: MusicTokenizer, controls: TuneControls) -> list[int]:
 def score_to_ids(tokenizer: MusicTokenizer, score: Score) -> list[int]:
     """Return the note tokens of ``score``, without controls, BOS and EOS.
 
-    Its tracks are a "voice" and a "piano"; or else only the first counts.
+    A score with a "voice" and a "piano" track is a song; of any other, only the first track counts.
     """
     from symusic import Score
 
@@ -148,12 +149,12 @@ def ids_to_score(
     """Turn tokens into a score in the key, tempo and instrument of ``controls``.
 
     Any list of integers gives a score: ids outside the vocabulary, control tokens and notes without
-    a length are left out, and notes that are too high sound in a lower octave. Without ``controls``
-    the pitches stay as they are otherwise. The first beat of a bar is made a little louder than the
-    rest, since the tokens say nothing of loudness.
+    a duration are skipped, and notes that are too high are moved down by octaves. Without
+    ``controls`` the score stays in C. Tokens have no velocities: the first beat of a bar gets a
+    higher one than the rest.
 
-    Its tracks are a "melody" or a "choir"; or, where something is sung, a "voice" with the
-    instrument of ``controls`` and, softer, a "piano".
+    The score has one track, "melody" or "choir". If there are sung notes, it has a "voice" with the
+    instrument of ``controls``, and a softer "piano".
     """
     from symusic import Score, Tempo
 
@@ -183,7 +184,7 @@ def ids_to_score(
 def _join_voices(
     tokenizer: MusicTokenizer, sung: Sequence[int], played: Sequence[int]
 ) -> list[int]:
-    """Weave a singer's tokens into the piano's: hers first at each position, each note marked."""
+    """Merge the voice and piano tokens: at each position sung notes come first, each marked."""
     voice = tokenizer[VOICE_TOKEN]
     ids: list[int] = []
     bars = zip_longest(_read_bars(tokenizer, sung), _read_bars(tokenizer, played))
@@ -204,7 +205,7 @@ def _join_voices(
 def _read_bars(
     tokenizer: MusicTokenizer, ids: Sequence[int]
 ) -> list[tuple[list[int], dict[int, list[list[int]]]]]:
-    """Return each bar's line and meter, and its notes (pitch and duration) by position token."""
+    """Return for each bar its bar line and meter, and its notes (pitch, duration) by position."""
     bars: list[tuple[list[int], dict[int, list[list[int]]]]] = []
     for token in ids:
         match _kind(tokenizer, token):
@@ -222,9 +223,9 @@ def _read_bars(
 
 
 def _part_voices(tokenizer: MusicTokenizer, ids: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return what is sung and what is played, each with all bar lines, meters and positions.
+    """Return the sung and the played notes, each with all bar lines, meters and positions.
 
-    Controls are left out: miditok would take ``Tempo_Slow`` for one of miditok's tokens.
+    Control tokens are left out: miditok would read ``Tempo_Slow`` as one of its own tokens.
     """
     sung, played = list[int](), list[int]()
     marked = False
@@ -240,12 +241,12 @@ def _part_voices(tokenizer: MusicTokenizer, ids: Sequence[int]) -> tuple[list[in
 
 
 def _kind(tokenizer: MusicTokenizer, token: int) -> str:
-    """Return the kind of a token: ``Pitch`` of ``Pitch_67``."""
+    """Return the type of a token: ``Pitch`` for ``Pitch_67``."""
     return str(tokenizer[token]).split("_")[0]
 
 
 def meter_of(tokenizer: MusicTokenizer, bar: Sequence[int]) -> str:
-    """Return the meter of a bar of tokens, such as ``6/8``, which follows the bar line."""
+    """Return the meter of a bar of tokens, such as ``6/8``; it follows the bar line."""
     return str(tokenizer[bar[1]]).removeprefix("TimeSig_")
 
 
@@ -255,13 +256,13 @@ def value_of(name: str) -> int:
 
 
 def length_of(duration: str) -> int:
-    """Return the positions that a token such as ``Duration_1.6.12`` lasts."""
+    """Return the duration of a token such as ``Duration_1.6.12`` in positions."""
     beats, parts, resolution = map(int, duration.removeprefix("Duration_").split("."))
     return POSITIONS_PER_BEAT * (beats * resolution + parts) // resolution
 
 
 def _starts_bar(time: int, score: Score) -> bool:
-    """Whether ``time`` (in ticks) is the start of a bar."""
+    """Whether a bar starts at ``time`` (in ticks)."""
     meter = max(
         (change for change in score.time_signatures if change.time <= time),
         key=lambda change: change.time,
