@@ -1,7 +1,7 @@
-"""What each codebook adds: the same tokens decoded from some of their levels only. No Gradio here.
+"""Decodes MusicGen tokens from some codebooks only, to hear what each adds. No Gradio here.
 
-EnCodec (Défossez et al. 2022, arXiv:2210.13438) quantises in several levels: the first codebook
-gives a rough idea of a frame, the next describes what is still missing, and so on.
+EnCodec (Défossez et al. 2022, arXiv:2210.13438) uses residual quantization: the first codebook is a
+rough approximation of a frame, each further codebook encodes the remaining error.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ import numpy as np
 from shared.musicgen.engine import MusicGenEngine
 from shared.sounds import Sound
 
-LONGEST_SECONDS = 10.0  # that are decoded: several times over, and each takes seconds
+LONGEST_SECONDS = (
+    10.0  # limit, because there are several decodings of seconds each
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What some levels sound like.
+    """The sound of some codebooks.
 
     Attributes:
-        levels: Counted from 0.
-        sound: Decoded from them.
-        error: Root mean square of what is missing to the whole, as a share of the whole.
+        levels: The codebooks, from 0.
+        sound: Decoded from these codebooks only.
+        error: RMS of the difference to the full sound, divided by the RMS of the full sound.
     """
 
     levels: tuple[int, ...]
@@ -35,12 +37,12 @@ class Layer:
 
 
 def decode_layers(engine: MusicGenEngine, codes: np.ndarray, stop: Event) -> Iterator[Layer]:
-    """Yield the first level, the first two and so on up to all, then each other level alone.
+    """Yield the first codebook, the first two and so on up to all, then each other one alone.
 
     Args:
-        engine: Whose tokens they are.
-        codes: (K, T); only the beginning is decoded if it is long.
-        stop: Ends it before the next of them.
+        engine: The engine that made ``codes``.
+        codes: (K, T); only the first ``LONGEST_SECONDS`` are decoded.
+        stop: Stops before the next layer.
     """
     count = engine.layout.levels
     codes = codes[:, : round(LONGEST_SECONDS * engine.layout.frame_rate)]

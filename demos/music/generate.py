@@ -40,10 +40,10 @@ from shared.tunes.measures import (
 if TYPE_CHECKING:
     from miditok import MusicTokenizer
 
-NONE = "none"  # nobody accompanies
+NONE = "none"  # no accompaniment
 MOST_BARS = 96
 MOST_SECONDS = 300
-LONG = 1.0  # quarters; a shorter last note is one in passing
+LONG = 1.0  # quarters; a shorter last note does not sound like an ending
 
 
 def _one_of(names: Iterable[str]) -> Callable[[str], str]:
@@ -63,26 +63,26 @@ def _usual_name(key: Any) -> Any:
 
 
 class MusicRequest(Request):
-    """What to compose, how long and how boldly, and how it is played.
+    """What to compose, how long, how to sample, and how it is played.
 
-    ``parse`` reads what is not given out of the description.
+    ``parse`` takes the fields that are not given from the description.
 
     Attributes:
         description: Plain words for style, key, meter, tempo, instruments and length.
-        duration: Seconds; the music ends with the bar in which they are over.
-        bars: Length in full bars instead; 0 leaves it to ``duration``.
-        temperature: Divides the logits: low stays with likely notes, high takes risks.
-        top_p: Draw among the likeliest tokens that together have this probability.
-        style: One of ``STYLES``, or any.
+        duration: Length in seconds; the bar in which it is reached is completed.
+        bars: Length in full bars; 0 uses ``duration``.
+        temperature: Divides the logits; low favours likely notes.
+        top_p: Sample among the likeliest tokens that together have this probability.
+        style: One of ``STYLES``, or ``ANY``.
         key: Name of the key note.
-        mode: One of ``MODES``, or any.
-        meter: One of ``METERS``, or any.
-        tempo: Quarter notes a minute.
+        mode: One of ``MODES``, or ``ANY``.
+        meter: One of ``METERS``, or ``ANY``.
+        tempo: Quarter notes per minute.
         instrument: Plays the melody, or all parts of a choir.
-        accompaniment: Plays the chords, or the piano's part of a song.
-        loop: The end leads back into the beginning.
-        beginning: Bars before what is composed, as ``write_measures`` writes them.
-        ending: Bars after it.
+        accompaniment: Plays the chords, or the piano part of a song.
+        loop: Whether the piece is played in a loop without a seam.
+        beginning: Existing bars to continue, as ``write_measures`` writes them.
+        ending: Existing bars that follow.
     """
 
     description: str = Field("", max_length=500)
@@ -105,11 +105,11 @@ class MusicRequest(Request):
 
     @classmethod
     def parse(cls, **values: Any) -> Self:
-        """Check ``values``, read the rest out of the description, and draw the seed if it is -1.
+        """Check ``values``, take the rest from the description, and draw the seed if it is -1.
 
         Raises:
-            InvalidRequest: One sentence per field that cannot be used, or so many bars at so slow
-                a tempo that they last longer than ``MOST_SECONDS``.
+            InvalidRequest: Fields are invalid (one sentence each), or the bars at this tempo would
+                last longer than ``MOST_SECONDS``.
         """
         given = super().parse(**values)
         own = set(given.controls_of(values))
@@ -126,7 +126,7 @@ class MusicRequest(Request):
         return request
 
     def _check_length(self) -> None:
-        """Refuse bars and a tempo that together last too long."""
+        """Raise InvalidRequest if the bars last too long at this tempo."""
         bar = Measure("4/4" if self.meter == ANY else self.meter).quarters
         seconds = self.bars * bar * 60 / self.tempo
         if seconds > MOST_SECONDS:
@@ -138,7 +138,7 @@ class MusicRequest(Request):
 
     @staticmethod
     def fields_of(controls: TuneControls) -> dict[str, Any]:
-        """Return the fields that ask for ``controls``, but for the length."""
+        """Return the request fields for ``controls``, without the length."""
         return {
             "style": controls.style or ANY,
             "key": KEY_NAMES[controls.tonic],
@@ -152,13 +152,13 @@ class MusicRequest(Request):
 
     @staticmethod
     def controls_of(names: Iterable[str]) -> list[str]:
-        """Return the fields of ``TuneControls`` that those of the request in ``names`` set."""
+        """Return the ``TuneControls`` fields that the request fields ``names`` set."""
         fields = {"key": "tonic", **{name: name for name in _PLAYED}}
         return [fields[name] for name in names if name in fields]
 
     @property
     def controls(self) -> TuneControls:
-        """The same for those who compose and play."""
+        """The request as ``TuneControls``, without the length."""
         return TuneControls(
             style=None if self.style == ANY else self.style,
             mode=None if self.mode == ANY else self.mode,
@@ -176,7 +176,7 @@ _PLAYED = ("style", "mode", "meter", "tempo", "instrument", "accompaniment", "lo
 
 @dataclass(frozen=True)
 class NoteToken:
-    """A token such as ``Pitch_67`` and its probability, 1 if it was prescribed."""
+    """A token such as ``Pitch_67`` and its probability, 1 if it was not sampled."""
 
     name: str
     probability: float
@@ -184,7 +184,7 @@ class NoteToken:
 
 @dataclass(frozen=True)
 class Bar:
-    """A finished bar: the number of its tune, from 1, its tokens, and the notes that they are."""
+    """A finished bar: the number of its tune, from 1, its tokens, and its notes."""
 
     tune: int
     tokens: tuple[NoteToken, ...]
@@ -197,8 +197,8 @@ class MusicStep:
 
     Attributes:
         controls: How it is played.
-        bars: All bars so far, as the model wrote them, in C.
-        done: Share of what was asked for, 0 to 1.
+        bars: All bars so far, in C, as the model wrote them.
+        done: Progress; from 1 on, the piece is complete.
     """
 
     controls: TuneControls
@@ -207,23 +207,23 @@ class MusicStep:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether this is the last step."""
         return self.done >= 1
 
     @cached_property
     def arrangement(self) -> Arrangement:
-        """The bars as they are played."""
+        """The notes in seconds, in the key and for the instruments of ``controls``."""
         measures = [bar.measure for bar in self.bars]
         return arrange(measures, self.controls, is_complete=self.is_complete)
 
     @property
     def has_upbeat(self) -> bool:
-        """Whether there is a bar before what players call the first."""
+        """Whether the first bar is an upbeat, which is not counted."""
         return bool(self.bars) and self.bars[0].measure.is_upbeat
 
     @property
     def heard(self) -> TuneControls:
-        """How it is played, in a complete piece with the mode that the model chose."""
+        """The controls; in a complete piece with the mode of the melody if none was requested."""
         mode = self.controls.mode
         if mode is None and self.is_complete and self.arrangement.notes:
             mode = hear_mode([bar.measure for bar in self.bars])
@@ -233,15 +233,15 @@ class MusicStep:
 def generate_music(
     tune_model: TuneModel, request: MusicRequest, stop: Event
 ) -> Iterator[MusicStep]:
-    """Yield after every bar until the length that ``request`` asks for is reached, or ``stop``.
+    """Yield after every bar until the length of ``request`` is reached, or ``stop``.
 
-    A tune that ends before that is followed by another in the same style and meter, as players join
-    tunes into a set. One that is still going on then is given a last bar that comes to rest on the
-    key note, see ``write_ending``, unless it is a loop or given bars follow. Simultaneous calls do
-    not disturb each other, and a seed gives the same music each time.
+    If a tune ends earlier, another one in the same style and meter follows, as in a set of tunes.
+    If a tune has not ended by then, its last bar is replaced by one that ends on the key note, see
+    ``write_ending``, except in a loop or when ``request.ending`` follows. A seed always gives the
+    same music, also when several calls run at the same time.
 
     Raises:
-        InvalidRequest: The bars to go on from cannot be read.
+        InvalidRequest: ``request.beginning`` or ``request.ending`` cannot be read.
     """
     import torch
 
@@ -254,10 +254,10 @@ def generate_music(
     written: list[Bar] = []
 
     def bring_to_rest(last: WrittenBar) -> None:
-        """Make the latest bar an end, if it is none."""
+        """Replace the last bar by an ending, if it does not sound like one."""
         tune = [one for one in (*before, *written[:-1]) if one.tune == last.tune]
         if last.tune > 1 and not tune and written[-1].measure.is_upbeat and not request.bars:
-            written.pop()  # the tune before has ended, and nobody will hear how this one goes on
+            written.pop()  # drop an upbeat to a tune that is not continued
         elif (before or written[1:]) and not _is_at_rest(written[-1].measure):
             begun = _list_ids(tokenizer, tune)
             ending = write_ending(tune_model, last.controls, sampling, rng, stop, begun)
@@ -269,7 +269,7 @@ def generate_music(
         written.append(_read_bar(tokenizer, bar, controls))
         done = _done(request, written, is_first=not before)
         if done >= 1 and not after and not controls.loop:
-            bars.close()  # frees its row before the next text takes one
+            bars.close()  # frees its row of the batch for the ending
             bring_to_rest(bar)
         yield MusicStep(controls, (*before, *written, *(after if done >= 1 else ())), done)
         if done >= 1:
@@ -286,7 +286,7 @@ def _read_bar(tokenizer: MusicTokenizer, bar: WrittenBar, controls: TuneControls
 
 
 def _is_at_rest(measure: Measure) -> bool:
-    """Whether a bar ends on the key note, and not in passing; below its chord if it has parts."""
+    """Whether a bar ends on a long key note, the lowest of a chord if there are several parts."""
     end = max((note.start + note.duration for note in measure.notes), default=0.0)
     last = [note for note in measure.notes if note.start + note.duration == end]
     lowest = min(last, key=lambda note: note.pitch, default=None)
@@ -295,7 +295,7 @@ def _is_at_rest(measure: Measure) -> bool:
 
 
 def _done(request: MusicRequest, written: Sequence[Bar], *, is_first: bool) -> float:
-    """Return the share of the length asked for that is written; an upbeat does not count."""
+    """Return the share of the requested length that is written; an upbeat does not count."""
     measures = [bar.measure for bar in written]
     upbeat = measures[0] if is_first and measures[0].is_upbeat else None
     if request.bars:
@@ -307,7 +307,7 @@ def _done(request: MusicRequest, written: Sequence[Bar], *, is_first: bool) -> f
 
 
 def _prescribe(tokenizer: MusicTokenizer, measures: Sequence[Measure]) -> tuple[Bar, ...]:
-    """Write bars that the model did not draw: their tokens have probability 1."""
+    """Return existing bars as tokens with probability 1."""
     return tuple(
         Bar(1, tuple(NoteToken(tokenizer[id_], 1.0) for id_ in ids), measure)
         for ids, measure in zip(measures_to_ids(tokenizer, measures), measures, strict=True)
@@ -315,7 +315,7 @@ def _prescribe(tokenizer: MusicTokenizer, measures: Sequence[Measure]) -> tuple[
 
 
 def play_otherwise(step: MusicStep, controls: TuneControls) -> MusicStep:
-    """Return the same bars in another key and tempo, or for other players; nothing is composed."""
+    """Return the same bars in another key and tempo or with other instruments."""
     played = replace(step.controls, **{name: getattr(controls, name) for name in _AS_PLAYED})
     return MusicStep(played, step.bars)
 

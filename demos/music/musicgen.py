@@ -1,4 +1,4 @@
-"""Music as sound, a frame of codebook tokens at a time. No Gradio here."""
+"""Generates music as sound, one frame of codebook tokens at a time. No Gradio here."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from shared.sounds import Sound, convert
 if TYPE_CHECKING:
     import numpy as np
 
-LEAST_KEPT = 0.2  # of a window, for the next one to go on from
+LEAST_KEPT = 0.2  # least share of a window that the next one continues from
 
 
 class MusicGenRequest(Request):
-    """What to play, how long and how boldly.
+    """What to play, how long, and how to sample.
 
     Attributes:
-        description: Plain words; empty leaves everything open.
+        description: Plain words; may be empty.
         duration: Seconds of new music.
         cfg_coef: Weight of classifier-free guidance: how closely to follow the description.
-        temperature: Divides the logits: low stays with likely sounds, high takes risks.
+        temperature: Divides the logits; low favours likely sounds.
         top_k: Sample among this many likeliest tokens; 0 means all.
         top_p: Sample among the likeliest tokens that together have this probability.
-        extend_stride: Seconds by which the window moves on in music longer than itself.
+        extend_stride: Seconds by which the window moves if the music is longer than the window.
     """
 
     description: str = Field("", max_length=500)
@@ -46,12 +46,12 @@ class MusicGenRequest(Request):
 
 @dataclass(frozen=True, eq=False)
 class MusicGenJob:
-    """A request with the recordings that belong to it.
+    """A request with its recordings.
 
     Attributes:
-        request: Its seed must be drawn.
-        prompt: What to go on from; its end counts.
-        melody: A tune to follow; it begins again where it ends too soon.
+        request: Its seed must not be -1.
+        prompt: A recording to continue; only its end is used if it is long.
+        melody: A melody to follow; repeated if it is too short.
     """
 
     request: MusicGenRequest
@@ -64,11 +64,11 @@ class MusicGenStep:
     """The state after one more frame.
 
     Attributes:
-        codes: All tokens of the frames so far, those of the recording first, (K, T).
-        given: Frames of the recording.
-        total: Frames that there will be, the recording's included.
-        layout: How they spell sound.
-        engine: What runs the model.
+        codes: All tokens so far, (K, T); those of the recording come first.
+        given: Number of frames of the recording.
+        total: Number of frames at the end, including the recording.
+        layout: Frame rate, codebooks and channels of ``codes``.
+        engine: Name of the library that runs the model.
         left: Estimated seconds until the end.
     """
 
@@ -81,21 +81,21 @@ class MusicGenStep:
 
     @property
     def seconds(self) -> float:
-        """How much new music there is."""
+        """Seconds of new music so far."""
         return (self.codes.shape[1] - self.given) / self.layout.frame_rate
 
     @property
     def duration(self) -> float:
-        """How much there will be."""
+        """Seconds of new music at the end."""
         return (self.total - self.given) / self.layout.frame_rate
 
 
 def generate_musicgen(
     engine: MusicGenEngine, job: MusicGenJob, stop: Event
 ) -> Generator[MusicGenStep, None, None]:
-    """Yield after every frame until all are there, or ``stop``; ``render`` makes them sound.
+    """Yield after every frame until the end, or ``stop``; ``render`` decodes the tokens.
 
-    Simultaneous calls do not disturb each other, and a seed gives the same music each time.
+    A seed always gives the same music, also when several calls run at the same time.
 
     Raises:
         InvalidRequest: The model cannot follow a melody.

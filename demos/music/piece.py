@@ -1,4 +1,4 @@
-"""The piece that the music room shows, and what a visitor can have made of it. No Gradio here."""
+"""The piece on display, and the commands that change it. No Gradio here."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from shared.tunes.measures import read_measures, write_measures
 
 
 def draw_key() -> str:
-    """Return a name for one playing of a piece, by which the page knows that it is another."""
+    """Return a random id, by which the player on the page recognizes a new piece."""
     return secrets.token_hex(4)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Music, and how it came about.
+    """Music, and how it was made.
 
     Attributes:
         step: The bars and how they are played.
-        title: Of the model, or where else it comes from.
+        title: Title of the model, or another source.
         recipe: How it was composed.
-        note: What was done last, such as "goes on".
-        remark: What a visitor should know about where it comes from, in sentences.
-        key: Name of this playing.
-        chunks: What there is to hear.
-        rendered: Seconds that they cover.
-        after: Bars that will follow at its end once it is complete.
-        is_saved: Whether its files are there.
+        note: The last command, such as "goes on".
+        remark: Sentences for the visitor about the source.
+        key: Id of this piece as it is played, for the player.
+        chunks: The rendered sound.
+        rendered: Seconds that ``chunks`` cover.
+        after: Existing bars to append once it is complete.
+        is_saved: Whether its files are written.
     """
 
     step: MusicStep
@@ -60,17 +60,17 @@ class Piece:
 
     @property
     def seed(self) -> int:
-        """That it was composed with; -1 for what was not."""
+        """The seed; -1 if it was not composed here."""
         return int(self.recipe.get("seed", -1))
 
     def complete(self) -> Piece:
-        """Return it as the finished piece that it is, also if it was stopped."""
+        """Return it as a complete piece, also if it was stopped."""
         if self.step.is_complete:
             return self
         settings = self.recipe.get("settings", {})
         given = len(settings.get("beginning", "").splitlines())
         upbeat = not given and self.step.has_upbeat
-        # After a Stop, the recipe asks for the bars that were written until then.
+        # After a Stop, the recipe requests the bars that were written so far.
         settings = settings | {"bars": max(1, len(self.step.bars) - given - upbeat)}
         return replace(
             self,
@@ -84,12 +84,12 @@ class ComposeCommand:
     """What to compose.
 
     Attributes:
-        number: Another one for another command.
-        before: Bars that stay before what is composed.
-        after: Bars that stay after it.
-        bars: How many between them; 0 leaves it to the controls.
-        controls: How it is played, if not as the controls say.
-        note: What it is, in a few words.
+        number: Unique, so that a repeated command is a change of state too.
+        before: Existing bars to continue.
+        after: Existing bars that follow.
+        bars: How many bars to compose; 0 uses the length on the page.
+        controls: How it is played; None uses the controls on the page.
+        note: The command in a few words.
     """
 
     number: int = 0
@@ -100,7 +100,7 @@ class ComposeCommand:
     note: str = ""
 
     def request(self, values: dict[str, Any]) -> MusicRequest:
-        """Make the request out of what the page says. Raises InvalidRequest."""
+        """Return the request, from the values of the page. Raises InvalidRequest."""
         if self.controls:
             values = values | MusicRequest.fields_of(self.controls)
         if self.bars:
@@ -112,14 +112,14 @@ class ComposeCommand:
         )
 
     def expect(self, step: MusicStep) -> float:
-        """Say how many seconds the piece will have, to judge by what is there of it."""
+        """Estimate the final length of the piece in seconds from what is composed so far."""
         music = step.arrangement
         starts = (*music.bar_starts, music.seconds)
         kept = starts[len(self.before)] if 0 < len(self.before) < len(starts) else 0.0
         return kept + (music.seconds - kept) / min(1.0, max(step.done, 0.01))
 
     def recall(self, step: MusicStep) -> MusicStep:
-        """Give the bars that stay the probabilities that they had when they were composed."""
+        """Restore the token probabilities of the existing bars."""
         count = len(step.bars) - len(self.after)
         end = step.bars[count:] if step.is_complete and self.after else ()
         new = step.bars[len(self.before) : count if end else None]
@@ -134,7 +134,7 @@ def _recall(known: Sequence[Bar], given: Sequence[Bar]) -> tuple[Bar, ...]:
 
 
 def command_more(piece: Piece) -> ComposeCommand:
-    """Go on after the last bar. Raises InvalidRequest if the piece is long enough."""
+    """Continue after the last bar. Raises InvalidRequest if the piece is too long for that."""
     seconds = piece.step.arrangement.seconds
     if seconds > MOST_SECONDS:
         raise InvalidRequest(
@@ -145,7 +145,7 @@ def command_more(piece: Piece) -> ComposeCommand:
 
 
 def command_variation(piece: Piece, keep: int) -> ComposeCommand:
-    """Keep the first bars, and compose as many others as there are. Raises InvalidRequest."""
+    """Keep the first ``keep`` bars and compose the rest again. Raises InvalidRequest."""
     upbeat = piece.step.has_upbeat
     count = len(piece.step.bars) - upbeat
     if not 1 <= keep < count:
@@ -161,7 +161,7 @@ def command_variation(piece: Piece, keep: int) -> ComposeCommand:
 
 
 def command_bars(piece: Piece, first: int, last: int) -> ComposeCommand:
-    """Compose other bars in the place of some. Raises InvalidRequest."""
+    """Compose bars ``first`` to ``last`` again. Raises InvalidRequest."""
     bars, upbeat = piece.step.bars, piece.step.has_upbeat
     if not 1 <= first <= last <= len(bars) - upbeat:
         raise InvalidRequest(
@@ -179,7 +179,7 @@ def command_bars(piece: Piece, first: int, last: int) -> ComposeCommand:
 
 
 def play_so(piece: Piece, controls: TuneControls) -> Piece:
-    """Return the same notes in another key and tempo, for other players: another playing.
+    """Return the same notes in another key and tempo and with other instruments.
 
     Raises:
         InvalidRequest: It would last too long.
@@ -206,7 +206,7 @@ def play_so(piece: Piece, controls: TuneControls) -> Piece:
 
 
 class _SavedPiece(BaseModel):
-    """What ``write_midi`` wrote beside the notes, or somebody else did."""
+    """The marker text that ``write_midi`` wrote; it may have been edited."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -219,8 +219,8 @@ class _SavedPiece(BaseModel):
 def open_midi(path: str | Path, controls: TuneControls) -> Piece:
     """Open a visitor's MIDI file.
 
-    One that was written here and not changed since comes back as the piece that it was. Of any
-    other the melody is taken and played by those of ``controls``.
+    A file that was written here and not changed since gives the same piece again. From any other
+    file, the melody is taken and played by the instruments of ``controls``.
 
     Raises:
         InvalidRequest: It cannot be used.
@@ -230,7 +230,7 @@ def open_midi(path: str | Path, controls: TuneControls) -> Piece:
 
 
 def _restore(melody: Melody) -> Piece | None:
-    """Return the piece that wrote itself down in a file, or None if those are not its notes."""
+    """Return the piece from the marker text, or None if the notes of the file differ from it."""
     known = MusicRequest.model_fields.keys() - {"seed"}
     try:
         saved = _SavedPiece.model_validate_json(melody.markers[0] if melody.markers else "")
@@ -242,7 +242,7 @@ def _restore(melody: Melody) -> Piece | None:
             tuple(Bar(1, (), measure) for measure in read_measures(saved.measures)),
         )
         length = sum(bar.measure.quarters for bar in step.bars) * 60 / step.controls.tempo
-        if not 0 < length <= 2 * MOST_SECONDS:  # before anything is made of so much
+        if not 0 < length <= 2 * MOST_SECONDS:  # before any work is done on a huge piece
             return None
         ours = read_midi(write_midi(step, {}))
     except (ValidationError, InvalidRequest):
@@ -265,7 +265,7 @@ def _take_melody(melody: Melody, controls: TuneControls) -> Piece:
         meter=melody.measures[0].meter,
         tonic=melody.tonic,
         tempo=melody.tempo,
-        # Whoever names no instrument has the first of the list, a piano: that is no choice.
+        # Program 0, piano, is the default of MIDI, so it does not count as a choice.
         instrument=(melody.program and find_instrument(melody.program)) or controls.instrument,
         loop=False,
     )

@@ -1,4 +1,4 @@
-"""Where a visitor may start from: uses of music, and tunes to try. No Gradio here."""
+"""Presets to start from. No Gradio here."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ PRESETS = {
     "For dancing": "a fast reel in E dorian for accordion and guitar",
     "By the fire": "a slow air in F major for whistle and harp",
 }
-"""Titles and descriptions; the words set all controls."""
+"""Titles and descriptions; a description sets all controls."""
 EXAMPLE = PRESETS["A tune"]

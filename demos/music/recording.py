@@ -1,7 +1,7 @@
-"""Music to sound while it is being composed: chunks to play at once, and files to keep.
+"""Renders music while it is being composed: chunks to play at once, and files to download.
 
-A chunk holds the notes that begin in it, with their dying away, which reaches into the next one:
-played at its own start over what still sounds, chunks add up to the sound of the whole.
+A chunk has the notes that begin in it, with their full decay, so its sound overlaps the next chunk.
+If each chunk is played at its start time, the sum is the sound of the whole piece.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from shared.tunes.loudness import CEILING, find_gain
 from shared.tunes.measures import write_measures
 from shared.tunes.sound import SAMPLE_RATE, RenderedChunk, render_chunk, score_to_midi_bytes
 
-FIRST_SECONDS, LATER_SECONDS = 1.5, 4.0  # the least that a chunk lasts; late ones are longer
+FIRST_SECONDS, LATER_SECONDS = 1.5, 4.0  # least length of the first chunk and of later ones
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Sound from ``start`` (seconds) on: a FLAC file, to be played ``scale`` times as loud."""
+    """Sound from ``start`` (seconds) on: a FLAC file, whose samples are to be times ``scale``."""
 
     start: float
     path: Path
@@ -40,10 +40,10 @@ class Chunk:
 
 
 class PieceAudio:
-    """The sound of a piece that grows.
+    """The sound of a piece while it is being composed.
 
-    ``chunks`` is what there is to play, ``seconds`` how far it reaches, and ``gain`` the factor for
-    all of it: a first guess from the first chunk, lowered where a louder one would clip.
+    ``chunks`` can be played, ``seconds`` is the length that they cover, and ``gain`` the factor for
+    all of them: estimated from the first chunk, and lowered if a louder chunk would clip.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class PieceAudio:
         chunks: tuple[Chunk, ...] = (),
         seconds: float = 0.0,
     ) -> None:
-        """Keep chunks where ``new_file`` says, after those that there are."""
+        """Write chunks to files from ``new_file``, after the existing ``chunks``."""
         self.chunks = chunks
         self.seconds = seconds
         self.gain = 1.0
@@ -63,10 +63,10 @@ class PieceAudio:
         processes.start()
 
     def advance(self, step: MusicStep) -> bool:
-        """Begin to render what is new of ``step``; only the last step is waited for.
+        """Start to render what is new in ``step``; only a complete step waits for the result.
 
         Returns:
-            Whether there is something to hear yet.
+            Whether there are chunks to play.
         """
         takes = self._takes
         takes += self._begin(step, takes[-1].end if takes else self.seconds)
@@ -75,15 +75,15 @@ class PieceAudio:
         return bool(self.chunks)
 
     def add(self, step: MusicStep) -> None:
-        """Render what is new of ``step``, if it is enough for a chunk."""
+        """Render what is new in ``step``, if it is enough for a chunk, and wait for it."""
         for take in self._begin(step, self.seconds):
             self._keep(take)
 
     def _begin(self, step: MusicStep, start: float) -> list[_Take]:
-        """Begin with all chunks of ``step`` from ``start`` on.
+        """Start to render all chunks of ``step`` from ``start`` on.
 
-        They are cut at bars, wherever these come from. The latest bar waits: only then is it known
-        whether the music comes to rest in it.
+        Chunks end at bar lines. The latest bar is rendered later, because it may still be replaced
+        by an ending.
         """
         music, takes = step.arrangement, []
         for bar in music.bar_starts:
@@ -101,7 +101,7 @@ class PieceAudio:
         return _Take(path, min(end, music.seconds), rendering)
 
     def _keep(self, take: _Take) -> None:
-        """Wait for a chunk, and make it the next."""
+        """Wait for a chunk and append it."""
         rendered = processes.wait(take.rendering)
         chunk = Chunk(self.seconds, take.path, rendered.scale)
         if not self.chunks:
@@ -111,10 +111,10 @@ class PieceAudio:
         self.seconds = take.end
 
     def play(self, step: MusicStep) -> np.ndarray:
-        """Return the sound of all chunks, float32, shape (samples, 2), as loud as it comes.
+        """Return the sound of all chunks, not normalized, float32, shape (samples, 2).
 
-        A loop is exactly as long as its bars, and what would sound on after its end sounds at its
-        beginning: played again and again it has no seam.
+        A loop is exactly as long as its bars. What sounds after its end is added to its beginning,
+        so that it repeats without a seam.
         """
         sounds = [(round(one.start * SAMPLE_RATE), _read(one)) for one in self.chunks]
         ends = [first + len(sound) for first, sound in sounds]
@@ -134,7 +134,7 @@ def _read(chunk: Chunk) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Take:
-    """A chunk in the making, and where its notes end (seconds)."""
+    """A chunk that is being rendered; ``end`` is the start of the next one in seconds."""
 
     path: Path
     end: float
@@ -143,7 +143,7 @@ class _Take:
 
 @dataclass(frozen=True)
 class Files:
-    """A finished piece to keep, and the factor that brings its chunks to the same loudness."""
+    """The files of a finished piece, and the gain that gives its chunks the same loudness."""
 
     wav: Path
     midi: Path
@@ -158,8 +158,8 @@ def save(
 ) -> Files:
     """Write ``step`` as WAV (44.1 kHz, 16 bits, see ``shared.tunes.loudness``) and as MIDI.
 
-    ``sound`` is what ``PieceAudio.play`` returns. Both files hold ``recipe``; that of the sound,
-    which must be short, is without bars that were given.
+    ``sound`` is what ``PieceAudio.play`` returns. Both files contain ``recipe``. In the WAV file it
+    must be short, so it omits the existing bars.
     """
     base = new_file(name_file(step, recipe.get("seed", 0)))
     wav, midi = base.with_suffix(".wav"), base.with_suffix(".mid")
@@ -172,8 +172,9 @@ def save(
 def write_midi(step: MusicStep, recipe: Mapping[str, Any]) -> bytes:
     """Write ``step`` as a MIDI file that can be opened again as the same piece.
 
-    A marker at its beginning holds ``recipe`` and, as ``measures``, the bars as they were composed,
-    which the notes do not tell: what leads into a loop is not played, for one.
+    A marker at its beginning contains ``recipe`` and, as ``measures``, the bars as they were
+    composed. These cannot be read back from the notes: the upbeat of a loop, for example, is not
+    played.
     """
     from symusic import KeySignature
 
@@ -194,7 +195,7 @@ def _without_bars(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fold(sound: np.ndarray, music: Arrangement) -> np.ndarray:
-    """Lay what lies behind the end of ``music`` over its beginning."""
+    """Add the sound after the end of ``music`` to its beginning."""
     length = round(music.seconds * SAMPLE_RATE)
     rounds = -(-len(sound) // length)
     padded = np.pad(sound, ((0, rounds * length - len(sound)), (0, 0)))

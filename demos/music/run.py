@@ -1,4 +1,4 @@
-"""Running the music room's models. No Gradio here."""
+"""Runs the models of the music room. No Gradio here."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def run_music(room: Room, model: str, request: MusicRequest) -> Iterator[MusicSt
 
 
 def estimate_seconds(request: MusicRequest) -> float:
-    """How long a graphics card needs for a tune."""
+    """Estimate how long a GPU needs for a tune, in seconds."""
     return 5 + request.duration

@@ -1,4 +1,4 @@
-"""How the music room shows what was composed: the data of the player, captions, and the tokens."""
+"""HTML and JSON for the compose tab: player data, captions and tokens. No Gradio here."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def show_player(
     gain: float,
     autoplay: bool = True,
 ) -> str:
-    """Tell the page's player all about a piece, as JSON.
+    """Return the data of the player on the page as JSON.
 
     Args:
         step: What is composed so far.
-        chunks: What there is to hear of it.
-        key: Another one for another piece: the player then begins anew.
+        chunks: The rendered sound.
+        key: Id of the piece; the player restarts when it changes.
         rendered: Seconds that the chunks cover.
-        total: Seconds that there will be.
-        gain: By which all is louder.
-        autoplay: Whether it is to be heard without asking.
+        total: Expected length in seconds.
+        gain: Factor on the volume of all chunks.
+        autoplay: Whether playback starts by itself.
     """
     music = step.arrangement
     return json.dumps(
@@ -61,12 +61,12 @@ def show_player(
 
 
 def _address(path: Path) -> str:
-    """Return where the page fetches a file that Gradio keeps; ours are relative already."""
+    """Return the URL of a file: absolute paths are served by Gradio, relative ones are URLs."""
     return f"gradio_api/file={path.as_posix()}" if path.is_absolute() else path.as_posix()
 
 
 def show_understood(controls: TuneControls, own: Sequence[str] = ()) -> str:
-    """Say what was read out of a description, what not, and what the visitor chose instead."""
+    """Return HTML that says what was understood, what was not, and which fields are ``own``."""
     said = []
     for phrase in controls.understood:
         meaning = explain_phrase(phrase)
@@ -88,7 +88,7 @@ def show_understood(controls: TuneControls, own: Sequence[str] = ()) -> str:
 
 
 def _say_limits(controls: TuneControls) -> list[str]:
-    """Say where less or more was asked for than can be had at once."""
+    """Return sentences about lengths that are outside the limits."""
     asked = {"duration": ("seconds", controls.seconds), "bars": ("bars", controls.bars)}
     said = []
     for name, (unit, number) in asked.items():
@@ -105,20 +105,20 @@ def _say_limits(controls: TuneControls) -> list[str]:
 def show_caption(
     step: MusicStep, title: str, seed: int, note: str = "", left: str = "", remark: str = ""
 ) -> str:
-    """Say what it is, who composed, and how much there is.
+    """Return the caption: what it is, the model, and the length so far.
 
     Args:
         step: What is composed so far.
-        title: Of the model.
-        seed: Of the request.
-        note: What was done, such as "goes on".
-        left: How long it will still take.
-        remark: What else there is to know, in sentences.
+        title: Title of the model.
+        seed: Seed of the request; not shown if negative.
+        note: The last command, such as "goes on".
+        left: Progress and remaining time.
+        remark: More sentences for the visitor.
     """
     summary = step.heard.summary
-    seconds = int(round(step.arrangement.seconds, 4))  # full ones, as the player's clock counts
+    seconds = int(round(step.arrangement.seconds, 4))  # rounded down, as in the player's clock
     tunes = len({bar.tune for bar in step.bars})
-    # As players count; but after an early Stop there is the upbeat alone.
+    # An upbeat is not counted, unless it is all there is after an early Stop.
     bars = max(1, len(step.bars) - step.has_upbeat)
     parts = [
         html.escape(title),
@@ -136,13 +136,13 @@ def show_caption(
 
 
 def show_bars(step: MusicStep) -> str:
-    """List the tokens of each bar, coloured by the probability that the model gave them.
+    """Return HTML with the chords and the tokens of each bar, coloured by their probability.
 
-    Before them come the chords that the rule found.
+    The chords come from the rule in ``shared.tunes.chords``.
     """
     music = step.arrangement
     starts = [*music.bar_starts, music.seconds]
-    dropped = len(step.bars) - len(music.bar_starts)  # an upbeat that a loop leaves out
+    dropped = len(step.bars) - len(music.bar_starts)  # the upbeat of a loop is not played
     lines = []
     for number, bar in enumerate(step.bars):
         chords = ""
@@ -168,12 +168,12 @@ def _show_tokens(bar: Bar) -> str:
 
 
 def pitch_name(pitch: int) -> str:
-    """Name a MIDI pitch; middle C, 60, is C4."""
+    """Return the name of a MIDI pitch; middle C, 60, is C4."""
     return f"{KEY_NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def read_token(name: str, beat: Fraction) -> str:
-    """Put a token into words, such as ``Position 3/8``; lengths are in whole notes.
+    """Return a readable token, such as ``Position 3/8``; lengths are in whole notes.
 
     Args:
         name: As in the vocabulary, such as ``Position_18``.
@@ -195,6 +195,6 @@ def read_token(name: str, beat: Fraction) -> str:
 
 
 def describe_left(done: float, seconds: float) -> str:
-    """Say how far it is after this many seconds: "40 %, 2 s left"."""
+    """Return progress and estimated time: "40% composed, 2 s left" for ``seconds`` so far."""
     left = seconds / done - seconds if done else 0.0
     return f"{min(done, 1):.0%} composed, {max(left, 0):.0f} s left"

@@ -1,4 +1,4 @@
-"""How codebook tokens look: over time, in the order of drawing, and as players. No Gradio here."""
+"""HTML for codebook tokens: over time, in sampling order, and as players. No Gradio here."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from demos.music.musicgen import MusicGenStep
 from shared.data_urls import to_data_url
 from shared.musicgen.engine import delay
 
-STEPS_SHOWN = 14  # of the order of drawing
+STEPS_SHOWN = 14  # of the sampling order
 EMPTY = -1
-CYCLE = 19  # neighbouring tokens have nothing in common: nor should their colours
+CYCLE = 19  # token ids that differ by 1 are unrelated, so their hues are far apart
 MISSING = (214, 209, 199)
 
 
 def show_codes(step: MusicGenStep) -> str:
-    """Draw all tokens so far, a row per codebook, a column per frame, a colour per token."""
+    """Show all tokens so far: a row per codebook, a column per frame, a colour per token."""
     books, frames = step.codes.shape
     shown = np.full((books, step.total), EMPTY)
     shown[:, :frames] = step.codes
@@ -54,7 +54,7 @@ def show_codes(step: MusicGenStep) -> str:
 
 
 def show_order(step: MusicGenStep) -> str:
-    """Show the first tokens in the order of drawing: a column is drawn at once."""
+    """Show the first tokens in sampling order: one column is one step."""
     frames = step.codes[:, step.given : step.given + STEPS_SHOWN]
     grid = delay(frames, step.layout.delays, EMPTY)[:, 1 : 1 + STEPS_SHOWN]
     cells = [
@@ -70,7 +70,7 @@ def show_order(step: MusicGenStep) -> str:
 
 
 def show_pattern(books: int = 4, frames: int = 6) -> str:
-    """Explain the delay without any model: which frame each codebook is at, step by step."""
+    """Show the delay pattern: the frame of each codebook at each step. Needs no model."""
     grid = delay(np.tile(np.arange(frames), (books, 1)), range(books), EMPTY)[:, 1:]
     cells = [
         [("", None) if frame == EMPTY else (f"{frame + 1}", frame) for frame in row]
@@ -85,7 +85,7 @@ def show_pattern(books: int = 4, frames: int = 6) -> str:
 
 
 def show_layers(layers: Sequence[Layer], files: Mapping[tuple[int, ...], Path]) -> str:
-    """A player for each layer: those that add up in one column, single ones in another."""
+    """Return players: cumulative layers in one column, single codebooks in another."""
     together = [layer for layer in layers if layer.levels == tuple(range(len(layer.levels)))]
     alone = [layer for layer in layers if len(layer.levels) == 1]
     columns = (("Added up", together, _say_missing), ("Each alone", alone, _say_added))
@@ -102,7 +102,7 @@ def show_layers(layers: Sequence[Layer], files: Mapping[tuple[int, ...], Path]) 
 
 
 def name_rows(books: int, channels: int) -> list[str]:
-    """Name the codebooks; with two channels, left and right of each level."""
+    """Return the names of the codebooks; with two channels, left and right alternate."""
     if channels == 1:
         return [str(book + 1) for book in range(books)]
     return [f"{book // 2 + 1} {'right' if book % 2 else 'left'}" for book in range(books)]
@@ -147,7 +147,7 @@ def _table(
 
 
 def _draw(codes: np.ndarray, size: int) -> str:
-    """Draw tokens as a PNG of one pixel each, as a data URL."""
+    """Return a PNG with one pixel per token as a data URL."""
     palette = np.array([_color(token, size) for token in range(size)] + [MISSING], np.uint8)
     pixels = palette[np.where(codes == EMPTY, size, codes)]
     return to_data_url(Image.fromarray(pixels))

@@ -1,4 +1,4 @@
-"""What the MusicGen tab says: about models, recordings and progress. No Gradio here."""
+"""HTML for the MusicGen tab: models, recordings and progress. No Gradio here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.sources import ByHand, Folder
 
 
 def show_engine(settings: Settings, spec: ModelSpec) -> str:
-    """Say what runs a model here, under which licence, and what it needs."""
+    """Return what the model is, its library, its licence, and the memory that it needs."""
     lines = [
         html.escape(spec.summary),
         f"Runs with <b>{name_library(settings, spec)}</b> · weights {html.escape(spec.licence)}"
@@ -25,14 +25,14 @@ def show_engine(settings: Settings, spec: ModelSpec) -> str:
 
 
 def name_library(settings: Settings, spec: ModelSpec) -> str:
-    """Name what will run a model: audiocraft if it is installed and the files are made for it."""
+    """Return the library: audiocraft if it is installed and the files suit it, else transformers."""
     source = spec.pick(settings)
     made_for_it = not isinstance(source, Folder) or with_audiocraft.suits(source.path)
     return "audiocraft" if made_for_it and with_audiocraft.is_available() else "transformers"
 
 
 def show_place(settings: Settings, spec: ModelSpec) -> str:
-    """Say whether a model is here, and how it comes here."""
+    """Return whether the weights are on this computer, and how to get them if not."""
     memory = f"{spec.bytes / 1e9:.1f} GB of memory"
     if spec.is_here(settings):
         return f"On this computer; takes {memory}."
@@ -51,7 +51,7 @@ def show_place(settings: Settings, spec: ModelSpec) -> str:
 
 
 def show_empty(settings: Settings, spec: ModelSpec) -> str:
-    """What hangs here before there is any music: what will, and what it takes."""
+    """Return what is shown before the first music is made."""
     here = spec.is_here(settings)
     title = "Nothing has been played yet" if here else "This one has to be fetched first"
     text = (
@@ -67,7 +67,7 @@ def show_empty(settings: Settings, spec: ModelSpec) -> str:
 
 
 def show_caption(spec: ModelSpec, step: MusicGenStep, request: MusicGenRequest) -> str:
-    """Say who plays, how far it is, and how long it will take."""
+    """Return the caption: model, library, progress, remaining time and seed."""
     said = f"<b>{html.escape(spec.title)}</b> · {step.engine} · "
     if step.codes.shape[1] < step.total:
         said += f"{step.seconds:.1f} of {step.duration:.0f} seconds"
@@ -80,14 +80,14 @@ def show_caption(spec: ModelSpec, step: MusicGenStep, request: MusicGenRequest) 
 
 
 def show_left(seconds: float) -> str:
-    """Put the time to come into words."""
+    """Return the remaining time in words."""
     if seconds < 90:
         return f"about {max(1, round(seconds))} s left"
     return f"about {round(seconds / 60)} min left"
 
 
 def show_recording(recording: Recording) -> str:
-    """Say what was read of a visitor's recording."""
+    """Return length, channels and sample rate of a visitor's recording."""
     channels, sound = recording.sound.samples.shape[0], recording.sound
     kind = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
     said = f"Your recording: {show_length(recording.seconds)}, {kind}, {sound.rate / 1000:g} kHz."
@@ -97,10 +97,10 @@ def show_recording(recording: Recording) -> str:
 
 
 def show_length(seconds: float) -> str:
-    """Put a length into words."""
+    """Return a length in words."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
 def show_problem(problem: Exception) -> str:
-    """What is wrong with a recording, where it was chosen."""
+    """Return the error message for a recording, shown beside the upload button."""
     return f'<span class="failed" role="alert">{html.escape(str(problem))}</span>'

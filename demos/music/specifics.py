@@ -1,4 +1,4 @@
-"""What a description says exactly: key, tempo and length, in figures or in words."""
+"""Parses key, tempo and length, in figures or in words, from a description."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COUNT = (
     rf"(?:\d{{1,4}}|(?:{'|'.join(_TENS)})(?:[ -](?:{'|'.join(_ONES)}))?|{'|'.join(_TEENS + _ONES)})"
 )
 _AMOUNT = rf"(?:\d{{1,4}}\.\d+|{_COUNT}|half\ an?|an?)(?:\ and\ a\ half)?"
-# After "at 120" or "in d" the thought ends: "at 120 degrees" and "in d flight" are something else.
+# What may follow "at 120" or "in d": "at 120 degrees" and "in d flight" are no tempo and no key.
 _END = (
     r"(?=\s*(?:$|[,;!?)\d]|\.(?!\d)|"
     r"(?:and|alone|at|by|for|in|on|played|please|solo|with|without)\b))"
@@ -69,16 +69,16 @@ _LENGTH = re.compile(
 
 @dataclass(frozen=True)
 class Specifics:
-    """What a text says exactly.
+    """Key, tempo and length from a text; None if the text does not give them.
 
     Attributes:
         tonic: Pitch class of the key note, 0 (C) to 11 (B).
-        mode: Major, Minor, Dorian or Mixolydian, if it is named beside the key note.
-        tempo: Quarter notes a minute, any number.
+        mode: Major, Minor, Dorian or Mixolydian, if it is named next to the key note.
+        tempo: Quarter notes per minute, not yet checked.
         bars: Length in bars.
         seconds: Length in seconds.
-        phrases: The words that say so.
-        rest: The text without them, in small letters.
+        phrases: The words of the text that were matched.
+        rest: The other words, in lower case.
     """
 
     tonic: int | None
@@ -91,7 +91,7 @@ class Specifics:
 
 
 def read_specifics(text: str) -> Specifics:
-    """Find the first key, tempo and length in bars and in seconds that ``text`` names."""
+    """Find the first key, tempo, length in bars and length in seconds in ``text``."""
     key = next(filter(_is_key, _KEY.finditer(text)), None)
     said = [key]
     rest = _blank(text, key).lower()
@@ -111,7 +111,7 @@ def read_specifics(text: str) -> Specifics:
 
 
 def explain_specifics(said: Specifics) -> str:
-    """Say what the one phrase of ``said`` was taken for; "" if it says so itself."""
+    """Return the meaning of the only phrase in ``said``; "" if the phrase is clear by itself."""
     phrase = said.phrases[0]
     if said.tonic is not None:
         name = TuneControls(tonic=said.tonic, mode=said.mode).key_name
@@ -126,7 +126,7 @@ def explain_specifics(said: Specifics) -> str:
 
 
 def _is_key(found: re.Match[str]) -> bool:
-    """Tell a key from other letters, most of all from the article in "in a minor mood"."""
+    """Whether a match is a key and not another letter, such as the article "a"."""
     if found["letter"] == "a" and not found["sign"]:
         says = found["mode"] and (found["lead"] or found["mode"].lower() != "min")  # half a min
         return bool(says and found["end"] is not None)
@@ -156,7 +156,7 @@ def _seconds(said: re.Match[str]) -> float:
     if said["minute"]:
         return 60.0 * int(said["minute"]) + int(said["second"])
     if said["minutes"]:
-        # The half comes after the number or after the unit: "a minute and a half".
+        # "and a half" can follow the number or the unit: "a minute and a half".
         minutes = _number(said["minutes"].removesuffix(" and a half"))
         minutes += 0.5 * ("and a half" in said[0])
         return 60 * minutes + (_number(said["more"]) if said["more"] else 0.0)

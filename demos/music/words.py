@@ -1,4 +1,4 @@
-"""Plain English words to the controls of a tune."""
+"""Parses a description in plain English into ``TuneControls``."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ _MOOD_MODES = {
     "melancholy": "Minor", "melancholic": "Minor", "sorrowful": "Minor", "dark": "Minor",
     "mysterious": "Minor", "spooky": "Minor", "lament": "Minor",
 }  # fmt: skip
-# Musical terms set a pace, too, not a tempo: they count beats, and a beat is a quarter in an air, a
-# half in a reel, three eighths in a jig. Where no style is said, they come out as on a metronome.
+# Factors on the usual tempo of the style. Musical terms such as andante are factors too, because
+# they count beats, and a beat is a quarter in an air, a half in a reel, three eighths in a jig.
+# Without a style, the tempo of a musical term is about the one that is printed on a metronome.
 _PACES = {
     "fast": 1.25, "quick": 1.2, "brisk": 1.15, "lively": 1.15, "energetic": 1.2, "slow": 0.7,
     "swift": 1.2, "rapid": 1.25, "upbeat": 1.15, "up tempo": 1.2, "uptempo": 1.2, "leisurely": 0.8,
@@ -62,7 +63,7 @@ _OTHER_INSTRUMENT_WORDS = {
 }  # fmt: skip
 _INSTRUMENT_WORDS = {name: name for name in INSTRUMENTS} | _OTHER_INSTRUMENT_WORDS
 _USUAL_INSTRUMENTS = {"Chorale": "organ", "Air": "flute", "March": "piccolo", "Lied": "oboe"}
-# What accompanies when nothing is said: whatever plucks or strikes keeps out of the melody's way.
+# Default accompaniments; plucked and struck instruments do not cover the melody.
 _USUAL_ACCOMPANIMENTS = {"Chorale": None, "Lied": "piano", "March": "brass", "Air": "harp"}
 _ALONE = {
     "solo", "alone", "unaccompanied",
@@ -80,9 +81,9 @@ _PHRASES = sorted(
 _ANY_PHRASE = "|".join(re.escape(p).replace(r"\ ", "[ -]") for p in _PHRASES)
 _ENDING = r"(?:e?s|ly|er)?(?![\w/])"  # jigs, slowly, faster
 _PHRASE = re.compile(rf"(?<![\w/])({_ANY_PHRASE}){_ENDING}")
-VERY = 1.5  # the power to which it raises a pace
+VERY = 1.5  # exponent of a tempo factor after "very"
 _VERY = re.compile(r"(?<!\w)(?:very|really|extremely)[ -]+$")
-# What is not wanted is listed as not understood, and never taken for a wish.
+# Negated phrases are not parsed, but listed as not understood.
 _REFUSED = re.compile(
     r"(?<![\w/])(?:no|not|without|except|never) (?:in )?(?:an? |any |the |too |very )?"
     rf"(?:{_ANY_PHRASE}){_ENDING}"
@@ -97,16 +98,16 @@ _FILLER = frozenset(
 
 
 def parse_description(description: str, chosen: Mapping[str, Any] | None = None) -> TuneControls:
-    """Read what is asked for out of plain English words; what was ``chosen`` by hand goes first.
+    """Parse a description in plain English; fields in ``chosen`` override it.
 
-    The tune books hold next to no waltzes and no polkas: a waltz is asked for as an air in 3/4 and
-    a polka as any tune in 2/4. Of two instruments the first plays the melody and the other one
-    accompanies. Words that are not understood are listed, never guessed at.
+    The training data has almost no waltzes and no polkas, so a waltz becomes an air in 3/4, and a
+    polka any tune in 2/4. Of two instruments, the first plays the melody and the second the
+    accompaniment. Words that are not understood are listed in ``unknown``.
 
     Args:
         description: Any text.
-        chosen: Fields of ``TuneControls`` by name. A tempo that is not among them follows from the
-            style, an instrument likewise.
+        chosen: Fields of ``TuneControls`` by name. The defaults of tempo and instruments depend on
+            the style.
     """
     chosen = chosen or {}
     said = read_specifics(description)
@@ -124,7 +125,7 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
     tempo = usual if said.tempo is None else said.tempo
     instrument = players[0] if players else _USUAL_INSTRUMENTS.get(style or "", "fiddle")
     accompaniment = _accompaniment(phrases, players, style)
-    # Who does not want what would accompany anyway is understood.
+    # "no guitar" is understood if the guitar would be the accompaniment.
     heeded = [one for one in refused if accompaniment and accompaniment in one.split()]
     return TuneControls(
         **{
@@ -153,7 +154,7 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
 
 
 def explain_phrase(phrase: str) -> str:
-    """Say what a phrase of ``TuneControls.understood`` was taken for; "" if it says so itself."""
+    """Return the meaning of a phrase in ``TuneControls.understood``; "" if it is clear by itself."""
     if (said := read_specifics(phrase)).phrases:
         return explain_specifics(said)
     style, mode = _STYLE_WORDS.get(phrase), _MODE_WORDS.get(phrase) or _MOOD_MODES.get(phrase)
@@ -171,7 +172,7 @@ def explain_phrase(phrase: str) -> str:
 
 
 def _last(phrases: list[str], meanings: dict[str, str]) -> str | None:
-    """Return the meaning of the last phrase that has one: "Bach march" is a march."""
+    """Return the meaning of the last phrase in ``meanings``: "Bach march" is a march."""
     known = [meanings[phrase] for phrase in phrases if phrase in meanings]
     return known[-1] if known else None
 
