@@ -16,9 +16,7 @@ import numpy as np
 from shared.musicgen.engine import MusicGenEngine
 from shared.sounds import Sound
 
-LONGEST_SECONDS = (
-    10.0  # limit, because there are several decodings of seconds each
-)
+LONGEST_SECONDS = 10.0  # limit, because there are several decodings of seconds each
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ def show_engine(settings: Settings, spec: ModelSpec) -> str:
 
 
 def name_library(settings: Settings, spec: ModelSpec) -> str:
-    """Return the library: audiocraft if it is installed and the files suit it, else transformers."""
+    """Return the library: audiocraft if it is installed and the files suit it."""
     source = spec.pick(settings)
     made_for_it = not isinstance(source, Folder) or with_audiocraft.suits(source.path)
     return "audiocraft" if made_for_it and with_audiocraft.is_available() else "transformers"

@@ -154,7 +154,7 @@ def parse_description(description: str, chosen: Mapping[str, Any] | None = None)
 
 
 def explain_phrase(phrase: str) -> str:
-    """Return the meaning of a phrase in ``TuneControls.understood``; "" if it is clear by itself."""
+    """Return the meaning of a phrase in ``TuneControls.understood``; "" if it is obvious."""
     if (said := read_specifics(phrase)).phrases:
         return explain_specifics(said)
     style, mode = _STYLE_WORDS.get(phrase), _MODE_WORDS.get(phrase) or _MOOD_MODES.get(phrase)

@@ -1,4 +1,4 @@
-"""MusicXML to pictures of the score, drawn by Verovio (RISM Digital Center, LGPL-3)."""
+"""Draws MusicXML as SVG with Verovio (RISM Digital Center, LGPL-3)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from shared.errors import GalleryError
 NARROWEST, WIDEST = 240, 1600  # pixels
 SMALL = 600  # below this width, staves are smaller
 SCALE, SMALL_SCALE = 45, 38  # percent; at 100, a staff is 72 pixels high
-PAGE_HEIGHT = 60_000  # the most that Verovio can; a page is as high as what is on it
-# Verovio keeps its fonts for each thread: one thread draws everything, one piece after another.
+PAGE_HEIGHT = 60_000  # Verovio's maximum; pages are cropped to their content
+# Verovio loads its fonts once per thread, so a single thread draws everything.
 _engraver = ThreadPoolExecutor(1, "engraver")
 
 
 def engrave(musicxml: str, width: int) -> str:
-    """Draw a score for a place ``width`` pixels wide.
+    """Draw a score ``width`` pixels wide.
 
     Returns:
-        A ``<svg>`` for each page, below one another, in the text's colour. They scale with their
-        place and bring their own font; a note has the id that it has in ``musicxml``.
+        One ``<svg>`` per page, in the colour of the surrounding text. They scale with their
+        container and include their font; notes keep the ids that they have in ``musicxml``.
 
     Raises:
         GalleryError: Verovio is missing, or cannot draw this.

@@ -1,4 +1,4 @@
-"""Reading a visitor's MIDI file: whatever it holds, there comes a melody in C, or a message."""
+"""Reads a visitor's MIDI file: any file gives a melody in C, or an error message."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 MOST_BYTES = 1_000_000
 MOST_NOTES = 20_000
 MOST_BARS = 128
-MOST_NAME, MOST_NAMES = 30, 4  # characters of a track's name, and names in a sentence
-DRUMS = 9  # the channel that General MIDI keeps for them
-USUAL_PITCH = 72  # around which the model's melodies lie
+MOST_NAME, MOST_NAMES = 30, 4  # characters of a track's name, and track names in a sentence
+DRUMS = 9  # the drum channel of General MIDI, from 0
+USUAL_PITCH = 72  # mean pitch of the model's melodies
 LOWEST, HIGHEST = 48, 96
-# Meters that the model has not learnt, by the one that counts the same beats.
+# Meters that the model does not know, to a meter with the same beats.
 _ALIKE = {"2/2": "4/4", "4/8": "2/4", "3/8": "6/8", "12/8": "6/8", "3/2": "3/4", "8/8": "4/4"}
-# Moments of a quarter that a note is moved to: sixteenths and triplets.
+# Positions within a quarter that notes are quantized to: sixteenths and triplets.
 _GRID = (0.0, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 1.0)
 # How well each pitch class fits a key, the tonic first (Krumhansl and Kessler 1982,
 # doi:10.1037/0033-295X.89.4.334).
@@ -35,11 +35,11 @@ _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17
 
 @dataclass(frozen=True)
 class Track:
-    """What one player of a file has.
+    """One channel of a track of a MIDI file.
 
     Attributes:
-        name: That the file gives it, or its number.
-        program: Its instrument in General MIDI, 0 to 127.
+        name: The name in the file, or a number.
+        program: General MIDI program, 0 to 127.
         notes: Start and duration in quarters, and pitch, in the order in which they end.
     """
 
@@ -50,16 +50,16 @@ class Track:
 
 @dataclass(frozen=True)
 class Melody:
-    """What was found in a MIDI file.
+    """The melody of a MIDI file.
 
     Attributes:
-        measures: The highest line, on the grid, moved to C.
-        tonic: Pitch class of the key note that it had, 0 to 11.
+        measures: The highest line, quantized and transposed to C.
+        tonic: Pitch class of the original key note, 0 to 11.
         mode: Major or Minor.
-        tempo: Quarters a minute.
-        program: Who plays most of it, in General MIDI, 0 to 127.
-        notes: What a visitor should know, in sentences.
-        tracks: Everything except the drums, as in the file.
+        tempo: Quarter notes per minute.
+        program: General MIDI program that plays most of it, 0 to 127.
+        notes: Sentences for the visitor on what was changed or left out.
+        tracks: All notes of the file except the drums.
         markers: Marker texts of the file.
     """
 
@@ -74,10 +74,10 @@ class Melody:
 
 
 def read_midi(data: bytes) -> Melody:
-    """Read the melody of a MIDI file: the highest line of all that is no drum.
+    """Read the melody of a MIDI file: the highest line of all tracks except drums.
 
     Raises:
-        InvalidRequest: It is no MIDI file, damaged, empty, too large, or has only drums.
+        InvalidRequest: It is not a MIDI file, damaged, empty, too large, or has only drums.
     """
     midi = _open(data)
     tracks, drums = _read_tracks(midi)
@@ -128,7 +128,7 @@ def read_midi(data: bytes) -> Melody:
 
 
 def _open(data: bytes) -> MidiFile:
-    # symusic, which reads faster, takes the whole process down over some damaged files.
+    # symusic is faster, but some damaged files crash the process.
     from mido import MidiFile
 
     if len(data) > MOST_BYTES:
@@ -153,7 +153,7 @@ def _open(data: bytes) -> MidiFile:
 
 
 def _read_tracks(midi: MidiFile) -> tuple[list[Track], int]:
-    """Return what is played on each channel of each track, and how many notes are of drums."""
+    """Return the notes of each channel of each track, and the number of drum notes."""
     tracks: list[Track] = []
     drums = 0
     for track in midi.tracks:
@@ -185,7 +185,7 @@ def _read_tracks(midi: MidiFile) -> tuple[list[Track], int]:
 
 
 def _decode(text: str) -> str:
-    """Return a text of a file, which mido takes for Latin-1 while many programs write UTF-8."""
+    """Decode a text: mido reads all as Latin-1, but many programs write UTF-8."""
     data = text.encode("latin-1", "replace")
     try:
         return data.decode()
@@ -194,7 +194,7 @@ def _decode(text: str) -> str:
 
 
 def _describe_parts(notes: Sequence[BarNote], line: Sequence[BarNote], drums: int) -> list[str]:
-    """Say which parts of a file the melody was taken from, and what was left out."""
+    """Return sentences on where the melody was taken from, and what was left out."""
     taken = Counter(note.part for note in line)
     left = Counter(note.part for note in notes) - taken
     remarks = []
@@ -206,7 +206,7 @@ def _describe_parts(notes: Sequence[BarNote], line: Sequence[BarNote], drums: in
 
 
 def _count(parts: Counter[str]) -> str:
-    """Say whose notes they are: "3 notes of Flute, 1 of Bass"."""
+    """Return the note counts in words: "3 notes of “Flute”, 1 of “Bass”"."""
     shown = [f"{count} of “{name}”" for name, count in parts.most_common(MOST_NAMES)]
     rest = parts.total() - sum(count for _, count in parts.most_common(MOST_NAMES))
     first, *others = [*shown, *([f"{rest} of others"] if rest else [])]
@@ -215,16 +215,16 @@ def _count(parts: Counter[str]) -> str:
 
 
 def _read_tempos(midi: MidiFile) -> list[int]:
-    """Return the tempi, in quarters a minute, each once and the first at first."""
+    """Return the different tempos in quarter notes per minute, in order of appearance."""
     tempos = [m.tempo for track in midi.tracks for m in track if m.type == "set_tempo"]
     return list(dict.fromkeys(round(60e6 / max(tempo, 1)) for tempo in tempos or [500_000]))
 
 
 def find_melody(notes: Iterable[BarNote]) -> list[BarNote]:
-    """Return the highest line of ``notes``, on the grid, one at a time.
+    """Return the highest line of ``notes``, quantized, one note at a time.
 
-    Their starts count from the beginning of the piece. A lower note that begins under a higher one
-    which sounds on is accompaniment.
+    Starts are counted from the beginning of the piece. A lower note that begins while a higher one
+    still sounds counts as accompaniment.
     """
     line: list[BarNote] = []
     moved = [replace(note, start=_snap(note.start)) for note in notes]
@@ -264,14 +264,14 @@ def find_key(notes: Sequence[BarNote]) -> tuple[int, str]:
 
 
 def _read_meters(midi: MidiFile) -> tuple[str, list[str]]:
-    """Return the meter to count in, and those that the file has, each once."""
+    """Return the meter to use, and the different meters of the file."""
     signatures = (m for track in midi.tracks for m in track if m.type == "time_signature")
     found = list(dict.fromkeys(f"{m.numerator}/{m.denominator}" for m in signatures)) or ["4/4"]
     return found[0] if found[0] in METERS else _ALIKE.get(found[0], "4/4"), found
 
 
 def _move(notes: Sequence[BarNote], tonic: int) -> list[BarNote]:
-    """Move ``notes`` from their key to C, into the octave that the model writes in."""
+    """Transpose ``notes`` from their key to C, into the octave of the model's melodies."""
     mean = sum(note.pitch for note in notes) / len(notes) - tonic
     shift = 12 * round((USUAL_PITCH - mean) / 12) - tonic
     return [BarNote(note.start, note.duration, _into_range(note.pitch + shift)) for note in notes]
@@ -286,7 +286,7 @@ def _into_range(pitch: int) -> int:
 
 
 def _split(notes: Sequence[BarNote], meter: str) -> list[Measure]:
-    """Cut a line into bars, from that of its first note on; a note is in the bar it begins in."""
+    """Split a line into bars, from the bar of its first note on; notes belong where they begin."""
     quarters = Measure(meter).quarters
     first, last = int(notes[0].start // quarters), int(notes[-1].start // quarters)
     last = min(last, first + 4 * MOST_BARS)

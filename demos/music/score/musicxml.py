@@ -1,7 +1,8 @@
-"""A piece as MusicXML 4.0 (https://www.w3.org/2021/06/musicxml40/), which notation programs open.
+"""Writes a piece as MusicXML 4.0 (https://www.w3.org/2021/06/musicxml40/).
 
-Notes are spelled by the key: of the names that a pitch can have, the one nearest to the key's own
-on the line of fifths. In minor the line reaches further to the sharps, for the leading tone.
+Notes are spelled by the key: of the names that a pitch can have, the one nearest to the notes of
+the key on the line of fifths. In minor the range extends further to the sharps, for the leading
+tone.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ _CLEFS = {"treble": ("G", 2), "bass": ("F", 4)}
 
 
 class Key:
-    """A key as it is written.
+    """A key and its signature.
 
     Attributes:
         name: Such as "A-flat major".
         mode: Such as "Major".
-        fifths: Sharps of its signature, or flats if negative, -6 to 6.
+        fifths: Number of sharps in the signature, or of flats if negative, -6 to 6.
     """
 
     def __init__(self, controls: TuneControls) -> None:
-        """Take the key of ``controls``; without a mode it is a major one."""
+        """Use the key of ``controls``; without a mode it is major."""
         self.mode = controls.mode or "Major"
         named = replace(controls, mode=self.mode)
         self.fifths = named.fifths + _MODE_FIFTHS[self.mode]
@@ -46,26 +47,26 @@ class Key:
         self.name = f"{note[0]}{note[1:].replace('b', '-flat').replace('#', '-sharp')} {mode}"
 
     def spell(self, pitch_class: int) -> tuple[str, int]:
-        """Return the letter of a pitch class in this key, and its semitones up or down."""
+        """Return the letter of a pitch class in this key, and its alteration in semitones."""
         lowest = self.fifths - (2 if self.mode == "Minor" else 3)
         return _name(lowest + (7 * pitch_class - lowest) % 12)
 
     def signature(self) -> dict[str, int]:
-        """Return how far the signature alters each letter."""
+        """Return the alteration of each letter in the signature, in semitones."""
         return dict(_name(place) for place in range(self.fifths - 1, self.fifths + 6))
 
 
 def _name(fifths: int) -> tuple[str, int]:
-    """Return the letter of the note this many fifths above C, and its semitones up or down."""
+    """Return letter and alteration in semitones of the note this many fifths above C."""
     note = spell_note(fifths)
     return note[0], note.count("#") - note.count("b")
 
 
 def write_musicxml(music: Arrangement, controls: TuneControls) -> str:
-    """Return ``music``, arranged as ``controls`` say, as MusicXML.
+    """Return ``music``, which was arranged with ``controls``, as MusicXML.
 
-    A note's first sign has the id ``note-`` and its number in ``music.notes``; those that are tied
-    to it have a dot and a number behind that.
+    A note with index 5 in ``music.notes`` has the id ``note-5``; the notes that are tied to it have
+    ``note-5.1`` and so on.
 
     Raises:
         InvalidRequest: There are no notes.
@@ -105,7 +106,7 @@ def _add(parent: Element, tag: str, text: Any = None, /, **attributes: str) -> E
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a sign is written: staff and voice of its part, and which of the staff's layers."""
+    """Where a sign is written: staff and voice of its part, and layer (voice) of the staff."""
 
     staff: int
     voice: int
@@ -114,7 +115,7 @@ class _Place:
 
 
 class _PartWriter:
-    """Writes the measures of one part; the first part carries tempo and chord names."""
+    """Writes the measures of one part; the first part has the tempo and the chord names."""
 
     def __init__(
         self, notation: Notation, staves: Sequence[Staff], key: Key, tempo: int, *, is_first: bool
@@ -161,7 +162,7 @@ class _PartWriter:
                 _add(clef, "line", line)
 
     def _write_words(self, measure: Element, number: int) -> None:
-        """Write the tempo, and the chords at their moments."""
+        """Write the tempo and the chord names."""
         bar = self.notation.bars[number]
         if number == 0:
             direction = _add(measure, "direction", placement="above")
@@ -197,7 +198,7 @@ class _PartWriter:
             for layer, signs in enumerate(voices):
                 if place > 1 or layer:
                     _add(_add(measure, "backup"), "duration", length)
-                # As notation programs number them: four voices for each staff.
+                # Notation programs number voices so: four per staff.
                 where = _Place(place, 4 * (place - 1) + layer + 1, layer, len(voices))
                 if not signs:
                     _write_rest(measure, length, where, is_whole=not bar.begin)
@@ -209,7 +210,7 @@ class _PartWriter:
                         _add(_add(measure, "forward"), "duration", sign.duration)
 
     def _find_accidentals(self, voices: Sequence[Sequence[Sign]]) -> dict[tuple[int, int], str]:
-        """Return the accidentals of a bar, by ticks and pitch: what differs from what is valid."""
+        """Return the accidentals of a bar that must be written, by ticks and pitch."""
         signature = self.key.signature()
         valid: dict[tuple[str, int], int] = {}
         shown = {}
@@ -217,14 +218,14 @@ class _PartWriter:
             for head in sign.heads:
                 letter, alter, octave = self._spell(head.pitch)
                 if head.continues and sign.start == 0:
-                    continue  # a tie over the bar line carries it
+                    continue  # valid through the tie over the bar line
                 if alter != valid.get((letter, octave), signature[letter]):
                     valid[letter, octave] = alter
                     shown[sign.start, head.pitch] = _ALTERATIONS[alter]
         return shown
 
     def _spell(self, pitch: int) -> tuple[str, int, int]:
-        """Return letter, semitones up or down, and octave."""
+        """Return letter, alteration in semitones, and octave."""
         letter, alter = self.key.spell(pitch % 12)
         return letter, alter, (pitch - alter) // 12 - 1
 
@@ -281,13 +282,13 @@ class _PartWriter:
                     _add(notations, "tuplet", type=sign.triplet)
 
     def _name(self, head: Head) -> str:
-        """Return the id of a sign: its note's number, and which of its signs it is."""
+        """Return the next id for a note; see ``write_musicxml``."""
         number = self.signs_of_note[head.note] = self.signs_of_note.get(head.note, -1) + 1
         return f"note-{head.note}" + (f".{number}" if number else "")
 
 
 def _is_covered(rest: Sign, voices: Sequence[Sequence[Sign]]) -> bool:
-    """Whether one of ``voices`` sounds all the while; the rest would only be in its way."""
+    """Whether one of ``voices`` sounds during the whole rest, which then is not drawn."""
     end = rest.start + rest.duration
     return any(
         sum(
@@ -301,9 +302,9 @@ def _is_covered(rest: Sign, voices: Sequence[Sequence[Sign]]) -> bool:
 
 
 def _write_rest(measure: Element, length: int, where: _Place, *, is_whole: bool) -> None:
-    """Write a rest that fills the bar, drawn in the middle of a whole one."""
+    """Write a rest that fills the bar; in a whole bar it is centred."""
     note = _add(measure, "note")
-    written = None if is_whole else SIGNS.get(length)  # of an upbeat as short as it is
+    written = None if is_whole else SIGNS.get(length)  # an upbeat gets a rest of its length
     _add(note, "rest", **({} if written else {"measure": "yes"}))
     _add(note, "duration", length)
     _add(note, "voice", where.voice)

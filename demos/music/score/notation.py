@@ -1,13 +1,12 @@
-"""An arrangement to what is written on staves: bars, voices, and signs that add up.
+"""Turns an arrangement into staves with bars, voices and signs (notes and rests).
 
-What is heard is a start and a duration; what is written are signs. A note that no single sign can
-say, or that would hide a beat, is written as several signs with ties. Times are ticks, ``TICKS`` a
-quarter: sixteenths and triplets are whole numbers of them.
+A note that cannot be written as a single sign, or that would hide a beat, is written as several
+signs with ties. Times are ticks, ``TICKS`` per quarter: sixteenths and triplets are whole numbers
+of ticks.
 
-Whoever plays several notes at a time has two voices on a staff at most, and a piano one staff for
-each hand; the four voices of a choir are separated by how far each would have to leap. What a
-rule accompanies with (see ``chords.py``) is written as players read it, without the gaps between
-strokes.
+A staff has at most two voices. A piano has one staff for each hand. The notes of a choir are
+assigned to its four voices so that the leaps are small. The accompaniment by a rule (see
+``shared.tunes.chords``) is written without the short gaps between its notes.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ from shared.tunes.arrangement import Arrangement, Part
 
 @dataclass(frozen=True)
 class Staff:
-    """Five lines.
+    """A staff.
 
     Attributes:
         clef: "treble" or "bass".
-        voices: For each voice, the upper first, its signs in each bar; none where it is silent.
+        voices: For each voice, the upper first, its signs in each bar; () where it is silent.
     """
 
     clef: str
@@ -47,10 +46,10 @@ class Staff:
 
 @dataclass(frozen=True)
 class Notation:
-    """A piece as it is written.
+    """A piece as sheet music.
 
     Attributes:
-        bars: From the first, which may be an upbeat.
+        bars: All bars; the first may be an upbeat.
         parts: Each with its staves, the upper first.
         chords: Bar, ticks from its bar line, and name of each chord.
     """
@@ -61,7 +60,7 @@ class Notation:
 
 
 def notate(music: Arrangement) -> Notation:
-    """Write ``music`` down; without bars there is nothing to write."""
+    """Return ``music`` as sheet music; empty without bars."""
     if not music.bar_starts:
         return Notation((), (), ())
     origin = music.bar_starts[0]
@@ -111,7 +110,7 @@ def notate(music: Arrangement) -> Notation:
 
 
 def _join_strokes(notes: Sequence[Chord]) -> list[Chord]:
-    """Let every stroke last for whole eighths, but not into the next one."""
+    """Extend every note to whole eighths, but not beyond the start of the next."""
     starts = sorted({note.start for note in notes})
     after = dict(pairwise(starts))
     return [
@@ -127,7 +126,7 @@ def _join_strokes(notes: Sequence[Chord]) -> list[Chord]:
 
 
 def _snap(notes: Sequence[Chord], bars: Sequence[Bar], lines: Sequence[int]) -> list[Chord]:
-    """Move the starts and ends within each beat to its 32nds or its triplets, what is nearer."""
+    """Quantize the starts and ends in each beat to 32nds or to triplets, whichever is nearer."""
     marks = sorted({time for note in notes for time in (note.start, note.end)})
     moved: dict[int, int] = {}
     steps: dict[int, int] = {}
@@ -147,6 +146,6 @@ def _snap(notes: Sequence[Chord], bars: Sequence[Bar], lines: Sequence[int]) -> 
         replace(note, start=start, end=end)
         for note in notes
         if (start := moved[note.start]) < lines[-1]
-        # However short it is, it is written: up to the next moment of its beat.
+        # A very short note still gets the length of one step.
         for end in [max(moved[note.end], start + steps[note.start])]
     ]

@@ -1,7 +1,7 @@
-"""What is heard, cut into signs that add up: notes, rests, ties, triplets and beams.
+"""Splits the chords of a voice into signs: notes, rests, ties, triplets and beams.
 
-A note that no single sign can say, or that would hide a beat, is written as several signs with
-ties.
+A note that cannot be written as a single sign, or that would hide a beat, is written as several
+signs with ties.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
 
-TICKS = 24  # a quarter
-# Ticks to the name of the sign and its dots.
+TICKS = 24  # per quarter note
+# Ticks to the MusicXML type of the sign and its number of dots.
 SIGNS = {
     3: ("32nd", 0), 6: ("16th", 0), 9: ("16th", 1), 12: ("eighth", 0), 18: ("eighth", 1),
     24: ("quarter", 0), 36: ("quarter", 1), 48: ("half", 0), 72: ("half", 1), 96: ("whole", 0),
@@ -24,13 +24,13 @@ _BEAMED = {"eighth", "16th", "32nd"}
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a note.
+    """A note head.
 
     Attributes:
-        pitch: As MIDI has it.
-        note: The number of the note in ``Arrangement.notes``.
-        continues: Whether a tie leads to it.
-        goes_on: Whether a tie leads on from it.
+        pitch: MIDI pitch.
+        note: Index of the note in ``Arrangement.notes``.
+        continues: Whether it is tied to the sign before it.
+        goes_on: Whether it is tied to the sign after it.
     """
 
     pitch: int
@@ -41,12 +41,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Sign:
-    """A note, a chord or, without heads, a rest.
+    """A written note or chord or, without heads, a rest.
 
     Attributes:
         start: Ticks from the bar line.
-        duration: Ticks that it lasts.
-        value: Ticks that the sign would last outside a triplet, one of ``SIGNS``.
+        duration: Length in ticks.
+        value: Length in ticks outside a triplet, a key of ``SIGNS``.
         heads: The lowest first.
         triplet: "start", "inside" or "stop"; "" outside one.
         beam: "begin", "continue" or "end"; "" without one.
@@ -62,7 +62,7 @@ class Sign:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: ``ticks`` long, of which an upbeat writes only those from ``begin`` on."""
+    """A bar of ``ticks`` ticks; an upbeat is written from ``begin`` on."""
 
     meter: str
     ticks: int
@@ -79,7 +79,7 @@ class Chord:
 
     @property
     def pitch(self) -> float:
-        """The mean of its heads."""
+        """The mean MIDI pitch of its heads."""
         return sum(head.pitch for head in self.heads) / len(self.heads)
 
 
@@ -91,12 +91,12 @@ def is_compound(meter: str) -> bool:
 def write_voice(
     voice: Sequence[Chord], bars: Sequence[Bar], lines: Sequence[int]
 ) -> tuple[tuple[Sign, ...], ...]:
-    """Write a voice: its signs in each bar; none where it is silent."""
+    """Return the signs of a voice in each bar; () where it is silent. ``lines``: bar lines in ticks."""
     return tuple(_write_bar(voice, bar, line) for bar, line in zip(bars, lines, strict=False))
 
 
 def _write_bar(voice: Sequence[Chord], bar: Bar, line: int) -> tuple[Sign, ...]:
-    """Write what ``voice`` has from bar line ``line`` on, with its rests; () if it is silent."""
+    """Return the signs of the bar that begins at ``line``, with rests; () if it is silent."""
     first = bisect_right(voice, line, key=lambda chord: chord.end)
     inside = []
     for chord in voice[first:]:
@@ -113,7 +113,7 @@ def _write_bar(voice: Sequence[Chord], bar: Bar, line: int) -> tuple[Sign, ...]:
 
 
 def _fill(chords: Sequence[Chord], bar: Bar) -> list[Chord]:
-    """Put rests, chords without heads, wherever nothing sounds."""
+    """Insert rests, which are chords without heads, where nothing sounds."""
     filled = []
     time = bar.begin
     for chord in chords:
@@ -150,7 +150,7 @@ def _write_signs(chords: Sequence[Chord], bar: Bar) -> list[Sign]:
 
 
 def _tie(head: Head, number: int, last: int) -> Head:
-    """Tie the head of one sign of several to those beside it."""
+    """Tie the head of piece ``number`` (0 to ``last``) of a note to the pieces before and after."""
     return replace(
         head,
         continues=head.continues or number > 0,
@@ -159,7 +159,7 @@ def _tie(head: Head, number: int, last: int) -> Head:
 
 
 def _find_triplets(bar: Bar, marks: set[int]) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of what is to be divided by three, ``marks`` being starts and ends."""
+    """Yield begin and end of each triplet; ``marks`` are the starts and ends of notes."""
     if is_compound(bar.meter):
         spans = [(begin, EIGHTH) for begin in range(0, bar.ticks, EIGHTH)]
     else:
@@ -179,7 +179,7 @@ def _find_triplets(bar: Bar, marks: set[int]) -> Iterator[tuple[int, int]]:
 
 
 def _split_in_triplet(start: int, end: int, span: tuple[int, int]) -> list[Sign]:
-    """Write a note inside a triplet, whose signs last two thirds of their value."""
+    """Split a note inside a triplet into signs, which last two thirds of their value."""
     begin, stop = span
     signs = []
     while start < end:
@@ -196,9 +196,9 @@ def _split_in_triplet(start: int, end: int, span: tuple[int, int]) -> list[Sign]
 
 
 def _split(start: int, end: int, meter: str, *, is_rest: bool) -> list[tuple[int, int]]:
-    """Cut what lasts from ``start`` to ``end`` into what single signs can say without hiding beats.
+    """Split the time from ``start`` to ``end`` into single signs that do not hide beats.
 
-    A bar of 4/4 also shows its middle.
+    In 4/4 the middle of the bar must stay visible too.
     """
     if _is_one_sign(start, end, meter, is_rest=is_rest):
         return [(start, end)]
@@ -207,7 +207,7 @@ def _split(start: int, end: int, meter: str, *, is_rest: bool) -> list[tuple[int
     for level in (*halves, beat, EIGHTH, EIGHTH // 2, FINEST):
         inside = [time for time in range(0, end, level) if start < time]
         if inside:
-            # From a beat on the longer sign comes first, towards a beat it comes last.
+            # A note that starts on a beat gets its longer sign first, else last.
             cut = inside[-1] if start % level == 0 else inside[0]
             break
     pieces = ((start, cut), (cut, end))
@@ -234,7 +234,7 @@ def _is_one_sign(start: int, end: int, meter: str, *, is_rest: bool) -> bool:
 
 
 def _beam(signs: Sequence[Sign], meter: str) -> tuple[Sign, ...]:
-    """Join eighths and shorter notes of a beat by beams; plain eighths of half a 4/4 bar, too."""
+    """Beam eighths and shorter notes by beat, and four plain eighths of half a 4/4 bar."""
     beat = 3 * EIGHTH if is_compound(meter) else TICKS
     half = 2 * TICKS
     wide = {
@@ -248,7 +248,7 @@ def _beam(signs: Sequence[Sign], meter: str) -> tuple[Sign, ...]:
         )
     }
 
-    # No beam reaches over the edge of a triplet.
+    # A beam does not cross the edge of a triplet.
     triplets = accumulate(
         (before.triplet == "stop") or (sign.triplet == "start") for before, sign in pairwise(signs)
     )

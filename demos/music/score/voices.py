@@ -1,4 +1,4 @@
-"""Who reads what: the notes of a part laid out on staves, in one or two voices each."""
+"""Assigns the notes of a part to staves, with one or two voices each."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from shared.tunes.tokens import CHOIR, PIANO, VOICE
 
 MIDDLE_C = 60
 OCTAVE = 12
-_CLEFS = {"treble": (64, 77), "bass": (43, 57)}  # pitches of the lowest and the highest line
+_CLEFS = {"treble": (64, 77), "bass": (43, 57)}  # MIDI pitches of the lowest and the highest line
 _SINGERS = (72, 67, 60, 50)  # usual pitches of soprano, alto, tenor and bass
-_TAKEN = 100  # semitones that a singer would rather leap than break off a note
+_TAKEN = 100  # cost, in semitones of leap, of cutting off a note that still sounds
 
 
 def lay_out(part: Part, notes: Sequence[Chord]) -> list[list[list[Chord]]]:
-    """Return for each staff of ``part`` its voices."""
+    """Return the voices of each staff of ``part``."""
     if part.name == CHOIR:
         soprano, alto, tenor, bass = _lay_singers(notes)
         return [[soprano, alto], [tenor, bass]]
-    if part.name == VOICE:  # sings one note at a time
+    if part.name == VOICE:  # one note at a time
         line: list[Chord] = []
         for struck in _by_start(notes):
             _append(line, struck[0])
@@ -32,7 +32,7 @@ def lay_out(part: Part, notes: Sequence[Chord]) -> list[list[list[Chord]]]:
 
 
 def _part_hands(notes: Sequence[Chord]) -> tuple[list[Chord], list[Chord]]:
-    """Give what lies above middle C to the right hand; a hand spans an octave."""
+    """Assign notes from middle C up to the right hand; chords within an octave stay together."""
     right: list[Chord] = []
     left: list[Chord] = []
     for struck in _by_start(notes):
@@ -52,13 +52,13 @@ def _by_start(notes: Iterable[Chord]) -> Iterator[list[Chord]]:
 
 
 def _lay_singers(notes: Sequence[Chord]) -> list[list[Chord]]:
-    """Give every note to one of four singers, so that they leap as little as they can.
+    """Assign every note to one of four singers with the smallest leaps.
 
-    Who still sings breaks off only when there are too few of them.
+    A note that still sounds is cut off only if no other singer is free.
     """
     voices: list[list[Chord]] = [[], [], [], []]
     for struck in _by_start(notes):
-        # A chord of more than four is more than they can sing: the bass reads the rest of it.
+        # The bass gets all further notes of a chord of more than four.
         singing, rest = struck[:4], struck[4:]
 
         def cost(chosen: Sequence[int], singing: Sequence[Chord] = singing) -> float:
@@ -80,10 +80,10 @@ def _leap(voice: Sequence[Chord], usual: int, note: Chord) -> float:
 
 
 def _lay_voices(notes: Sequence[Chord]) -> list[list[Chord]]:
-    """Lay what one hand plays into an upper and a lower voice; where one suffices, it is the upper.
+    """Assign the notes of one hand to an upper and a lower voice, to the upper if one is enough.
 
-    Chords are notes that begin and end together. Two at a time can be written so; if there are
-    more, those that are not among the longest end with the shortest.
+    Notes that begin and end together form a chord. Of notes that begin together, the longest form
+    one chord and all others a second one, which ends with the shortest of them.
     """
     upper: list[Chord] = []
     lower: list[Chord] = []
@@ -107,28 +107,28 @@ def _lay_voices(notes: Sequence[Chord]) -> list[list[Chord]]:
 
 
 def _is_below(chord: Chord, after: Sequence[Sequence[Chord]]) -> bool:
-    """Whether ``chord`` sounds on under something higher."""
+    """Whether ``chord`` still sounds when a higher note begins."""
     return any(
         note.start < chord.end and note.pitch > chord.pitch for struck in after for note in struck
     )
 
 
 def _join(notes: Sequence[Chord]) -> Chord:
-    """Make a chord that ends with the first of ``notes`` that ends; each pitch counts once."""
+    """Make a chord that ends with the shortest of ``notes``; duplicate pitches are merged."""
     heads = {head.pitch: head for note in notes for head in note.heads}
     end = min(note.end for note in notes)
     return Chord(notes[0].start, end, tuple(heads[pitch] for pitch in sorted(heads)))
 
 
 def _append(voice: list[Chord], chord: Chord) -> None:
-    """Add ``chord``; what still sounds in the voice ends where it begins."""
+    """Append ``chord``; a note that still sounds in the voice is cut off."""
     if voice and voice[-1].end > chord.start:
         voice[-1] = replace(voice[-1], end=chord.start)
     voice.append(chord)
 
 
 def choose_clef(notes: Sequence[Chord]) -> str:
-    """Choose the clef that leaves least to ledger lines."""
+    """Choose the clef that needs the fewest ledger lines."""
 
     def outside(clef: str) -> float:
         low, high = _CLEFS[clef]

@@ -1,4 +1,4 @@
-"""What else can be done with the piece that is shown: go on, vary, play otherwise, open another."""
+"""Buttons that continue, vary or replay the piece on display, or open a MIDI file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from shared.ui.events import QUEUED, say_errors
 def create_change(control: TuneControl, piece: gr.State, command: gr.State) -> list[Any]:
     """Add the buttons to the current column.
 
-    Those that compose change ``command``. Those that do not show another piece at once;
-    it still has to be rendered.
+    Buttons that compose change ``command``. The others change ``piece`` at once; the caller has to
+    render it.
 
     Returns:
-        The events after which that is to be done.
+        The events after which the piece has to be rendered.
     """
     with gr.Row(elem_classes="seed-row"):
         more = gr.Button("Continue", size="sm", min_width=90)
@@ -65,7 +65,7 @@ def create_change(control: TuneControl, piece: gr.State, command: gr.State) -> l
     def open_file(path: str, *values: Any) -> dict[Any, Any]:
         chosen = TuneControl.read(*values)
         opened = open_midi(path, MusicRequest.parse(**chosen).controls)
-        # Words that were there do not belong to what was opened.
+        # The description on the page does not belong to the file.
         settings = opened.recipe.get("settings", chosen | {"description": ""})
         played = opened.recipe.get("played", {})
         asked = MusicRequest.parse(**settings).model_copy(update=played)

@@ -1,4 +1,4 @@
-"""Inside MusicGen: the order in which tokens are drawn, and what each codebook adds."""
+"""A look inside MusicGen: the sampling order of the tokens, and what each codebook adds."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ codebook one step to the right of the one before: at each step it draws one toke
 
 
 def create_codebooks(room: Room, made: gr.State) -> gr.HTML:
-    """Add the part to the current place; returns where the order of drawing is shown.
+    """Add the section to the current block; return the component that shows the sampling order.
 
     Args:
-        room: Of the models.
-        made: Holds a ``(model, step)`` that a visitor has generated, or None.
+        room: Runs the models.
+        made: State with the ``(model, step)`` that the visitor has generated, or None.
     """
 
     def listen(generated: tuple[str, MusicGenStep] | None) -> Generator[Any, None, None]:

@@ -1,4 +1,4 @@
-"""Compose: a tune from a description or from controls, heard while it is being composed."""
+"""The tab Compose: a tune from a description or controls, played while it is being composed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ import(new URL("rooms/music/player.js", document.baseURI)).then(start);
 
 
 def create_player(value: str) -> gr.HTML:
-    """The player with its piano roll; its value is what ``show_player`` writes."""
+    """Return the player with its piano roll; its value is the result of ``show_player``."""
     return gr.HTML(
         value,
         html_template="",
@@ -55,7 +55,7 @@ def create_player(value: str) -> gr.HTML:
 
 
 def create_compose(room: Room) -> None:
-    """Add the tab's contents and the endpoint ``generate_music`` to the current place."""
+    """Add the contents of the tab and the endpoint ``generate_music`` to the current block."""
     example = load_example()
 
     def compose(command: ComposeCommand, model: str, *values: Any) -> Generator[Any, None, None]:
@@ -72,7 +72,7 @@ def create_compose(room: Room) -> None:
             wav: gr.update(interactive=False),
             midi: gr.update(interactive=False),
         }
-        # Who stops before there is anything to hear keeps what was there.
+        # After a Stop before the first chunk, the previous piece stays.
         for composed in run_music(room, model, request):
             if isinstance(composed, Waiting):
                 began = time.monotonic()
@@ -91,7 +91,7 @@ def create_compose(room: Room) -> None:
             of_this_piece = {}
 
     def finish(made: Piece | None, *, is_stopped: bool = False) -> dict[Any, Any]:
-        """Render what is not rendered yet, write the files, and show all there is to show."""
+        """Render the rest, write the files, and show everything."""
         if made is None or made.is_saved or not made.step.bars:
             return {piece: gr.skip()}
         made = made.complete()
@@ -99,7 +99,7 @@ def create_compose(room: Room) -> None:
         audio.add(made.step)
         files = save(made.step, made.recipe, new_file, audio.play(made.step))
         made = replace(made, chunks=audio.chunks, rendered=audio.seconds, is_saved=True)
-        # After a Stop, the page itself writes that into the caption.
+        # After a Stop, the page adds that to the caption itself.
         said = (
             {}
             if is_stopped
@@ -172,7 +172,7 @@ def create_compose(room: Room) -> None:
 
 
 def show(piece: Piece, gain: float, *, total: float = 0.0, autoplay: bool = True) -> str:
-    """Tell the page's player all about ``piece``, which will last ``total`` seconds at least."""
+    """Return the player data of ``piece``, which is expected to last ``total`` seconds."""
     return show_player(
         piece.step,
         piece.chunks,
@@ -185,7 +185,7 @@ def show(piece: Piece, gain: float, *, total: float = 0.0, autoplay: bool = True
 
 
 def make_example(room: Room) -> None:
-    """Compose the finished example of the first visit anew, from the first of the presets."""
+    """Compose the example that is shown first, from the first preset, and write its files."""
     import soundfile
 
     request = MusicRequest.parse(description=EXAMPLE, seed=EXAMPLE_SEED)

@@ -1,4 +1,4 @@
-"""The controls of a tune, and the words that set them."""
+"""The controls of a tune, and the description that sets them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from shared.ui.controls import SeedControl, create_slider
 from shared.ui.events import QUICK
 from shared.ui.layout import CAPTION
 
-# What the words can set, and what it is called where one reads that it is the visitor's own.
+# Request fields that the description can set, and their names in the list of the visitor's own.
 FIELDS = {
     "style": "style", "mode": "mode", "instrument": "melody", "accompaniment": "accompaniment",
     "key": "key", "meter": "meter", "tempo": "tempo", "duration": "length", "bars": "bars",
@@ -38,15 +38,16 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class TuneControl:
-    """The description, and the controls that it sets unless the visitor has.
+    """The description, and the controls that it sets unless the visitor has set them.
 
     Attributes:
         description: Plain words.
         fields: A component for each of ``FIELDS``.
-        temperature: How boldly notes are drawn.
-        top_p: From how many of the likeliest.
-        own: The names of the fields that the visitor has set.
-        understood: Where it says what was understood.
+        temperature: Sampling temperature.
+        top_p: For nucleus sampling.
+        seed: The seed.
+        own: State with the names of the fields that the visitor has set.
+        understood: Shows what was understood of the description.
     """
 
     description: gr.Textbox
@@ -59,7 +60,7 @@ class TuneControl:
 
     @classmethod
     def create(cls, between: Callable[[], Any]) -> tuple[TuneControl, Any]:
-        """Add them to the current column, and what ``between`` adds after the words.
+        """Add them to the current column; ``between`` adds components after the description.
 
         Returns:
             The controls, and what ``between`` returned.
@@ -130,7 +131,7 @@ class TuneControl:
         said = [self.description, self.own, *self.fields.values()]
         shown = [self.understood, *self.fields.values()]
         for name, field in self.fields.items():
-            # A menu that one only passes through has an input event, too, but nothing is chosen.
+            # A dropdown also has an input event on a mere keyboard pass, so use select.
             chosen = field.select if isinstance(field, gr.Dropdown) else field.input
             chosen(partial(_choose, name), said, [self.own, *shown], **QUICK)
         self.description.change(_follow, said, shown, **QUICK)
@@ -144,7 +145,7 @@ class TuneControl:
 
     @property
     def inputs(self) -> list[Any]:
-        """All of them as inputs of an event, for ``read``."""
+        """All components as inputs of an event, for ``read``."""
         numbers = [self.temperature, self.top_p, self.seed.seed]
         return [self.description, self.own, *numbers, *self.fields.values()]
 
@@ -152,7 +153,7 @@ class TuneControl:
     def read(
         description: str, own: Sequence[str], temperature: Any, top_p: Any, seed: Any, *fields: Any
     ) -> dict[str, Any]:
-        """Return the fields of a ``MusicRequest`` that are the visitor's, from ``inputs``."""
+        """Return the ``MusicRequest`` fields that the visitor has set, from the values of ``inputs``."""
         chosen = dict(zip(FIELDS, fields, strict=True))
         return {
             "description": description,
@@ -164,12 +165,12 @@ class TuneControl:
 
     @property
     def shown(self) -> list[Any]:
-        """What ``show`` sets, as outputs of an event."""
+        """The components that ``show`` sets, as outputs of an event."""
         bold = [self.temperature, self.top_p]
         return [self.description, self.own, self.understood, *bold, *self.fields.values()]
 
     def show(self, request: MusicRequest) -> dict[Any, Any]:
-        """Set all to what ``request`` asks for; what its words do not say is the visitor's own."""
+        """Set all to ``request``; fields that differ from its description become the visitor's own."""
         words = MusicRequest.parse(description=request.description, seed=0)
         own = tuple(n for n in self.fields if getattr(request, n) != getattr(words, n))
         said = parse_description(request.description)
@@ -194,26 +195,26 @@ def _choice(name: str, start: MusicRequest, choices: Sequence[Any], label: str =
 
 
 def _say_what_decides(bars: float) -> dict[str, Any]:
-    """Say beside the seconds that they do not count while there is a number of bars."""
+    """Note on the duration slider that it is not used while a number of bars is set."""
     plural = "" if bars == 1 else "s"
     info = f"Left aside: {bars:.0f} bar{plural} are asked for, see More settings" if bars else ""
     return gr.update(info=info)
 
 
 def _follow(description: str, own: Sequence[str], *fields: Any) -> list[Any]:
-    """Set the fields that are not the visitor's own to what the words say."""
+    """Set the fields that are not the visitor's own from the description."""
     chosen = dict(zip(FIELDS, fields, strict=True))
     try:
         request = MusicRequest.parse(
             description=description[:500], seed=0, **{name: chosen[name] for name in own}
         )
-    except InvalidRequest:  # a field is empty: the message comes when the button is pressed
+    except InvalidRequest:  # an empty field; the error is shown when the button is pressed
         return [gr.skip()] * (1 + len(fields))
     said = show_understood(parse_description(description), [FIELDS[name] for name in own])
     return [said, *(gr.skip() if n in own else getattr(request, n) for n in FIELDS)]
 
 
 def _choose(name: str, description: str, own: tuple[str, ...], *fields: Any) -> list[Any]:
-    """Note that a field is now the visitor's own; others may follow from it."""
+    """Mark a field as the visitor's own, and update the fields that depend on it."""
     own = (*own, *([name] if name not in own else []))
     return [own, *_follow(description, own, *fields)]

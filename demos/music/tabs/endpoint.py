@@ -16,7 +16,7 @@ from shared.room import Room
 from shared.ui.endpoints import add_endpoint
 from shared.ui.files import new_file
 
-# Empty words and zeros leave it to the description.
+# Empty strings and zeros mean: take it from the description.
 DEFAULTS: dict[str, Any] = {
     "description": EXAMPLE, "model": BUNDLED, "duration": 20.0, "temperature": 0.9, "seed": -1,
     "style": "", "key": "", "mode": "", "meter": "", "tempo": 0, "instrument": "",

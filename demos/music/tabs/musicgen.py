@@ -1,4 +1,4 @@
-"""MusicGen: recorded-sounding music from a description, or from where a recording ends."""
+"""The tab MusicGen: audio from a description, or continuing or following a recording."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from shared.ui.layout import CAPTION, tab_columns
 
 GO_ON, FOLLOW = "go on", "follow"
 USES = [("Go on from its end", GO_ON), ("Follow its melody", FOLLOW)]
-LONGEST_PROMPT, LONGEST_MELODY = 20.0, 30.0  # seconds of a recording that can be of use
+LONGEST_PROMPT, LONGEST_MELODY = 20.0, 30.0  # seconds of a recording that are used
 PRESETS = {
     "Sunday morning": "warm acoustic guitar with soft brushes on the drums, a slow Sunday morning",
     "Night drive": "driving synthwave with a pulsing bass and bright arpeggios, 110 bpm",
@@ -41,7 +41,7 @@ PRESETS = {
     "Boss fight": "chiptune boss fight, fast square waves and a stubborn bass line",
     "Fanfare": "orchestral fanfare with brass and timpani, short and proud",
 }
-"""Uses and descriptions; Gradio would cut these short where it offers them."""
+"""Titles and descriptions; titles, because Gradio truncates long examples."""
 SLIDERS: dict[str, dict[str, Any]] = {
     "cfg_coef": {
         "step": 0.1,
@@ -63,7 +63,7 @@ SLIDERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """What a visitor has so far, and how it came about."""
+    """The music that a visitor has generated so far, and how it was made."""
 
     model: str
     step: MusicGenStep
@@ -73,13 +73,13 @@ class Made:
 
 
 def run_musicgen(room: Room, model: str, job: MusicGenJob) -> Iterator[MusicGenStep | Waiting]:
-    """Make music with ``model``; see ``Room.run``."""
+    """Generate music with ``model``; see ``Room.run``."""
     seconds = 10 + 2 * job.request.duration
     return room.run(generate_musicgen, model, job, seconds=seconds, every=0.25)
 
 
 def create_musicgen(room: Room) -> None:
-    """Add the tab's contents to the current place."""
+    """Add the contents of the tab to the current block."""
 
     def generate(
         model: str, path: str | None, use: str, description: str, *numbers: Any
@@ -124,7 +124,7 @@ def create_musicgen(room: Room) -> None:
     def take_upload(path: str | None, use: str) -> tuple[Any, Any, str, None]:
         try:
             return path, gr.update(visible=True), show_recording(read_part(path or "", use)), None
-        except InvalidRequest as error:  # what was there before stays
+        except InvalidRequest as error:  # keep the previous recording
             return gr.skip(), gr.skip(), show_problem(error), None
 
     def change_use(path: str | None, use: str) -> str:
@@ -198,7 +198,7 @@ def create_musicgen(room: Room) -> None:
         caption=caption,
         also=[description.submit],
     )
-    # What is there of a stopped one can be heard, too.
+    # After a Stop, what is generated so far can be played.
     for event, ending in ((done, ""), (stopped, " · stopped")):
         event.then(
             say_errors(partial(play, ending=ending)),
@@ -225,7 +225,7 @@ def answer_musicgen(
     temperature: float,
     seed: int,
 ) -> tuple[str, None, dict[str, Any]]:
-    """Answer the endpoint ``generate_music`` for a model that writes sound and no notes.
+    """Answer the endpoint ``generate_music`` for MusicGen models, which generate audio, not notes.
 
     Returns:
         A WAV file, no MIDI file, and the recipe with the seed that was used.
@@ -245,7 +245,7 @@ def answer_musicgen(
 
 
 def find_musicgen(room: Room, model: str) -> ModelSpec:
-    """Return the entry of a model of this tab. Raises InvalidRequest."""
+    """Return the catalog entry of a model of this tab. Raises InvalidRequest."""
     spec = room.spec(model)
     if not is_musicgen(spec):
         raise InvalidRequest(f"{spec.title} writes notes, not sound. Choose a MusicGen here.")
@@ -253,13 +253,13 @@ def find_musicgen(room: Room, model: str) -> ModelSpec:
 
 
 def read_part(path: str, use: str) -> Recording:
-    """Read what can be of use of a visitor's recording. Raises InvalidRequest."""
+    """Read the part of a visitor's recording that is used. Raises InvalidRequest."""
     part: Literal["beginning", "end"] = "end" if use == GO_ON else "beginning"
     return read_recording(path, LONGEST_PROMPT if use == GO_ON else LONGEST_MELODY, part)
 
 
 def read_job(request: MusicGenRequest, path: str | None, use: str) -> MusicGenJob:
-    """Put a request and a recording, if there is one, together. Raises InvalidRequest."""
+    """Combine a request with a recording, if there is one. Raises InvalidRequest."""
     if not path:
         return MusicGenJob(request)
     sound = read_part(path, use).sound
@@ -269,7 +269,7 @@ def read_job(request: MusicGenRequest, path: str | None, use: str) -> MusicGenJo
 
 
 def write_recipe(room: Room, model: str, job: MusicGenJob, step: MusicGenStep) -> dict[str, Any]:
-    """Write down how ``step`` came about; a recording is only mentioned."""
+    """Return the recipe of ``step``; it only says how a recording was used."""
     recipe = room.recipe(model, job.request)
     used = GO_ON if job.prompt else FOLLOW if job.melody else "none"
     recipe["settings"] |= {"recording": used, "engine": step.engine}
@@ -277,7 +277,7 @@ def write_recipe(room: Room, model: str, job: MusicGenJob, step: MusicGenStep) -
 
 
 def save(room: Room, latest: Made) -> str:
-    """Decode and write a WAV file where Gradio keeps and clears its files; return its path."""
+    """Decode and write a WAV file to Gradio's cache; return its path."""
     sound = room.finish(once(render), latest.model, latest.step.codes)
     file = new_file(f"{latest.name}.wav")
     save_wav(sound, file, latest.recipe)
@@ -285,10 +285,10 @@ def save(room: Room, latest: Made) -> str:
 
 
 def name_file(spec: ModelSpec, seed: int) -> str:
-    """Name what a model made, without an ending."""
+    """Return a file name without suffix."""
     return f"{spec.key.split('/')[1]}-{seed}"
 
 
 def describe(room: Room, model: str) -> str:
-    """Say what runs a model here, its licence, and what it needs."""
+    """Return HTML about a model: library, licence and memory."""
     return show_engine(room.settings, room.spec(model))

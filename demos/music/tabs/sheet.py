@@ -1,4 +1,4 @@
-"""The piece as sheet music, drawn when the fold is opened."""
+"""The piece as sheet music, drawn when the accordion is opened."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _MEASURE = "() => document.querySelector('.sheet').clientWidth - 34"  # inside i
 
 
 def create_sheet(piece: gr.State) -> Callable[[Any], None]:
-    """Add the view to the current place, closed.
+    """Add the view to the current block, closed.
 
     Returns:
-        To be called with each event after which another piece is complete.
+        A function that draws after the event it is given; call it for each event that completes a
+        piece.
     """
     with gr.Accordion("Sheet music", open=False, elem_classes="sheet") as view:
         drawn = gr.HTML("", padding=False)
@@ -47,10 +48,10 @@ def create_sheet(piece: gr.State) -> Callable[[Any], None]:
 
 
 def write_sheet(piece: Piece | None, width: float) -> tuple[str, str]:
-    """Draw ``piece`` for a place ``width`` pixels wide, and write it as MusicXML.
+    """Draw ``piece`` ``width`` pixels wide, and write it as MusicXML.
 
     Returns:
-        What to show, which says why if nothing is drawn, and the path of the file or "".
+        HTML with the score, or with the reason why it is not drawn; and the path of the file or "".
     """
     if piece is None or not piece.is_saved:
         return _say("A tune is written down as soon as it is complete."), ""
