@@ -91,7 +91,7 @@ def is_compound(meter: str) -> bool:
 def write_voice(
     voice: Sequence[Chord], bars: Sequence[Bar], lines: Sequence[int]
 ) -> tuple[tuple[Sign, ...], ...]:
-    """Return the signs of a voice in each bar; () where it is silent. ``lines``: bar lines in ticks."""
+    """Return the signs of a voice in each bar, () where it is silent; ``lines`` are in ticks."""
     return tuple(_write_bar(voice, bar, line) for bar, line in zip(bars, lines, strict=False))
 
 

@@ -131,7 +131,7 @@ class TuneControl:
         said = [self.description, self.own, *self.fields.values()]
         shown = [self.understood, *self.fields.values()]
         for name, field in self.fields.items():
-            # A dropdown also has an input event on a mere keyboard pass, so use select.
+            # Tabbing through a dropdown fires input although nothing was chosen.
             chosen = field.select if isinstance(field, gr.Dropdown) else field.input
             chosen(partial(_choose, name), said, [self.own, *shown], **QUICK)
         self.description.change(_follow, said, shown, **QUICK)
@@ -153,7 +153,7 @@ class TuneControl:
     def read(
         description: str, own: Sequence[str], temperature: Any, top_p: Any, seed: Any, *fields: Any
     ) -> dict[str, Any]:
-        """Return the ``MusicRequest`` fields that the visitor has set, from the values of ``inputs``."""
+        """Return the ``MusicRequest`` fields that the visitor has set, from ``inputs``."""
         chosen = dict(zip(FIELDS, fields, strict=True))
         return {
             "description": description,
@@ -170,7 +170,7 @@ class TuneControl:
         return [self.description, self.own, self.understood, *bold, *self.fields.values()]
 
     def show(self, request: MusicRequest) -> dict[Any, Any]:
-        """Set all to ``request``; fields that differ from its description become the visitor's own."""
+        """Set all to ``request``; fields that differ from its description become ``own``."""
         words = MusicRequest.parse(description=request.description, seed=0)
         own = tuple(n for n in self.fields if getattr(request, n) != getattr(words, n))
         said = parse_description(request.description)

@@ -48,27 +48,27 @@ def create_endpoint(room: Room) -> None:
 
         Args:
             description: Plain words for style, key, meter, tempo, instruments and length, such as
-                "a slow air in G minor for flute and harp"; empty means anything; at most 500
-                characters. What the parameters below say goes first.
+                "a slow air in G minor for flute and harp"; may be empty; at most 500 characters.
+                The parameters below override it.
             model: Key from list_models, such as music/tunes.
-            duration: Seconds, 5 to 120; the music ends with the bar in which they are over. 20,
-                the default, gives way to what the description says.
-            temperature: 0.1 (the likeliest notes) to 1.5 (bold).
-            seed: Same seed, same tune; -1 draws one.
-            style: Any, Air, Reel, Jig and so on; empty for what the description says.
-            key: Name of the key note, such as Bb; empty for what the description says.
-            mode: Any, Major, Minor, Dorian or Mixolydian; empty likewise.
-            meter: Any, 4/4, 6/8 and so on; empty likewise.
-            tempo: Quarter notes a minute, 40 to 300; 0 likewise.
-            instrument: Plays the melody, such as flute; empty likewise.
-            accompaniment: Plays chords, such as guitar, or none; empty likewise.
-            bars: Length in bars instead of seconds, up to 96; 0 for seconds.
-            top_p: Draw among the likeliest tokens with this total probability, 0.05 to 1.
-            loop: Whether the end leads back into the beginning without a seam.
+            duration: Seconds, 5 to 120; the last bar is completed. A length in the description
+                overrides the default, 20.
+            temperature: Sampling temperature, 0.1 (likely notes) to 1.5 (surprising ones).
+            seed: The same seed gives the same tune; -1 draws one.
+            style: Any, Air, Reel, Jig and so on; empty to use the description.
+            key: Name of the key note, such as Bb; empty to use the description.
+            mode: Any, Major, Minor, Dorian or Mixolydian; empty to use the description.
+            meter: Any, 4/4, 6/8 and so on; empty to use the description.
+            tempo: Quarter notes per minute, 40 to 300; 0 to use the description.
+            instrument: Plays the melody, such as flute; empty to use the description.
+            accompaniment: Plays the chords, such as guitar, or none; empty to use the description.
+            bars: Length in bars instead of seconds, up to 96; 0 to use the duration.
+            top_p: Sample among the likeliest tokens with this total probability, 0.05 to 1.
+            loop: Whether the tune can be repeated without a seam.
 
         Returns:
-            A WAV file, a MIDI file (none of MusicGen, which knows no notes), and the recipe with
-            the seed that was used. MusicGen takes the first five parameters only.
+            A WAV file, a MIDI file (not for MusicGen, which generates audio), and the recipe with
+            the seed that was used. MusicGen uses the first five parameters only.
         """
         if is_musicgen(room.spec(model)):
             return answer_musicgen(room, description, model, duration, temperature, seed)
