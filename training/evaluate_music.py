@@ -1,19 +1,21 @@
-"""Measure music/tunes on pieces it never saw, and what it writes beside them.
+"""Measure music/tunes on held-out pieces, and compare the pieces that it writes with them.
 
     python -m training.evaluate_music [--data PATH] [--json]
     python -m training.evaluate_music --out models/music-tunes/evaluation.json
 
-* ``nll_model``, ``nll_markov4``, ``nll_lstm``: nats per note that it takes to predict the held-out
-  pieces, bar lines and all, by the model, by Kneser-Ney over the same tokens with four of them
-  before each, and by a small LSTM that is trained here, on the same windows. Less is better.
-* 200 pieces are written as the page writes them, one for each of 200 held-out pieces with its
-  style, mode, meter and, if it is a song, tempo, in any key. Of both, 32 bars are measured.
-* ``in_key``: share of notes within the scale of the asked mode. ``bar_errors``: bars whose notes
-  and rests do not add up. ``longest_copy_bars``: the most bars in a row that stand note for note in
-  one training piece; passages of three bars that three or more pieces have are common stock and do
-  not count, nor do the last bars of training pieces.
-* ``control_accuracy``: share of what was asked that came, over key, mode, meter, tempo and style.
-  Who tells the style is wrong about real pieces too: ``style_judge`` is how often he is right.
+* ``nll_model``, ``nll_markov4``, ``nll_lstm``: negative log-likelihood of the held-out pieces in
+  nats per note, bar lines included, for the model, for a Kneser-Ney Markov chain with a context of
+  four of the same tokens, and for a small LSTM that is trained here on the same windows. Lower is
+  better.
+* 200 pieces are generated as the page does it, one for each of 200 held-out pieces with its style,
+  mode, meter and, if it is a song, tempo, in a random key. The first 32 bars of both are measured.
+* ``in_key``: share of notes within the scale of the requested mode. ``bar_errors``: bars whose
+  notes and rests do not add up. ``longest_copy_bars``: most consecutive bars that are identical,
+  note for note, to one training piece. Passages of three bars that are in three or more pieces are
+  common stock and do not count, nor do the last bars of training pieces.
+* ``control_accuracy``: share of controls that were followed: key, mode, meter, tempo and style.
+  The style is judged by a classifier, which makes errors on real pieces too: ``style_judge`` is its
+  accuracy there.
 """
 
 from __future__ import annotations
@@ -53,20 +55,20 @@ from training.music_styles import StyleJudge
 from training.train_music import TokenTune, tokenize
 
 PIECES, BARS = 200, 32
-UNGUARDED = 50  # of them are written again by a model that may copy
+UNGUARDED = 50  # of the pieces are generated again without the copy guard
 AT_ONCE = 16
-ORDER = 4  # tokens that the Markov chain looks back on
-SAMPLING = Sampling(temperature=0.9, top_p=0.95)  # as the gallery has it
+ORDER = 4  # context of the Markov chain in tokens
+SAMPLING = Sampling(temperature=0.9, top_p=0.95)  # the gallery's defaults
 
 
 @dataclass(frozen=True)
 class Written:
-    """A piece that the model wrote.
+    """A generated piece.
 
     Attributes:
-        controls: What was asked.
-        tune: What came, moved back to C.
-        tempo: Its tempo, in quarter notes a minute.
+        controls: The requested controls.
+        tune: The result, transposed back to C.
+        tempo: Tempo of the result, in quarter notes per minute.
         meters: The meter of each bar.
         finished: Whether the model ended it within ``BARS`` bars.
     """
@@ -79,7 +81,7 @@ class Written:
 
 
 def ask_like(tune: Tune, rng: np.random.Generator) -> TuneControls:
-    """Ask for a piece like ``tune``, in any key."""
+    """Return controls for a piece like ``tune``, in a random key."""
     style = None if tune.style == ANY else tune.style
     return TuneControls(
         style=style,
@@ -91,9 +93,9 @@ def ask_like(tune: Tune, rng: np.random.Generator) -> TuneControls:
 
 
 def write_pieces(tune_model: TuneModel, requests: Sequence[TuneControls]) -> list[Written]:
-    """Write one piece for each request; the first with seed 1, the second with seed 2 and so on.
+    """Generate one piece for each request, the first with seed 1, the second with seed 2 and so on.
 
-    ``AT_ONCE`` pieces grow bar by bar in turn, so that the engine's steps serve all of them.
+    ``AT_ONCE`` pieces are written bar by bar in turn, so that the engine can batch them.
     """
     writing = deque[tuple[int, Iterator[list[SampledToken]], list[list[int]]]]()
     waiting = enumerate(tqdm(requests, unit="piece", mininterval=5))
@@ -114,7 +116,7 @@ def write_pieces(tune_model: TuneModel, requests: Sequence[TuneControls]) -> lis
 
 
 def read_piece(tokenizer: Any, controls: TuneControls, bars: list[list[int]]) -> Written:
-    """Turn the bars that the model wrote into a score as the page does, and back to C."""
+    """Turn bars of tokens into a score as the page does, and transpose it back to C."""
     score = ids_to_score(tokenizer, list(chain.from_iterable(bars)), controls)
     for track in score.tracks:
         track.shift_pitch(-controls.transposition, inplace=True)
@@ -137,13 +139,13 @@ def predict(
     tunes: Sequence[Tune],
     minutes: float,
 ) -> dict[str, Any]:
-    """Measure how well everyone predicts the held-out pieces, in nats per note.
+    """Measure how well the model and the baselines predict the held-out pieces, in nats per note.
 
     Args:
         tune_model: The model.
-        train: What the others learn from.
-        held_out: What is predicted.
-        tunes: The same with their notes.
+        train: Training pieces of the baselines.
+        held_out: Pieces to predict.
+        tunes: The same pieces with their notes.
         minutes: Training time of the LSTM.
     """
     tokenizer: Any = tune_model.tokenizer
@@ -183,7 +185,7 @@ def kind_of(tune: Tune) -> str:
 
 
 def check_controls(pieces: Sequence[Written], judge: StyleJudge) -> dict[str, Any]:
-    """Count how often what was asked for came."""
+    """Return how often each control was followed."""
     styled = [piece for piece in pieces if piece.controls.style]
     shares = {
         "key": np.mean([metrics.has_key(piece.tune, piece.tune.mode) for piece in pieces]),
@@ -198,7 +200,7 @@ def check_controls(pieces: Sequence[Written], judge: StyleJudge) -> dict[str, An
 
 
 def describe(tunes: Sequence[Tune], copies: metrics.CopyIndex) -> dict[str, Any]:
-    """Measure pieces, all in the same way whoever wrote them: means over pieces or bars."""
+    """Measure pieces, generated or real; the figures are means over pieces or bars."""
     repetition = [metrics.measure_repetition(tune) for tune in tunes]
     notes = [metrics.all_notes(tune) for tune in tunes]
     bars = [metrics.list_bars(tune) for tune in tunes]
@@ -229,7 +231,7 @@ def describe(tunes: Sequence[Tune], copies: metrics.CopyIndex) -> dict[str, Any]
 
 
 def compare_habits(some: Sequence[Tune], others: Sequence[Tune]) -> dict[str, float]:
-    """Return how much of their histograms two sets of pieces share, 0 to 1."""
+    """Return the overlap of interval and rhythm histograms of two sets of pieces, 0 to 1."""
     found = {}
     for name, count in (
         ("interval", metrics.count_intervals),
@@ -240,7 +242,7 @@ def compare_habits(some: Sequence[Tune], others: Sequence[Tune]) -> dict[str, fl
 
 
 def evaluate(folder: Path, source: Path, *, minutes: float, pieces: int) -> dict[str, Any]:
-    """Measure everything: plain figures first, then tables."""
+    """Measure everything; scalars come first, then tables."""
     tune_model = load_tune_model(folder, Placement(torch.device("cpu"), torch.float32))
     tokenizer: Any = tune_model.tokenizer
     tunes, _ = load_tunes(source)
@@ -292,7 +294,7 @@ def _round(value: Any) -> float:
 
 
 def main() -> None:
-    """Measure and print: all figures, or with ``--json`` one line of the plain ones."""
+    """Measure and print all figures; with ``--json`` as one flat object on one line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -303,7 +305,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one flat JSON object only")
     parser.add_argument("--out", type=Path, help="also write all figures to this file")
     arguments = parser.parse_args()
-    with contextlib.redirect_stdout(sys.stderr):  # libraries print what they load
+    with contextlib.redirect_stdout(sys.stderr):  # libraries print loading messages
         figures = evaluate(
             arguments.model,
             arguments.data,

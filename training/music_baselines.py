@@ -1,7 +1,7 @@
-"""What the tune model is compared with: a Markov chain and a small LSTM over the same tokens.
+"""Baselines for the tune model: a Markov chain and a small LSTM over the same tokens.
 
-Both are charged for the same tokens of the same held-out pieces, from the first bar line to EOS,
-and know the same controls: these are the first tokens of each piece.
+Their loss is over the same tokens of the same held-out pieces, from the first bar line to EOS. They
+get the same controls, as the first tokens of each piece.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from training.common import Budget, one_cycle, set_learning_rate
 from training.ngrams import KneserNey
 from training.train_music import IGNORED, TokenTune, batches, complete
 
-HEAD = len(CONTROLS) + 1  # tokens before the first bar line, with BOS; nobody is charged for them
-LENGTH = 512  # tokens a window of the LSTM's training holds
+HEAD = len(CONTROLS) + 1  # tokens before the first bar line, with BOS; not part of the loss
+LENGTH = 512  # tokens per training window of the LSTM
 LSTM_RATE = 1e-2
 
 
 def measure_markov(
     tokenizer: REMI, train: Sequence[TokenTune], held_out: Sequence[TokenTune], order: int
 ) -> np.ndarray:
-    """Return the nats that a Markov chain needs for each held-out piece, (D,).
+    """Return the loss of a Markov chain in nats for each held-out piece, (D,).
 
     Args:
-        tokenizer: Theirs.
-        train: What it counts, smoothed as Kneser and Ney do.
-        held_out: What it predicts.
-        order: Tokens that it looks back on.
+        tokenizer: Tokenizer of the pieces.
+        train: Pieces to count n-grams in, with Kneser-Ney smoothing.
+        held_out: Pieces to predict.
+        order: Context in tokens.
     """
     stream = np.concatenate([complete(tokenizer, tune) for tune in train])
     chain = KneserNey(stream, len(tokenizer), order + 1)
@@ -48,10 +48,10 @@ class SmallLSTM(torch.nn.Module):
         self.embed = torch.nn.Embedding(vocabulary, width)
         self.lstm = torch.nn.LSTM(width, width, layers, batch_first=True, dropout=0.1)
         self.predict = torch.nn.Linear(width, vocabulary)
-        self.predict.weight = self.embed.weight  # tied, as the model's
+        self.predict.weight = self.embed.weight  # tied, as in the model
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return the logits (B, T, V) of what follows each of ``ids`` (B, T)."""
+        """Return the logits (B, T, V) of the token after each of ``ids`` (B, T)."""
         logits: torch.Tensor = self.predict(self.lstm(self.embed(ids))[0])
         return logits
 
@@ -87,7 +87,7 @@ def train_lstm(
 
 @torch.inference_mode()
 def measure_lstm(tokenizer: REMI, model: SmallLSTM, held_out: Sequence[TokenTune]) -> np.ndarray:
-    """Return the nats that the LSTM needs for each held-out piece, (D,): it reads each at once."""
+    """Return the loss of the LSTM in nats for each held-out piece, (D,), read in one window."""
     nats = list[float]()
     for tune in held_out:
         ids = torch.from_numpy(complete(tokenizer, tune))
@@ -100,11 +100,11 @@ def measure_lstm(tokenizer: REMI, model: SmallLSTM, held_out: Sequence[TokenTune
 def measure_model(
     tokenizer: REMI, model: torch.nn.Module, held_out: Sequence[TokenTune], context: int
 ) -> np.ndarray:
-    """Return the nats that a transformer needs for each held-out piece, (D,).
+    """Return the loss of a transformer in nats for each held-out piece, (D,).
 
-    A piece longer than the context is read in windows that begin at a bar, with the controls before
-    it, as the page has it: every token is predicted from at least half a context where there is so
-    much before it.
+    A piece longer than the context is read in windows that begin at a bar, after the controls, as
+    on the page. Every token is predicted from at least half a context, or from all that precedes
+    it.
     """
     nats = list[float]()
     for tune in held_out:

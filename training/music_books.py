@@ -1,12 +1,11 @@
-"""Tunes and chorales that come with music21, read from its corpus.
+"""Reads the tunes and chorales of the music21 corpus.
 
-The books, all long out of copyright: James Aird, *A Selection of Scotch, English, Irish and Foreign
+The books, all out of copyright: James Aird, *A Selection of Scotch, English, Irish and Foreign
 Airs* (1778 on), *Ryan's Mammoth Collection* (1883), Francis O'Neill, *Music of Ireland* (1903).
 Their ABC transcriptions and the scores of the chorales ship with music21.
 
-What is kept: tunes in one of ``shared.tunes.controls.METERS`` whose bars add up. Repeats are played
-once, with their last ending; grace notes are left out; every tune is moved so that its key note is
-C.
+Only tunes in one of ``shared.tunes.controls.METERS`` whose bars add up are kept. Repeats are played
+once, with their last ending; grace notes are left out; every tune is transposed to C.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from shared.tunes.controls import ANY, METERS, MODES
 from training.music_pieces import TICKS, Tune, Unsuitable, bar_ticks
 
 BOOKS = ("airdsAirs", "ryansMammoth", "oneills1850")
-MELODY_CENTRE, CHORALE_CENTRE = 70, 62  # mean MIDI pitches that transposition aims at
+MELODY_CENTRE, CHORALE_CENTRE = 70, 62  # mean MIDI pitches after transposition
 
 
 def read_books(left_out: Counter[str], *, workers: int = 2) -> Iterator[Tune]:
@@ -45,7 +44,7 @@ def read_books(left_out: Counter[str], *, workers: int = 2) -> Iterator[Tune]:
 
 
 def _be_nice() -> None:
-    """Leave the processor to others first, where the system knows how."""
+    """Lower the priority of the process, where the system supports it."""
     if hasattr(os, "nice"):
         os.nice(10)
 
@@ -58,14 +57,14 @@ def _abc_tunes(folder: Path) -> Iterator[str]:
 
 
 def _read_one(job: tuple[str, str, str]) -> Tune | str:
-    """Read one tune; return the reason instead where it is unsuitable."""
+    """Read one tune; return the reason instead if it is unsuitable."""
     kind, book, source = job
     try:
         return _read_abc(book, source) if kind == "abc" else _read_chorale(Path(source))
     except Unsuitable as reason:
         return str(reason)
     except Exception as error:
-        # Hand-typed ABC trips music21 up in many ways; a few tunes in a hundred are no loss.
+        # Hand-typed ABC makes music21 fail in many ways; losing a few percent is acceptable.
         return f"parser: {type(error).__name__}"
 
 
@@ -83,7 +82,7 @@ def _read_abc(book: str, text: str) -> Tune:
     title = _field(text, "T")
     style = abc_style(book, int(_field(text, "X") or 0), _field(text, "R"), title, meter)
     if meter == "2/4" and style in ("Reel", "Hornpipe") and np.median(notes[:, 1]) <= TICKS // 4:
-        # Ryan writes in sixteenths what the others write in eighths: the same dance.
+        # Ryan writes in sixteenths what the other books write in eighths.
         notes[:, :2] *= 2
         meter = "4/4"
     return Tune(
@@ -102,10 +101,10 @@ def _field(text: str, letter: str) -> str:
 
 
 def abc_style(book: str, number: int, rhythm: str, title: str, meter: str) -> str:
-    """Tell the style of a tune: its rhythm field, else its chapter, else its title, else its meter.
+    """Return the style of a tune by its rhythm field, else chapter, else title, else meter.
 
     O'Neill's chapters run by number: airs to 700, jigs to 1115, slip jigs to 1175, reels to 1555,
-    hornpipes to 1780. Only Aird's tunes, nearly all of them dances, are judged by their meter.
+    hornpipes to 1780. The meter is used for Aird's tunes only, which are nearly all dances.
     A jig that is not in 6/8 time and a slip jig that is not in 9/8 get no label.
     """
     chapters = ((700, "Air"), (1115, "Jig"), (1175, "SlipJig"), (1555, "Reel"), (1780, "Hornpipe"))
@@ -132,7 +131,7 @@ def _style_word(text: str) -> str | None:
 
 
 def _read_chorale(path: Path) -> Tune:
-    """Read a four-part chorale; other works of Bach's are unsuitable."""
+    """Read a four-part chorale; other works by Bach are unsuitable."""
     from music21 import converter
 
     score: Any = converter.parse(path)
@@ -167,8 +166,8 @@ def _meter_of(part: Any) -> str:
 def _part_notes(part: Any) -> np.ndarray:
     """Return rows of onset, duration and pitch of a music21 part, bars lined up.
 
-    A short first bar is a pickup: it ends where the first full bar starts. Bars that do not add up
-    afterwards make the tune unsuitable, since its bar lines could not be trusted.
+    A short first bar is a pickup: it ends where the first full bar starts. If later bars do not add
+    up, the tune is unsuitable, because its bar lines are unreliable.
     """
     from music21 import harmony, spanner, stream
 
@@ -213,6 +212,6 @@ def _add(rows: list[list[int]], onset: int, duration: int, pitch: int, tie: Any)
 
 
 def _to_c(notes: np.ndarray, tonic: int, centre: int) -> np.ndarray:
-    """Move the key note to C, into the octave whose mean pitch lies nearest to ``centre``."""
+    """Transpose to C, in the octave whose mean pitch is nearest to ``centre``."""
     octaves = round((centre - notes[:, 2].mean() + tonic) / 12)
     return notes + np.array([0, 0, 12 * octaves - tonic], dtype=np.int32)

@@ -1,10 +1,10 @@
-"""Pieces to learn from: three tune books, Bach's chorales, and songs for voice and piano.
+"""Training data: three tune books, Bach's chorales, and songs for voice and piano.
 
     python -m training.music_data [--data PATH]
 
-reads them all and prints what they hold. ``training/music_books.py`` and
-``training/music_lieder.py`` say where they come from; PATH is a copy of the songs.
-The first reading takes some minutes and is kept in ``.cache/training/music``.
+reads all pieces and prints statistics. The sources are described in ``training/music_books.py`` and
+``training/music_lieder.py``; PATH is a copy of the songs. The first run takes some minutes; its
+result is cached in ``.cache/training/music``.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ FAMILY_BEATS, FAMILY_SHARE = 6, 0.3
 
 
 def load_tunes(lieder: Path = SOURCE, *, cache: Path = CACHE) -> tuple[list[Tune], Counter[str]]:
-    """Return all pieces and how many were left out, by reason; read them the first time.
+    """Return all pieces and how many were left out, by reason; cached after the first call.
 
-    What was read once is not read again: other songs need another ``cache``, or an empty one.
+    The cache does not depend on ``lieder``: other songs need another ``cache``, or an empty one.
 
     Args:
         lieder: Folder or zip file of the OpenScore Lieder Corpus.
-        cache: Folder for what was read.
+        cache: Folder of the cache.
     """
     left_out: Counter[str] = Counter()
     books = _cached(cache / "books.npz", read_books, left_out)
@@ -47,7 +47,7 @@ def load_tunes(lieder: Path = SOURCE, *, cache: Path = CACHE) -> tuple[list[Tune
 def _cached(
     path: Path, read: Callable[[Counter[str]], Iterator[Tune]], left_out: Counter[str]
 ) -> list[Tune]:
-    """Return the pieces in ``path``, which ``read`` fills the first time."""
+    """Return the pieces in ``path``; call ``read`` and write them if there is no such file."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         found: Counter[str] = Counter()
@@ -83,10 +83,10 @@ def _write(path: Path, tunes: Sequence[Tune], left_out: Counter[str]) -> None:
 def split_tunes(tunes: Iterable[Tune]) -> tuple[list[Tune], list[Tune]]:
     """Split into training and held-out pieces.
 
-    Every 20th title of a tune is held out with all its versions, and every 20th song or, where it
-    is of one, song cycle. The books share tunes, under the same name or another: names are compared
-    without spelling frills, and what resembles a held-out piece (``find_relatives``) is left out of
-    the training altogether.
+    Every 20th tune title is held out with all its versions, and every 20th song cycle, or song that
+    is in no cycle. The books share tunes, under the same or other names. So titles are compared in
+    a simplified form, and pieces that resemble a held-out piece (``find_relatives``) are not used
+    at all.
     """
     tunes = list(tunes)
     chosen = set[str]()
@@ -100,7 +100,7 @@ def split_tunes(tunes: Iterable[Tune]) -> tuple[list[Tune], list[Tune]]:
 
 
 def _family(tune: Tune) -> str:
-    """Return what versions of one piece have in common in name."""
+    """Return the group of a piece, or its simplified title."""
     return tune.group or _plain_title(tune.title)
 
 
@@ -113,9 +113,9 @@ def _plain_title(title: str) -> str:
 def find_relatives(tunes: Sequence[Tune], held_out: Sequence[Tune]) -> set[int]:
     """Return the numbers of ``tunes`` that resemble one of ``held_out``.
 
-    A tune's outline are the pitch classes that sound on its beats, in C. Two pieces are related
-    if they share ``FAMILY_SHARE`` of the different stretches of ``FAMILY_BEATS`` beats in the
-    outline of the one that has fewer, or open with the same 24 notes, in whatever key and octave.
+    A tune's outline is the sequence of pitch classes on its beats, in C. Two pieces are related if
+    they share ``FAMILY_SHARE`` of the distinct n-grams of ``FAMILY_BEATS`` beats of the shorter
+    outline, or if their first 24 notes are the same in any key and octave.
     """
     openings = {_opening(tune) for tune in held_out}
     outlines = [_outline(tune) for tune in held_out]
@@ -142,9 +142,10 @@ def _opening(tune: Tune) -> tuple[int, ...]:
 
 
 def _outline(tune: Tune) -> set[tuple[int, ...]]:
-    """Return the stretches of ``FAMILY_BEATS`` melody notes on beats, as pitch classes.
+    """Return the n-grams of ``FAMILY_BEATS`` melody notes on beats, as pitch classes.
 
-    A beat is a quarter, in compound meters a dotted one. Stretches of one pitch say nothing.
+    A beat is a quarter, in compound meters a dotted quarter. N-grams of only one or two pitch
+    classes are left out, because they occur everywhere.
     """
     melody = tune.melody
     beat = TICKS * 3 // 2 if tune.meter.endswith("8") else TICKS
@@ -160,7 +161,7 @@ def _outline(tune: Tune) -> set[tuple[int, ...]]:
 
 
 def main() -> None:
-    """Read everything and print what there is."""
+    """Read everything and print statistics."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=SOURCE, help="folder or zip file of lieder")
     tunes, left_out = load_tunes(parser.parse_args().data)

@@ -1,15 +1,15 @@
-"""Songs for voice and piano to learn from: the OpenScore Lieder Corpus, which is CC0.
+"""Reads the songs for voice and piano of the OpenScore Lieder Corpus, which is CC0.
 
     python -m training.music_lieder [--data PATH]
 
-reads the compressed MusicXML files (``*.mxl``) in PATH, a folder or a zip file, and prints what
-they hold. They are in the folder ``scores`` of https://github.com/OpenScore/Lieder;
-``python -m training.get_data lieder`` puts them into the default place,
+reads the compressed MusicXML files (``*.mxl``) in PATH, a folder or a zip file, and prints
+statistics. The files are in the folder ``scores`` of https://github.com/OpenScore/Lieder;
+``python -m training.get_data lieder`` copies them to the default path,
 ``.cache/training/music/lieder``.
 
-MusicXML (https://www.w3.org/2021/06/musicxml40/) is read here as far as notes need it: durations,
-chords, ties, voices (``backup`` and ``forward``), key, meter, tempo. music21 takes a hundred times
-as long.
+Only the parts of MusicXML (https://www.w3.org/2021/06/musicxml40/) that notes need are read:
+durations, chords, ties, voices (``backup`` and ``forward``), key, meter, tempo. music21 takes a
+hundred times as long.
 """
 
 from __future__ import annotations
@@ -36,18 +36,20 @@ SINGERS = re.compile(
 )
 PIANOS = re.compile(r"piano|klavier|pianoforte|harp", re.I)
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-LOWEST, HIGHEST = 24, 96  # MIDI pitches after the move to C; what lies outside moves an octave
-MOST_NOTES = 24  # a bar, on average: denser songs would be mostly piano
+LOWEST, HIGHEST = 24, 96  # MIDI pitches in C; notes outside are moved by octaves
+MOST_NOTES = 24  # per bar on average; in denser songs nearly all notes are the piano's
 
 
-_Row = tuple[int, int, int, bool]  # onset, duration, pitch, and whether it prolongs the one before
+_Row = tuple[
+    int, int, int, bool
+]  # onset, duration, pitch, and whether it is tied to the note before
 
 
 def read_lieder(source: Path, left_out: Counter[str]) -> Iterator[Tune]:
-    """Yield all songs that are suitable; count the others in ``left_out`` by reason.
+    """Yield all suitable songs; count the others in ``left_out`` by reason.
 
     Raises:
-        FileNotFoundError: there is no ``*.mxl`` in ``source``.
+        FileNotFoundError: There is no ``*.mxl`` in ``source``.
     """
     found = False
     for name, data in _files(source):
@@ -68,7 +70,7 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
                 if name.endswith(".mxl"):
                     yield name, archive.read(name)
         return
-    # By name, as in a zip file: paths compare part by part.
+    # Sort by string, as in a zip file; Path objects would compare part by part.
     for path in sorted(source.rglob("*.mxl"), key=Path.as_posix):
         yield path.relative_to(source).as_posix(), path.read_bytes()
 
@@ -77,11 +79,11 @@ def read_lied(name: str, data: bytes) -> Tune:
     """Read one song.
 
     Args:
-        name: Where it lies: composer, cycle (``_`` for none) and song are its last folders.
+        name: Path of the file; its last folders are composer, cycle (``_`` for none) and song.
         data: The compressed MusicXML.
 
     Raises:
-        Unsuitable: It is not for one voice and piano, or its bars cannot be told.
+        Unsuitable: It is not for one voice and piano, or its bars are unclear.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         [inner] = [n for n in archive.namelist() if n.endswith("xml") and "META-INF" not in n]
@@ -110,7 +112,7 @@ def read_lied(name: str, data: bytes) -> Tune:
 
 
 def _choose_parts(root: ElementTree.Element) -> tuple[ElementTree.Element, ElementTree.Element]:
-    """Return the voice's and the piano's part; others may not sound."""
+    """Return the voice part and the piano part. Raises Unsuitable if there are others."""
     names = [part.findtext("part-name") or "" for part in root.iter("score-part")]
     parts = root.findall("part")
     if len(parts) != 2 or not SINGERS.search(names[0]) or not PIANOS.search(names[1]):
@@ -191,7 +193,7 @@ def _midi(pitch: ElementTree.Element) -> int:
 
 
 def _key(root: ElementTree.Element, voice: np.ndarray, piano: np.ndarray) -> tuple[int, str]:
-    """Return the key note, 0 to 11, and the mode: the key signature leaves two to choose from."""
+    """Return the key note, 0 to 11, and the mode: one of the two keys of the signature."""
     fifths = root.findtext(".//key/fifths")
     if fifths is None:
         raise Unsuitable("no key signature")
@@ -200,13 +202,13 @@ def _key(root: ElementTree.Element, voice: np.ndarray, piano: np.ndarray) -> tup
 
 
 def _tempo(root: ElementTree.Element) -> int:
-    """Return the first tempo in quarter notes a minute, 0 where there is none."""
+    """Return the first tempo in quarter notes per minute, 0 if there is none."""
     marks = (sound.get("tempo") for sound in root.iter("sound"))
     return round(float(next((mark for mark in marks if mark), 0)))
 
 
 def _move(notes: np.ndarray, shift: int) -> np.ndarray:
-    """Move by ``shift`` semitones and into the range that the tokens know, octave by octave."""
+    """Transpose by ``shift`` semitones, then by octaves into the range of the tokens."""
     moved = notes + np.array([0, 0, shift], dtype=np.int32)
     pitch = moved[:, 2]
     pitch += 12 * (np.maximum(0, LOWEST - pitch + 11) // 12)
@@ -215,7 +217,7 @@ def _move(notes: np.ndarray, shift: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Print what the corpus holds and what is left out."""
+    """Print statistics of the corpus, and what is left out."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=SOURCE, help="folder or zip file of *.mxl")
     left_out: Counter[str] = Counter()

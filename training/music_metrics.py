@@ -1,7 +1,6 @@
-"""What can be counted in pieces of music: keys, bars, repetition, habits and copies.
+"""Metrics for pieces of music: keys, bars, repetition, histograms and copies.
 
-A piece is a ``Tune`` with its key note on C, whether it comes from a book or from a model: the same
-functions measure both.
+A piece is a ``Tune`` in C. The same functions measure real and generated pieces.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ SCALES = {
 }
 LIKE_MAJOR = ("Major", "Mixolydian")
 LAGS = range(1, 17)  # bars
-SLOT = TICKS // 2  # an eighth: what self-similarity compares
+SLOT = TICKS // 2  # an eighth, the resolution of self-similarity
 LARGEST_LEAP = 12
-PASSAGE, COMMON = 3, 3  # bars; in so many pieces a passage is common stock
+PASSAGE, COMMON = 3, 3  # bars of a passage; pieces that make it common stock
 
-Bar = tuple[tuple[int, ...], ...]  # its notes: onset in the bar, duration, pitch, part
+Bar = tuple[tuple[int, ...], ...]  # notes: onset in the bar, duration, pitch, part
 
 
 def score_to_tune(score: Any, *, style: str, mode: str, meter: str) -> Tune:
-    """Read back a score that a model wrote on C, as a piece like those it learnt from."""
+    """Turn a score that a model wrote, in C, into a ``Tune``."""
     notes: dict[str, np.ndarray] = {}
     for track in score.resample(TICKS).tracks:
         rows = [(note.time, note.duration, note.pitch) for note in track.notes]
@@ -57,7 +56,7 @@ def all_notes(tune: Tune) -> np.ndarray:
 
 
 def list_bars(tune: Tune, *, melody: bool = False) -> list[Bar]:
-    """Return the bars of a piece; of its melody alone, with pitch classes, in any octave."""
+    """Return the bars of a piece; with ``melody`` those of its melody, as pitch classes."""
     size = bar_ticks(tune.meter)
     parts = [tune.melody % [10**9, 10**9, 12]] if melody else [tune.notes, tune.voice]
     count = max(int(part[-1, 0]) for part in parts if len(part)) // size + 1
@@ -69,7 +68,7 @@ def list_bars(tune: Tune, *, melody: bool = False) -> list[Bar]:
 
 
 def share_in_scale(tune: Tune, mode: str, shift: int = 0) -> float:
-    """Share of notes within the scale of ``mode`` on the key note ``shift``, 0 (C) to 11."""
+    """Return the share of notes in the scale of ``mode`` on the key note ``shift``, 0 (C) to 11."""
     scale = [(step + shift) % 12 for step in SCALES[mode]]
     return float(np.isin(all_notes(tune)[:, 2] % 12, scale).mean())
 
@@ -83,16 +82,16 @@ def has_key(tune: Tune, mode: str) -> bool:
 
 
 def has_mode(tune: Tune, mode: str) -> bool:
-    """Whether no other mode's scale on C holds more of the notes."""
+    """Whether no other mode's scale on C contains more of the notes."""
     shares = {name: share_in_scale(tune, name) for name in SCALES}
     return shares[mode] >= max(shares.values())
 
 
 def count_bar_errors(tune: Tune) -> int:
-    """Count the bars of a melody in which a note begins before the one before it has ended.
+    """Count the bars of a melody in which a note begins before the previous one has ended.
 
-    Its notes and rests then add up to more than the bar. Chords, whose notes begin together, are
-    none, and in pieces for more than one they may overlap.
+    The notes and rests of such a bar add up to more than the bar. Notes that begin together are a
+    chord and no error. In pieces with several parts notes may overlap, so their count is 0.
     """
     if scoring_of(tune.style) != "Melody":
         return 0
@@ -103,12 +102,12 @@ def count_bar_errors(tune: Tune) -> int:
 
 
 def measure_repetition(tune: Tune) -> dict[str, float]:
-    """Measure how a melody returns to what it has said.
+    """Measure repetition in a melody.
 
     Returns:
-        ``repeated_bars``, the share of bars that equal an earlier one, and for each of ``LAGS``
-        that the piece is longer than, how alike bars so far apart are: the share of their eighths
-        at which the same pitch class sounds.
+        ``repeated_bars``, the share of bars that equal an earlier one; and for each lag in ``LAGS``
+        that is shorter than the piece, ``lag_N``, the self-similarity of bars N apart: the share of
+        eighths at which the same pitch class sounds.
     """
     bars = list_bars(tune, melody=True)
     repeated = [bar in bars[:number] for number, bar in enumerate(bars)]
@@ -125,7 +124,7 @@ def measure_repetition(tune: Tune) -> dict[str, float]:
 
 
 def count_intervals(tunes: Iterable[Tune]) -> Counter[int]:
-    """Count the steps of melodies in semitones, up to an octave."""
+    """Count the intervals of melodies in semitones, clipped to an octave."""
     counts: Counter[int] = Counter()
     for tune in tunes:
         counts.update(np.diff(tune.melody[:, 2]).clip(-LARGEST_LEAP, LARGEST_LEAP).tolist())
@@ -133,7 +132,7 @@ def count_intervals(tunes: Iterable[Tune]) -> Counter[int]:
 
 
 def count_rhythms(tunes: Iterable[Tune]) -> Counter[int]:
-    """Count the lengths of melody notes, in ticks from one onset to the next."""
+    """Count the ticks from one onset to the next in melodies, clipped to a whole note."""
     counts: Counter[int] = Counter()
     for tune in tunes:
         counts.update(np.diff(tune.melody[:, 0]).clip(0, 4 * TICKS).tolist())
@@ -141,7 +140,7 @@ def count_rhythms(tunes: Iterable[Tune]) -> Counter[int]:
 
 
 def overlap(one: Counter[int], other: Counter[int]) -> float:
-    """Return the area that two histograms share, 0 to 1."""
+    """Return the overlap of two normalized histograms, 0 to 1."""
     totals = one.total(), other.total()
     return sum(min(one[key] / totals[0], other[key] / totals[1]) for key in {*one, *other})
 
@@ -150,7 +149,7 @@ class CopyIndex:
     """Finds bars of training pieces in other pieces, note for note."""
 
     def __init__(self, pieces: Iterable[Sequence[Bar]]) -> None:
-        """Learn ``pieces``. Their last bars, cadences all, are not counted as copied."""
+        """Index ``pieces`` without their last bars, which are cadences."""
         self._places: defaultdict[Bar, list[tuple[int, int]]] = defaultdict(list)
         owners: defaultdict[tuple[Bar, ...], set[int]] = defaultdict(set)
         for number, bars in enumerate(pieces):
@@ -160,9 +159,9 @@ class CopyIndex:
         self._common = {passage for passage, who in owners.items() if len(who) >= COMMON}
 
     def longest(self, bars: Sequence[Bar], *, common: bool = False) -> int:
-        """Return how many bars in a row of ``bars`` stand in one training piece.
+        """Return the most consecutive bars of ``bars`` that are in one training piece.
 
-        Passages of ``PASSAGE`` bars that ``COMMON`` or more pieces have do not count, except with
+        Passages of ``PASSAGE`` bars that are in ``COMMON`` or more pieces count only with
         ``common``.
         """
         longest, before = 0, dict[tuple[int, int], int]()

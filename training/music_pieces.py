@@ -1,4 +1,4 @@
-"""A piece of music to learn from, and what its readers share."""
+"""A piece of training data, and functions that its readers share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from symusic import Score
 
-TICKS = 24  # per quarter note: holds triplets and thirty-seconds alike
+TICKS = 24  # per quarter note: fits both triplets and thirty-seconds
 
 # How well each pitch class, from the key note up, fits a key: Krumhansl and Kessler 1982, "Tracing
 # the dynamic changes in perceived tonal organization", Psychological Review 89.
@@ -20,7 +20,7 @@ _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17
 
 
 class Unsuitable(Exception):
-    """A piece that is left out, and why."""
+    """Raised with the reason why a piece is left out."""
 
 
 def _no_notes() -> np.ndarray:
@@ -29,18 +29,18 @@ def _no_notes() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Tune:
-    """One piece, its key note moved to C.
+    """One piece, transposed to C.
 
     Attributes:
         title: As printed.
-        style: One of ``shared.tunes.controls.STYLES``, or ``ANY`` where the source does not tell.
+        style: One of ``shared.tunes.controls.STYLES``, or ``ANY`` if unknown.
         mode: One of ``shared.tunes.controls.MODES``.
         meter: One of ``shared.tunes.controls.METERS``.
-        notes: Rows of onset, duration (in ``TICKS`` per quarter) and MIDI pitch, shape (N, 3). Of
-            a song, the piano's.
-        voice: The same of a song's voice; else empty.
-        tempo: Quarter notes a minute, 0 where the source does not tell.
-        group: Pieces of one group belong together, as the songs of a cycle do; empty if in none.
+        notes: Rows of onset, duration (in ``TICKS`` per quarter) and MIDI pitch, shape (N, 3). In
+            a song, the piano part.
+        voice: The same for the voice of a song; empty in other pieces.
+        tempo: Quarter notes per minute, 0 if unknown.
+        group: Name of a group such as a song cycle, which is not split; empty if there is none.
     """
 
     title: str
@@ -54,7 +54,7 @@ class Tune:
 
     @property
     def melody(self) -> np.ndarray:
-        """The voice's notes, or the highest ones, shape (M, 3)."""
+        """The notes of the voice, or the highest notes if there is none, shape (M, 3)."""
         notes = self.voice if len(self.voice) else self.notes
         ordered = notes[np.lexsort((-notes[:, 2], notes[:, 0]))]
         return ordered[np.flatnonzero(np.diff(ordered[:, 0], prepend=-1))]
@@ -67,10 +67,10 @@ def bar_ticks(meter: str) -> int:
 
 
 def join_ties(rows: Iterable[tuple[int, int, int, bool]]) -> np.ndarray:
-    """Return notes (N, 3) in order of onset from such that say if they are tied.
+    """Return notes (N, 3) in order of onset, with tied notes joined.
 
     Args:
-        rows: Onset, duration, pitch, and whether the note only prolongs the one before it.
+        rows: Onset, duration, pitch, and whether the note is tied to the one before it.
     """
     notes: list[list[int]] = []
     last: dict[int, list[int]] = {}
@@ -87,7 +87,8 @@ def join_ties(rows: Iterable[tuple[int, int, int, bool]]) -> np.ndarray:
 def fit_keys(notes: np.ndarray) -> np.ndarray:
     """Return how well ``notes`` (N, 3) fit each key, (2, 12): major and minor on each pitch class.
 
-    The correlation of the time that each pitch class sounds with Krumhansl's profiles, -1 to 1.
+    The fit is the correlation, -1 to 1, of each pitch class's sounding time with Krumhansl's
+    profiles.
     """
     sounding = np.bincount(notes[:, 2] % 12, weights=notes[:, 1], minlength=12)
     if not sounding.std():
@@ -116,7 +117,7 @@ def tell_mode(notes: np.ndarray, major: int) -> tuple[int, str]:
 
 
 def tune_to_score(tune: Tune) -> Score:
-    """Turn ``tune`` into a score of one track, or of two named "voice" and "piano"."""
+    """Turn ``tune`` into a score with one track "melody", or with two, "voice" and "piano"."""
     from symusic import Note, Score, TimeSignature, Track
 
     score = Score(TICKS)

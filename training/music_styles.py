@@ -1,8 +1,8 @@
-"""Tells the style of a piece from its notes: a judge that has nothing to do with the tune model.
+"""Classifies the style of a piece by its notes, independently of the tune model.
 
-Multinomial logistic regression on what one can count in a melody: the rhythms of its bars, its
-steps, its range, how many notes sound at once. It learns from training pieces and is measured on
-held-out ones, which is as well as styles can be told apart by it.
+Multinomial logistic regression on counts from a melody: the rhythms of its bars, its intervals, its
+range, the number of simultaneous notes. It is trained on training pieces. Its accuracy on held-out
+pieces is the upper limit of what it can confirm for generated ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class StyleJudge:
     """Predicts one of ``STYLES``."""
 
     def __init__(self, tunes: Sequence[Tune]) -> None:
-        """Learn from ``tunes``; those whose style is not told say nothing."""
+        """Fit to ``tunes``; those without a style are ignored."""
         known = [tune for tune in tunes if tune.style in STYLES]
         counts: Counter[tuple[str, tuple[int, ...]]] = Counter()
         for tune in known:
@@ -51,19 +51,19 @@ class StyleJudge:
         optimizer.step(compute_loss)
 
     def tell(self, tune: Tune) -> list[str]:
-        """Return all styles, the likeliest first."""
+        """Return all styles, the most probable first."""
         x = torch.tensor((self._describe(tune) - self._mean) / self._std, dtype=torch.float32)
         with torch.no_grad():
             scores = x @ self._weights[:-1] + self._weights[-1]
         return [STYLES[place] for place in scores.argsort(descending=True).tolist()]
 
     def accuracy(self, tunes: Sequence[Tune]) -> float:
-        """Share of ``tunes`` with a style for which that is the likeliest."""
+        """Return the accuracy on those of ``tunes`` that have a style."""
         right = [self.tell(tune)[0] == tune.style for tune in tunes if tune.style in STYLES]
         return float(np.mean(right))
 
     def _describe(self, tune: Tune) -> np.ndarray:
-        """Count what there is to count, (F,)."""
+        """Return the features of a piece, (F,)."""
         melody, notes = tune.melody, all_notes(tune)
         melody = melody if len(melody) > 1 else np.repeat(melody, 2, axis=0)
         lengths = np.diff(melody[:, 0])

@@ -1,9 +1,9 @@
-"""Write the tune model's samples: sound, and the recipe that makes each again.
+"""Write the tune model's samples: sound, and the recipe to make each again.
 
     python -m training.sample_music
 
-writes ``*.ogg`` and ``recipes.json`` into ``models/music-tunes/samples``, played as the page
-plays them: a plain rule finds the chords of melodies, see ``shared/tunes/chords.py``.
+writes ``*.ogg`` and ``recipes.json`` into ``models/music-tunes/samples``. They sound as on the page:
+the chords for a melody come from a rule, see ``shared/tunes/chords.py``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SILENT = 1e-4
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a sample is made from; ``bars`` are the most that are kept."""
+    """How to make a sample; ``bars`` is the maximum length."""
 
     name: str
     controls: TuneControls
@@ -96,7 +96,7 @@ RECIPES = (
 
 
 def write_sample(tune_model: TuneModel, recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Write one sample into ``folder`` and return what to say of it.
+    """Write one sample into ``folder`` and return its metadata.
 
     Raises:
         ValueError: The file is larger than ``LARGEST``.
@@ -131,7 +131,7 @@ def write_sample(tune_model: TuneModel, recipe: Recipe, folder: Path) -> dict[st
 
 
 def trim(sound: np.ndarray) -> np.ndarray:
-    """Cut what is silent before and after ``sound``, (N,)."""
+    """Remove the silence before and after ``sound``, (N,)."""
     heard = np.flatnonzero(np.abs(sound) > SILENT)
     return sound[heard[0] : heard[-1] + 1] if len(heard) else sound
 

@@ -4,10 +4,10 @@
 
 reads the pieces of ``training/music_data.py`` (``--data PATH`` names a copy of the OpenScore Lieder
 Corpus; the first run parses everything, which takes some minutes) and writes a ``LlamaForCausalLM``
-(Touvron et al. 2023) with its REMI tokenizer to ``models/music-tunes``, and beside it the hashes by
-which copies are known (``shared/tunes/copying.py``). ``shared/tunes/tokens.py`` says what its
-tokens mean. Leave out ``--bfloat16`` on a processor without AVX512_BF16 or AMX, and ``--compile``
-where there is no C++ compiler. ``training/evaluate_music.py`` measures what comes out.
+(Touvron et al. 2023) with its REMI tokenizer to ``models/music-tunes``, together with the hashes
+that are used to detect copies (``shared/tunes/copying.py``). The tokens are documented in
+``shared/tunes/tokens.py``. Leave out ``--bfloat16`` on a processor without AVX512_BF16 or AMX, and
+``--compile`` without a C++ compiler. ``training/evaluate_music.py`` measures the result.
 """
 
 from __future__ import annotations
@@ -51,28 +51,28 @@ from training.llama import (
 from training.music_data import SOURCE, load_tunes, split_tunes
 from training.music_pieces import Tune, tune_to_score
 
-CONTEXT = 768  # tokens a window holds; nearly every tune and chorale is shorter
-# Shorter windows are cheaper; the last part of a training sees whole contexts.
+CONTEXT = 768  # tokens per window; nearly every tune and chorale is shorter
+# Shorter windows are cheaper; only the last part of the training uses full contexts.
 SHORT, LONG_SHARE = 512, 0.3
-HIDDEN = 0.15  # share of windows in which a control is not said, for each by itself
+HIDDEN = 0.15  # probability that a control is hidden in a window, independently for each
 CROP = 0.2  # share of windows of short pieces that start in the middle
-SONG_SHARE = 0.4  # of its length is what a pass takes of a piece longer than a window
+SONG_SHARE = 0.4  # share of a piece longer than a window that is used per epoch
 EVALUATIONS = 10
 SPECIAL = ("bos", "eos", "pad")
-IGNORED = -100  # label that the loss leaves out
+IGNORED = -100  # label that the loss ignores
 STEP = 64  # lengths are multiples of it, so that there are few shapes to compile
 
 
 @dataclass(frozen=True)
 class TokenTune:
-    """A piece as tokens: what its controls say, and its ids from the first Bar to the last note."""
+    """A piece as tokens: its control values, and its ids from the first Bar to the last note."""
 
     said: dict[str, str]
     ids: np.ndarray
 
 
 def tokenize(tokenizer: REMI, tunes: Sequence[Tune]) -> list[TokenTune]:
-    """Turn pieces into tokens. What a source does not tell is not said."""
+    """Turn pieces into tokens. Unknown controls are ``ANY``."""
     return [
         TokenTune(
             said={
@@ -88,7 +88,7 @@ def tokenize(tokenizer: REMI, tunes: Sequence[Tune]) -> list[TokenTune]:
 
 
 def split_bars(tokenizer: REMI, ids: np.ndarray) -> list[list[int]]:
-    """Cut tokens before each bar line."""
+    """Split tokens before each bar line."""
     return [bar.tolist() for bar in np.split(ids, np.flatnonzero(ids == tokenizer["Bar_None"])[1:])]
 
 
@@ -118,8 +118,8 @@ def window(
 ) -> np.ndarray:
     """Cut one training window of up to ``length`` tokens: controls, then BOS or a middle bar.
 
-    With ``rng`` controls are sometimes hidden and the window sometimes starts at a later bar, which
-    teaches the model to go on when a long piece has slid out of its context.
+    With ``rng``, controls are hidden at random, and some windows start at a later bar. That teaches
+    the model to continue when the beginning of a long piece is no longer in its context.
     """
     said = tune.said
     body = np.array([tokenizer["BOS_None"], *tune.ids, tokenizer["EOS_None"]])
@@ -128,7 +128,7 @@ def window(
         room = length - len(CONTROLS)
         bars = np.flatnonzero(body == tokenizer["Bar_None"])
         if len(body) > room:
-            # Every start is as likely, the beginning too, and no window is much shorter.
+            # All starts are equally likely, and a window has at least about half its length.
             starts = np.concatenate([[0], bars[bars <= len(body) - room // 2]])
             body = body[rng.choice(starts) :]
         elif rng.random() < CROP:
@@ -143,10 +143,10 @@ def batches(
     rng: np.random.Generator,
     length: int = CONTEXT,
 ) -> Iterator[torch.Tensor]:
-    """Yield batches for ever, padded to the longest, (B, T), int64.
+    """Yield batches without end, padded to the longest, (B, T), int64.
 
-    A pass takes each tune once, and of longer pieces as many windows as make up ``SONG_SHARE`` of
-    them. Windows of like length go together, so that little of a batch is padding.
+    An epoch has one window of each tune, and of longer pieces as many windows as cover
+    ``SONG_SHARE`` of them. Windows of similar length are batched together, to reduce padding.
     """
     pad = tokenizer["PAD_None"]
     times = [max(1, round(SONG_SHARE * len(tune.ids) / length)) for tune in tunes]
@@ -167,8 +167,8 @@ def batches(
 
 
 def pad_windows(windows: Sequence[np.ndarray], pad: int) -> torch.Tensor:
-    """Stack windows of different lengths, (B, T), filling up on the right."""
-    longest = -(-(max(map(len, windows)) - 1) // STEP) * STEP + 1  # the last is only a label
+    """Stack windows of different lengths, (B, T), padded on the right."""
+    longest = -(-(max(map(len, windows)) - 1) // STEP) * STEP + 1  # the last token is only a label
     batch = torch.full((len(windows), longest), pad)
     for row, ids in zip(batch, windows, strict=True):
         row[: len(ids)] = torch.from_numpy(ids)
@@ -182,7 +182,7 @@ def plan_batches(
     budget: Budget,
     rng: np.random.Generator,
 ) -> Iterator[torch.Tensor]:
-    """Yield batches of shorter windows, and in the last part of the budget of whole contexts."""
+    """Yield batches of short windows, and of full contexts in the last part of the budget."""
     short = batches(tokenizer, tunes, tokens_per_batch, rng, SHORT)
     long = batches(tokenizer, tunes, tokens_per_batch, rng, CONTEXT)
     while True:
@@ -192,7 +192,7 @@ def plan_batches(
 def next_token_loss(
     model: LlamaForCausalLM, batch: torch.Tensor, reduction: str = "mean"
 ) -> torch.Tensor:
-    """Cross-entropy in nats of everything after the control tokens; padding does not count."""
+    """Return the cross-entropy in nats after the control tokens, without padding."""
     logits = model(input_ids=batch[:, :-1], use_cache=False).logits  # (B, T - 1, V)
     pad: Any = model.config.pad_token_id
     labels = batch[:, 1:].masked_fill(batch[:, 1:].eq(pad), IGNORED)
@@ -204,7 +204,7 @@ def next_token_loss(
 
 @torch.no_grad()
 def evaluate(model: LlamaForCausalLM, tokenizer: REMI, tunes: Sequence[TokenTune]) -> float:
-    """Held-out loss in nats per token, of the first window of each piece, controls given."""
+    """Return the held-out loss in nats per token, on the first window of each piece."""
     model.eval()
     windows = sorted((window(tokenizer, tune) for tune in tunes), key=len)
     total = 0.0
