@@ -37,7 +37,7 @@ SINGERS = re.compile(
 PIANOS = re.compile(r"piano|klavier|pianoforte|harp", re.I)
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 LOWEST, HIGHEST = 24, 96  # MIDI pitches in C; notes outside are moved by octaves
-MOST_NOTES = 24  # per bar on average; in denser songs nearly all notes are the piano's
+MOST_NOTES = 24  # per bar on average; in denser songs most notes are the piano's
 
 
 _Row = tuple[

@@ -2,8 +2,8 @@
 
     python -m training.sample_music
 
-writes ``*.ogg`` and ``recipes.json`` into ``models/music-tunes/samples``. They sound as on the page:
-the chords for a melody come from a rule, see ``shared/tunes/chords.py``.
+writes ``*.ogg`` and ``recipes.json`` into ``models/music-tunes/samples``. They sound as on the
+page: the chords for a melody come from a rule, see ``shared/tunes/chords.py``.
 """
 
 from __future__ import annotations
