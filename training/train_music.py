@@ -60,7 +60,7 @@ SONG_SHARE = 0.4  # share of a piece longer than a window that is used per epoch
 EVALUATIONS = 10
 SPECIAL = ("bos", "eos", "pad")
 IGNORED = -100  # label that the loss ignores
-STEP = 64  # lengths are multiples of it, so that there are few shapes to compile
+STEP = 64  # lengths are rounded up to a multiple, to compile few shapes
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from shared.musicgen.engine import MusicGenEngine
 from shared.sounds import Sound
 
-LONGEST_SECONDS = 10.0  # limit, because there are several decodings of seconds each
+LONGEST_SECONDS = 10.0  # the sound is decoded several times, which takes seconds each
 
 
 @dataclass(frozen=True, eq=False)

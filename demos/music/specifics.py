@@ -20,7 +20,7 @@ _COUNT = (
     rf"(?:\d{{1,4}}|(?:{'|'.join(_TENS)})(?:[ -](?:{'|'.join(_ONES)}))?|{'|'.join(_TEENS + _ONES)})"
 )
 _AMOUNT = rf"(?:\d{{1,4}}\.\d+|{_COUNT}|half\ an?|an?)(?:\ and\ a\ half)?"
-# What may follow "at 120" or "in d": "at 120 degrees" and "in d flight" are no tempo and no key.
+# What may follow "at 120" or "in d". So "at 120 degrees" and "in d flight" do not match.
 _END = (
     r"(?=\s*(?:$|[,;!?)\d]|\.(?!\d)|"
     r"(?:and|alone|at|by|for|in|on|played|please|solo|with|without)\b))"

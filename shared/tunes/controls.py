@@ -42,7 +42,7 @@ class TuneControls:
         mode: One of ``MODES``.
         meter: One of ``METERS``.
         tonic: Pitch class of the key note, 0 (C) to 11 (B). D is a usual fiddle key.
-        tempo: Quarter notes a minute, ``SLOWEST`` to ``FASTEST``.
+        tempo: Quarter notes per minute, ``SLOWEST`` to ``FASTEST``.
         instrument: A name in ``INSTRUMENTS``; plays the melody, or all parts of a choir.
         accompaniment: A name in ``INSTRUMENTS``; plays the chords, or the piano part of a song.
             None for no accompaniment.

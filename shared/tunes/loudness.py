@@ -14,7 +14,7 @@ import numpy as np
 LOUDNESS = -16.0  # LUFS, the usual target of music players and podcasts
 CEILING = 10 ** (-1 / 20)  # -1 dBFS: the highest absolute sample value
 SILENT = -70.0  # LUFS; quieter blocks do not count
-_HOPS = 4  # a block of 400 ms is four tenths of a second
+_HOPS = 4  # of 100 ms each, per block of 400 ms
 _RESULT = "lavfi.r128.I"  # metadata key of a frame: the loudness up to its end
 
 

@@ -41,7 +41,7 @@ PRESETS = {
     "Boss fight": "chiptune boss fight, fast square waves and a stubborn bass line",
     "Fanfare": "orchestral fanfare with brass and timpani, short and proud",
 }
-"""Titles and descriptions; titles, because Gradio truncates long examples."""
+"""Titles and descriptions; titles are shown because Gradio truncates long examples."""
 SLIDERS: dict[str, dict[str, Any]] = {
     "cfg_coef": {
         "step": 0.1,

@@ -24,8 +24,7 @@ def create_sheet(piece: gr.State) -> Callable[[Any], None]:
     """Add the view to the current block, closed.
 
     Returns:
-        A function that draws after the event it is given; call it for each event that completes a
-        piece.
+        A function to call with each event that completes a piece: the score is drawn after it.
     """
     with gr.Accordion("Sheet music", open=False, elem_classes="sheet") as view:
         drawn = gr.HTML("", padding=False)
