@@ -45,8 +45,8 @@ EXAMPLE_SEED = 3
 
 # Gradio cannot read an empty number, and while one types there is one: then nothing is drawn.
 UNLESS_EMPTY = """(following, model, prompt, state, ...how) =>
-  controls.includes(null)
-    ? [false, model, prompt, state, ...controls.map((value) => value ?? 1)]
+  how.includes(null)
+    ? [false, model, prompt, state, ...how.map((value) => value ?? 1)]
     : [following, model, prompt, state, ...how]"""
 
 
