@@ -37,8 +37,7 @@ _SHOW_EXHIBIT = """() => {
   const exhibit = exhibits.find((one) => one.offsetParent); // that of the open tab
   const { top, bottom } = exhibit?.getBoundingClientRect() ?? { top: 0, bottom: innerHeight };
   if (bottom > innerHeight / 2 && top < innerHeight / 2) return;
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  exhibit.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+  exhibit.scrollIntoView({ block: "start" }); // at once: hiding the button ends a smooth scroll
 }"""
 
 
