@@ -35,7 +35,7 @@ class BoldRequest(Request):
 
     @property
     def sampling(self) -> Sampling:
-        """The same for what draws."""
+        """The sampling settings, for ``shared.sampling``."""
         return Sampling(self.temperature, self.top_k, self.top_p, self.min_p)
 
 
@@ -60,7 +60,7 @@ class TextRequest(BoldRequest):
 
     @property
     def sampling(self) -> Sampling:
-        """The same for what draws."""
+        """The sampling settings, for ``shared.sampling``."""
         return replace(super().sampling, repetition_penalty=self.repetition_penalty)
 
 

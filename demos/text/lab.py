@@ -36,7 +36,7 @@ class LabRequest(BoldRequest):
         made: Ids of tokens that were added to it one by one.
         action: ``look`` at what could come next; first ``draw`` a token, or ``take`` the one given.
         token: Id of the token to take.
-        seed: Of the dice. The n-th token drawn is the n-th that a text with this seed gets.
+        seed: Of the sampling. The n-th token drawn is the n-th that a text with this seed gets.
     """
 
     text: str = Field("", max_length=MAX_TEXT)
@@ -71,7 +71,7 @@ class Prediction:
 
 
 def predict_next(language_model: LanguageModel, request: LabRequest) -> Prediction:
-    """Add a token if one is wished for, and give every token the model's word on what is next.
+    """Add a token if one is asked for, and return the model's logits for the next.
 
     A text that is too long is read from its end. An empty one is read as the beginning of a
     document.

@@ -134,7 +134,7 @@ def create_chat(room: Room, model: gr.Dropdown) -> None:
             save = gr.DownloadButton("Download the conversation", size="sm", interactive=False)
             with gr.Accordion("Recipe: the same recipe gives the same answer", open=False):
                 shown_recipe = gr.JSON(example.recipe, show_label=False)
-    # What was asked for, and what is there: an example is not to be gone on with.
+    # What was asked for, and what is there: an example cannot be continued.
     conversation, done = gr.State(Conversation()), gr.State(Conversation())
 
     def say(message: str, done: Conversation) -> Conversation:

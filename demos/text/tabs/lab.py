@@ -35,10 +35,10 @@ import(new URL("rooms/text/lab.js", document.baseURI)).then(start);
 
 @dataclass(frozen=True)
 class LabState:
-    """What a visitor has before them.
+    """What the tab shows to a visitor.
 
     Attributes:
-        model: That looked.
+        model: Key of the model that was asked.
         written: The text without the tokens that were added to it one by one.
         made: Ids of those.
         text: All of it.
