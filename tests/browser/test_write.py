@@ -182,5 +182,8 @@ def test_a_model_that_cannot_chat_says_so_and_the_message_stays(desktop: Page) -
         timeout=LONG
     )
     expect(room.get_by_label("Your message")).to_have_value("Hello <i>there</i>")
+    room.locator(".failed").evaluate("(message) => { message.id = 'first'; }")
+    room.get_by_role("button", name="Send").click()  # the same message once more is asked again
+    expect(room.locator(".failed:not(#first)")).to_be_visible(timeout=LONG)
     room.get_by_role("button", name="Edit my last").click()
     expect(desktop.get_by_text("There is nothing to edit yet")).to_be_visible(timeout=LONG)

@@ -137,8 +137,13 @@ def create_chat(room: Room, model: gr.Dropdown) -> None:
     # What was asked for, and what is there: an example cannot be continued.
     conversation, done = gr.State(Conversation()), gr.State(Conversation())
 
-    def say(message: str, done: Conversation) -> Conversation:
-        return done.say(message)
+    # The number of the last request goes on even if it failed: else the same message once more
+    # would be the same state, whose change event does not fire.
+    def say(message: str, done: Conversation, last: Conversation) -> Conversation:
+        return replace(done, asked=last.asked).say(message)
+
+    def ask_again(done: Conversation, last: Conversation) -> Conversation:
+        return replace(done, asked=last.asked).ask_again()
 
     def take_back(done: Conversation) -> tuple[Any, ...]:
         mine = [place for place, turn in enumerate(done.turns) if turn.role == "user"]
@@ -160,11 +165,11 @@ def create_chat(room: Room, model: gr.Dropdown) -> None:
     gr.on(
         [buttons.run.click, message.submit],
         say_errors(say),
-        [message, done],
+        [message, done, conversation],
         conversation,
         **QUEUED,
     )
-    again.click(say_errors(Conversation.ask_again), done, conversation, **QUEUED)
+    again.click(say_errors(ask_again), [done, conversation], conversation, **QUEUED)
     taken = edit.click(
         say_errors(take_back), done, [message, done, page, caption, shown_recipe], **QUEUED
     )
