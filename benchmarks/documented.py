@@ -82,7 +82,7 @@ COMMANDS: tuple[Command, ...] = (
             Figure(
                 "first_page_ratio",
                 "time from start to the first page, against a bare Gradio app of three components",
-                1.29,
+                1.27,
                 "at most",
                 0.2,
                 "times",
@@ -90,7 +90,7 @@ COMMANDS: tuple[Command, ...] = (
             Figure(
                 "rss_all_tabs_gb",
                 "resident memory after every room was used",
-                0.72,
+                0.89,
                 "at most",
                 0.08,
                 "GB",
